@@ -1,0 +1,48 @@
+# make demo   runs the closed loop on a year of real flights and says what happened
+# make test   runs every test
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo up down status test lint bench build clean
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements.lock pyproject.toml .ci/install
+	@PYTHON=$(PYTHON) bash .ci/install
+	@touch $@
+
+demo: $(STAMP) ## run the closed loop on a year of real flights (about 8 minutes)
+	@$(BIN)/trimtab demo
+
+up: $(STAMP) ## start the same stack to stay
+	@$(BIN)/trimtab up
+
+down: $(STAMP) ## stop it
+	@$(BIN)/trimtab down
+
+status: $(STAMP) ## show what runs and how the models are
+	@$(BIN)/trimtab status
+
+test: $(STAMP) ## run every test
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/trimtab validate models
+
+bench: $(STAMP) ## measure; see bench/README.md
+	@$(BIN)/python -m bench
+
+build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
+	@$(BIN)/python -m dashboards build
+
+clean: ## remove the state folder and the environment
+	@if [ -x $(BIN)/trimtab ] && [ -d .trimtab ]; then $(BIN)/trimtab down || true; fi
+	@rm -rf .trimtab .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,23 @@
+"""Slack messages by the provider, and the events that the exporter and the auditor read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+from spec import ModelSpec, Settings
+
+SLACK_CONNECTION = "slack"
+
+
+def slack(spec: ModelSpec, text: str) -> SlackWebhookNotifier:
+    """Return a callback that posts `text` (a Jinja template over the task's context) to Slack."""
+    return SlackWebhookNotifier(slack_webhook_conn_id=SLACK_CONNECTION, text=f"*{spec.model}* {text}")
+
+
+def record(spec: ModelSpec, settings: Settings, kind: str, text: str, **payload: Any) -> None:
+    """Write one event to the results store, at the clock's time."""
+    from monitors.results import Store
+
+    Store(settings.results_url).record_event(spec.model, kind, text, at=settings.clock.now(), payload=payload)
