@@ -20,7 +20,7 @@ class Measurement:
     name
         What was measured, such as ``feature_drift_score``.
     value
-        Finite; leave a measurement out where there is no number.
+        Finite; None where there was not enough data for a number, and `text` says why.
     feature, method
         Which input, and which distance, metric, check or quantile.
     low, high
@@ -34,7 +34,7 @@ class Measurement:
     """
 
     name: str
-    value: float
+    value: float | None
     feature: str | None = None
     method: str | None = None
     low: float | None = None

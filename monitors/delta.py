@@ -1,0 +1,175 @@
+"""The door to Delta tables: open, prune, read in commit order, append."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.dataset as pds
+import pyarrow.fs as pafs
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+
+from spec.errors import DataError, Problem, Unavailable
+from spec.tables import TIMESTAMP
+
+_TYPES = {
+    "string": pa.string(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "list<double>": pa.list_(pa.float64()),
+    TIMESTAMP: pa.timestamp("us", "UTC"),
+}
+_PARTITION = "partition."
+_ATTEMPTS = 15
+_PAUSE_S = 0.02
+_T = TypeVar("_T")
+
+
+def schema_of(columns: Mapping[str, str]) -> pa.Schema:
+    """Return the Arrow schema of the columns of `spec.tables`."""
+    return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+
+
+def open_table(location: str) -> DeltaTable | None:
+    """Open the newest state of a Delta table; None where there is none yet.
+
+    Raises
+    ------
+    Unavailable
+        The storage did not answer, or what is there is not a readable table.
+    """
+    try:
+        return DeltaTable(location)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise _unreadable(location, error) from error
+
+
+def files_of(table: DeltaTable | None) -> dict[str, dict[str, str]]:
+    """Return the live data files by path in the table, oldest commit first, each with its partition."""
+    if table is None:
+        return {}
+    actions = pa.table(table.get_add_actions(flatten=True)).sort_by(
+        [("modification_time", "ascending"), ("path", "ascending")]
+    )
+    keys = [name for name in actions.column_names if name.startswith(_PARTITION)]
+    partitions = actions.select(keys).rename_columns([key.removeprefix(_PARTITION) for key in keys])
+    return dict(zip(actions["path"].to_pylist(), partitions.to_pylist(), strict=True))
+
+
+def scan(
+    table: DeltaTable | None,
+    location: str,
+    schema: pa.Schema,
+    *,
+    columns: Sequence[str] | None = None,
+    files: Mapping[str, Mapping[str, str]] | None = None,
+    where: pds.Expression | None = None,
+) -> pa.Table:
+    """Read a table as `schema`, in the order of the files.
+
+    Parameters
+    ----------
+    columns
+        Read just these of the schema's columns.
+    files
+        Read just these of what `files_of` returned.
+    where
+        Rows to keep.
+
+    Raises
+    ------
+    DataError
+        A column's stored type cannot be read as the schema's. A column that is not there is all null.
+    Unavailable
+        A file could not be read.
+    """
+    columns = list(columns or schema.names)
+    if table is None:
+        return schema.empty_table().select(columns)
+    try:
+        dataset = _dataset(table, location, schema, files_of(table) if files is None else files)
+        return dataset.to_table(columns=columns, filter=where)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        must = "must hold the columns of the spec, in their types"
+        raise DataError([Problem(location, must, _line(error))]) from error
+    except (DeltaError, OSError) as error:
+        raise _unreadable(location, error) from error
+
+
+def append(location: str, rows: pa.Table, *, partition_by: Sequence[str] = ()) -> None:
+    """Append rows in one commit, creating the table first where there is none; safe beside other writers.
+
+    Raises
+    ------
+    DataError
+        The table there has other columns.
+    Unavailable
+        The storage did not take the rows; none of them is visible.
+    """
+
+    def write() -> None:
+        write_deltalake(location, rows, mode="append", partition_by=list(partition_by) or None)
+
+    try:
+        _contended(write)
+    except SchemaMismatchError as error:
+        must = f"must hold the columns {', '.join(rows.schema.names)}"
+        raise DataError([Problem(location, must, _line(error))]) from error
+    except (DeltaError, OSError) as error:
+        msg = f"The Delta table {location} did not take {rows.num_rows} rows: {_line(error)}"
+        raise Unavailable(msg) from error
+
+
+def _contended(write: Callable[[], _T]) -> _T:
+    """Write again when another writer's commit came first; Delta's own retries do not cover creation."""
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return write()
+        except CommitFailedError:
+            spread = random.uniform(0.5, 1.5)  # noqa: S311 - no secret, only apart from other writers
+            threading.Event().wait(_PAUSE_S * (attempt + 1) * spread)
+    return write()
+
+
+def _dataset(
+    table: DeltaTable, location: str, schema: pa.Schema, files: Mapping[str, Mapping[str, str]]
+) -> pds.FileSystemDataset:
+    # deltalake's own dataset turns the statistics of all columns of all files into expressions, which takes
+    # a millisecond a file; it is asked for no file, to check the protocol and to open the storage
+    empty = table.to_pyarrow_dataset(
+        filesystem=_filesystem(location), schema=schema, file_pruning_predicate="false"
+    )
+    fragments = [
+        empty.format.make_fragment(path, filesystem=empty.filesystem, partition_expression=_holds(partition))
+        for path, partition in files.items()
+    ]
+    return pds.FileSystemDataset(fragments, schema, empty.format, empty.filesystem)
+
+
+def _holds(partition: Mapping[str, str]) -> pds.Expression | None:
+    terms = [pds.field(key) == value for key, value in partition.items()]
+    return reduce(and_, terms) if terms else None
+
+
+def _filesystem(location: str) -> pafs.FileSystem | None:
+    """Read local files natively: deltalake's own handler calls back into Python for each read."""
+    if "://" in location:
+        return None
+    return pafs.SubTreeFileSystem(str(Path(location).absolute()), pafs.LocalFileSystem())
+
+
+def _unreadable(location: str, error: Exception) -> Unavailable:
+    return Unavailable(f"The Delta table {location} cannot be read: {_line(error)}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
