@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A span of event time: `start` belongs to it, `end` does not. Both are timezone-aware."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How much event time the window spans."""
+        return self.end - self.start
+
+    def shifted(self, count: int) -> Window:
+        """Return the window `count` lengths later; earlier if negative."""
+        return Window(self.start + count * self.length, self.end + count * self.length)
+
+    def pooled(self, over: int) -> Window:
+        """Return the span of `over` windows that ends with this one."""
+        return Window(self.end - over * self.length, self.end)
 
 
 def start_of(time: datetime, length: timedelta) -> datetime:
     """Return the start of the window of `length` that a timezone-aware time lies in, in UTC."""
     return EPOCH + (time - EPOCH) // length * length
+
+
+def starts_of(times: pa.ChunkedArray, length: timedelta) -> frozenset[datetime]:
+    """Return the starts of all windows of `length` that some times (``timestamp[us, UTC]``) lie in."""
+    ticks = pc.drop_null(times).cast(pa.int64()).to_numpy()
+    return frozenset(EPOCH + int(index) * length for index in np.unique(ticks // (length // _TICK)))
+
+
+def window_at(time: datetime, length: timedelta) -> Window:
+    """Return the window of `length` that holds a timezone-aware time."""
+    start = start_of(time, length)
+    return Window(start, start + length)
+
+
+def closed(first: datetime, now: datetime, length: timedelta) -> Iterator[Window]:
+    """Yield, oldest first, the windows from the one that holds `first` whose end is not after `now`."""
+    window = window_at(first, length)
+    while window.end <= now:
+        yield window
+        window = window.shifted(1)
