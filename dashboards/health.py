@@ -1,0 +1,160 @@
+"""Rows on the model itself: performance against the truth, drift of its inputs, faults in its data."""
+
+from __future__ import annotations
+
+from dashboards import promql
+from dashboards.frame import Row
+from dashboards.panels import Query, Text, band, cells, lines, rows, stat
+
+_METRIC = "$metric"
+
+
+def performance() -> Row:
+    """Realised performance: what the labels said, once they arrived."""
+
+    def champion(bound: str) -> str:
+        series = promql.gauge("trimtab_model_performance", "model", "version", metric=_METRIC, bound=bound)
+        return f"max by (model) ({promql.of_champion(series)})"
+
+    limit = promql.performance_limit("model", "version", metric=_METRIC)
+    limit = f"max by (model) ({promql.of_champion(limit)})"
+    value = promql.gauge("trimtab_model_performance", "version", metric=_METRIC, bound="value")
+    return Row(
+        "Realised performance",
+        [
+            band(
+                Text(
+                    "Champion: $metric and its limit",
+                    "Realised performance of the champion with its confidence band. The limit stands "
+                    "`monitor.performance.drop` beyond the performance expected when it was trained.",
+                    "none",
+                ),
+                Query(champion("value"), "value"),
+                Query(champion("lower"), "lower bound"),
+                Query(champion("upper"), "upper bound"),
+                Query(limit, "limit"),
+            ),
+            lines(
+                Text(
+                    "$metric by version",
+                    "The same metric for every version that answered live requests, so that a promotion "
+                    "shows what it brought.",
+                    "none",
+                ),
+                Query(value, "version {{version}}"),
+                span=6,
+            ),
+            lines(
+                Text(
+                    "Labels",
+                    "Share of the predictions whose truth has arrived. Too few give no verdict on "
+                    "performance.",
+                    "percentunit",
+                ),
+                Query(promql.gauge("trimtab_labels_available_ratio", "model"), "labelled predictions"),
+                span=6,
+                top=1,
+            ),
+        ],
+    )
+
+
+def drift() -> Row:
+    """How far the inputs and outputs are from the version's own reference."""
+    share = promql.gauge("trimtab_drifted_features_ratio", "version")
+    share_limit = promql.gauge("trimtab_drifted_features_ratio_limit", "model")
+    output = promql.gauge("trimtab_prediction_drift_score", "version", "method")
+    threshold = promql.gauge("trimtab_drift_threshold", "method")
+    of_threshold = promql.feature_drift_of_threshold()
+    score = promql.of_champion(
+        promql.gauge("trimtab_feature_drift_score", "model", "version", "feature", "method")
+    )
+    return Row(
+        "Drift",
+        [
+            lines(
+                Text(
+                    "Drifted features",
+                    "Share of the features whose drift score reaches its threshold, by version, and the "
+                    "share from which the window counts as drifted.",
+                    "percentunit",
+                ),
+                Query(share, "version {{version}}"),
+                Query(share_limit, "limit"),
+                span=12,
+                top=1,
+            ),
+            lines(
+                Text(
+                    "Drift of the predictions",
+                    "Distance of a window's predictions from the version's reference, and the thresholds of "
+                    "the methods in use.",
+                    "none",
+                ),
+                Query(output, "version {{version}}, {{method}}"),
+                Query(threshold, "limit, {{method}}"),
+                span=12,
+            ),
+            cells(
+                Text(
+                    "The 20 most drifted features",
+                    "Drift score of the champion's features over the threshold of their method, which makes "
+                    "methods comparable: red from 1 on, orange from one half on.",
+                    "none",
+                ),
+                Query(f"topk(20, {of_threshold})", "{{feature}}"),
+                bad_from=1,
+            ),
+            rows(
+                Text(
+                    "Drift scores, newest window",
+                    "Every feature of the champion with its distance from the reference and that distance "
+                    "over the threshold.",
+                    "none",
+                ),
+                {
+                    "score": (Query(f"max by (feature, method) ({score})"), "none"),
+                    "of threshold": (Query(f"max by (feature, method) ({of_threshold})"), "percentunit"),
+                },
+                span=12,
+                height=10,
+            ),
+        ],
+    )
+
+
+def quality() -> Row:
+    """Faults in the data. They are not retrained away: they alert a person."""
+    return Row(
+        "Data quality",
+        [
+            cells(
+                Text(
+                    "Violations by check",
+                    "Features or windows that break a check in the newest closed window: nulls, unseen "
+                    "categories, values out of range, too few rows.",
+                    "none",
+                ),
+                Query(
+                    promql.gauge("trimtab_data_quality_violations", "version", "check"),
+                    "{{check}}, v{{version}}",
+                ),
+                bad_from=1,
+                height=8,
+            ),
+            lines(
+                Text("Rows in the window", "Predictions in the newest closed window, by version.", "short"),
+                Query(promql.gauge("trimtab_window_rows", "version"), "version {{version}}"),
+            ),
+            stat(
+                Text(
+                    "Labels without a prediction",
+                    "Labels whose id matches no prediction in the log: a wrong id, or a prediction that was "
+                    "never logged.",
+                    "short",
+                ),
+                Query(promql.gauge("trimtab_labels_unmatched", "model"), "labels"),
+                bad_from=1,
+            ),
+        ],
+    )
