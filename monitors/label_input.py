@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from spec.errors import DataError, Problem, did_you_mean
 from spec.model import ModelSpec, Task
 
-Labels = pa.Table | pd.DataFrame | Path | str
+Labels: TypeAlias = pa.Table | pd.DataFrame | Path | str
 _SHOWN = 3
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 _LEGAL = {
@@ -80,11 +81,15 @@ def _table(spec: ModelSpec, data: Labels) -> tuple[pa.Table, str]:
         table, where = _from_pandas(data, wanted), "labels"
     else:
         table, where = _from_file(Path(data), wanted), str(data)
-    hint = did_you_mean("", table.column_names).strip()
     missing = [
-        Problem(f"{where}: {name}", "must be a column of the labels", "no such column", hint)
+        Problem(
+            f"{where}: {name}",
+            "must be a column of the labels",
+            "no such column",
+            did_you_mean(name, table.column_names),
+        )
         for name in wanted
-        if name not in table.column_names
+        if name not in there
     ]
     if missing:
         raise DataError(missing)
