@@ -1,0 +1,62 @@
+"""One step of a rollout: set the traffic, then wait for the judge without holding a worker."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from dags import surroundings
+from dags.triggers import VerdictTrigger
+
+# Far beyond any deadline: a deferral without a bound hangs for ever if its trigger is lost.
+LONGEST_WAIT = timedelta(days=90)
+
+
+class StepOperator(BaseOperator):
+    """Apply the traffic of a step and defer until the judge promotes or rolls back.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    step
+        Index into the spec's `rollout.steps`.
+    rollout
+        What the task `load` returned, as JSON (a template).
+    """
+
+    template_fields = ("rollout",)
+    ui_color = "#e8f0e4"
+
+    def __init__(self, *, model: str, step: int, rollout: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.step = step
+        self.rollout = rollout
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow's signature
+        """Set the traffic and defer."""
+        from dags.steps import begin
+
+        spec, settings = surroundings.model(self.model)
+        started = begin(spec, settings, self.step, json.loads(self.rollout))
+        self.defer(
+            trigger=VerdictTrigger(
+                model=self.model, step=self.step, rollout=json.loads(self.rollout), **started
+            ),
+            method_name="decide",
+            timeout=LONGEST_WAIT,
+        )
+
+    def decide(self, context: Any, event: dict[str, Any]) -> str:
+        """Return the decision; fail, so that the roll-back runs, unless it is to go on."""
+        context["ti"].xcom_push("verdict", event["verdict"])
+        context["ti"].xcom_push("summary", event["summary"])
+        self.log.info("%s", event["summary"])
+        if event["verdict"]["decision"] != "promote":
+            raise AirflowFailException(event["summary"])
+        return str(event["verdict"]["decision"])

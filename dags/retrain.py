@@ -1,0 +1,142 @@
+"""Retrain a model and register the result as challenger; one DAG a model, made from its YAML.
+
+**Started by** an alert (through the receiver), `trimtab retrain MODEL`, or the Trigger button with its form.
+
+**Triage.** A red `snapshot` says what the data lack. A run that ends after `validate` with the rest skipped
+is a *rejected* candidate: the log of `validate` has the interval and the reasons, and Slack has them too.
+A red `search` or `register` is ours or the registry's: see the task's log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from dags import notices, surroundings
+from spec import ModelSpec
+
+REASONS = ["performance", "manual"]
+
+
+def build(spec: ModelSpec) -> DAG:
+    """Return the retrain DAG of one model."""
+    name = spec.model
+    with DAG(
+        dag_id=f"retrain_{name}",
+        description=f"Retrain {name}, optimize it, validate it against the champion, register it",
+        doc_md=__doc__,
+        schedule=None,
+        max_active_runs=1,
+        tags=["trimtab", name],
+        params=_form(spec),
+        default_args={"on_failure_callback": notices.slack(spec, _FAILED)},
+        render_template_as_native_obj=True,
+    ) as dag:
+
+        @task(doc_md="Join the log with the labels known now; write training and holdout rows.")
+        def snapshot() -> dict[str, Any]:
+            from retraining.snapshot import snapshot as take
+
+            model, settings = surroundings.model(name)
+            conf = _conf()
+            notices.record(
+                model,
+                settings,
+                "retrain",
+                f"retrain of {name} started: {conf['reason']}",
+                outcome="started",
+                **conf,
+            )
+            return take(model, settings, _run_id()).to_json()
+
+        @task(doc_md="Search learners and hyperparameters, then fit the best of each on all training rows.")
+        def search() -> dict[str, Any]:
+            from retraining.search import search as run
+
+            model, settings = surroundings.model(name)
+            return run(model, settings, _run_id()).to_json()
+
+        @task(doc_md="Export to ONNX, prune, measure; choose the best within the budget.")
+        def optimize() -> dict[str, Any]:
+            from retraining.optimize import optimize as run
+
+            model, settings = surroundings.model(name)
+            return run(model, settings, _run_id()).to_json()
+
+        @task.short_circuit(
+            doc_md="Compare with the champion on the same held-out rows, by an interval over days.",
+            on_success_callback=notices.slack(spec, "{{ ti.xcom_pull(task_ids='validate', key='summary') }}"),
+        )
+        def validate() -> bool:
+            from retraining.validate import validate as run
+
+            model, settings = surroundings.model(name)
+            validation = run(model, settings, _run_id())
+            _context()["ti"].xcom_push("summary", validation.summary())
+            if not validation.accepted:
+                notices.record(
+                    model, settings, "retrain", validation.summary(), outcome="rejected", **_conf()
+                )
+            return validation.accepted
+
+        @task(
+            doc_md="Log the run and the model to MLflow; alias `challenger`.",
+            on_success_callback=notices.slack(
+                spec, "version {{ ti.xcom_pull(task_ids='register') }} is registered as challenger"
+            ),
+        )
+        def register() -> str:
+            from retraining.register import register as run
+
+            model, settings = surroundings.model(name)
+            version = run(model, settings, _run_id(), trigger=_conf())
+            text = f"version {version} is registered as challenger"
+            notices.record(model, settings, "retrain", text, outcome="accepted", version=version, **_conf())
+            return version
+
+        roll_out = TriggerDagRunOperator(
+            task_id="roll_out",
+            trigger_dag_id=f"rollout_{name}",
+            trigger_run_id="{{ run_id }}",
+            conf={"version": "{{ ti.xcom_pull(task_ids='register') | string }}"},
+            skip_when_already_exists=True,
+            fail_when_dag_is_paused=True,
+        )
+        snapshot() >> search() >> optimize() >> validate() >> register() >> roll_out
+    return dag
+
+
+_FAILED = "retrain failed in `{{ ti.task_id }}`: {{ exception }} <{{ ti.log_url }}|log>"
+
+
+def _form(spec: ModelSpec) -> dict[str, Param]:
+    """What an alert or a person tells the run; the field names of `alerts.RetrainRequest`."""
+    text = {"type": ["string", "null"], "maxLength": 4000}
+    return {
+        "model": Param(spec.model, type="string", enum=[spec.model], description="The model to retrain."),
+        "reason": Param("manual", type="string", enum=REASONS, description="Why it is retrained."),
+        "alert": Param(None, **text, description="The alert that asked for it."),
+        "version": Param(None, **text, description="The version that the alert is about."),
+        "summary": Param(None, **text, description="The alert's summary."),
+        "description": Param(None, **text, description="The alert's description: values and limits."),
+        "requested_at": Param(None, **text, description="Clock time of the request, ISO 8601."),
+    }
+
+
+def _context() -> Any:
+    return get_current_context()
+
+
+def _run_id() -> str:
+    return str(_context()["run_id"])
+
+
+def _conf() -> dict[str, Any]:
+    """The params of this run without the model, which every record names already."""
+    return {key: value for key, value in dict(_context()["params"]).items() if key != "model"}
+
+
+for _spec in surroundings.specs().values():
+    globals()[f"retrain_{_spec.model}"] = build(_spec)

@@ -1,0 +1,150 @@
+"""What the rollout's tasks do, on the library functions; no Airflow here, and heavy imports inside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from spec import ModelSpec, NotFound, Refused, Settings
+
+if TYPE_CHECKING:
+    from rollout.routers import Router
+    from rollout.verdict import Verdict
+
+
+def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) -> dict[str, Any]:
+    """Load a version into the idle slot; return what the steps need to know of the rollout.
+
+    Raises
+    ------
+    NotFound
+        No version was named and there is no challenger, or the model has no champion.
+    Refused
+        The version is the champion already.
+    """
+    from retraining.registry import Registry
+
+    from rollout import slots
+
+    registry = Registry(settings)
+    champion = registry.version(spec.model, "champion")
+    challenger = version or registry.version(spec.model, "challenger")
+    if champion is None or challenger is None:
+        missing = "champion" if champion is None else "challenger"
+        msg = f"{spec.model} has no {missing}: register a version first (trimtab retrain {spec.model})"
+        raise NotFound(msg)
+    if challenger == champion:
+        msg = f"version {challenger} of {spec.model} is the champion already"
+        raise Refused(msg)
+    slot = _router(settings).read(spec.model).idle
+    slots.load(settings, spec, slot, challenger)
+    return {
+        "challenger": challenger,
+        "champion": champion,
+        "slot": slot,
+        "began": settings.clock.now().isoformat(),
+    }
+
+
+def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any]) -> dict[str, str]:
+    """Set the traffic of a step; return since when it holds, on the wall and on the clock."""
+    from rollout import leases
+    from rollout.split import other
+    from rollout.steps import at_step
+
+    router = _router(settings)
+    lease_until = datetime.now(UTC) + spec.rollout.lease
+    split = at_step(other(rollout["slot"]), spec.rollout.steps[step], lease_until)
+    (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
+    return {"since_wall": datetime.now(UTC).isoformat(), "since_clock": settings.clock.now().isoformat()}
+
+
+def look(
+    spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any], since_wall: str, since_clock: str
+) -> Verdict:
+    """Judge a step once; the lease is renewed only by a judge that sees.
+
+    Raises
+    ------
+    Refused
+        The lease was lost: the guard has returned the traffic.
+    """
+    from rollout import leases
+    from rollout.evidence import collect
+    from rollout.judge import judge
+
+    share = spec.rollout.steps[step]
+    evidence = collect(
+        spec,
+        settings,
+        rollout["challenger"],
+        rollout["champion"],
+        datetime.fromisoformat(since_wall),
+        datetime.fromisoformat(since_clock),
+        share,
+        pairs_since=datetime.fromisoformat(rollout["began"]),
+    )
+    if not evidence.blind:
+        leases.renew(_router(settings), spec.model, datetime.now(UTC) + spec.rollout.lease)
+    return judge(evidence, spec, share)
+
+
+def promote_challenger(spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
+    """Settle the traffic on the challenger's slot, then move the alias; safe to repeat."""
+    from retraining.registry import Registry
+
+    from rollout.split import Split
+
+    def settle(current: Split) -> Split:
+        done = Split(champion=rollout["slot"])
+        if current == done:
+            return done
+        if current.settled:
+            msg = f"the traffic of {spec.model} went back to the champion before the promotion"
+            raise Refused(msg)
+        return done
+
+    _router(settings).amend(spec.model, settle)
+    Registry(settings).promote(spec.model, rollout["challenger"])
+
+
+def reject_challenger(
+    spec: ModelSpec,
+    settings: Settings,
+    rollout: dict[str, Any] | None,
+    asked: str | None,
+    verdict: dict[str, Any] | None,
+) -> str:
+    """Return all traffic to the champion and keep the verdict with the version; safe to repeat.
+
+    Parameters
+    ----------
+    rollout
+        What `load_challenger` returned; None when loading itself failed.
+    asked
+        The version that the run was started with, if any.
+    verdict
+        The last verdict; None when the rollout broke without one.
+
+    Returns
+    -------
+    One line for people.
+    """
+    from retraining.registry import Registry
+
+    from rollout import leases
+
+    registry = Registry(settings)
+    leases.release(_router(settings), spec.model)
+    version = rollout["challenger"] if rollout else asked or registry.version(spec.model, "challenger")
+    reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
+    if version is not None:
+        registry.reject(spec.model, version, verdict or {"decision": "rollback", "reason": reason})
+    return f"version {version}: {reason}"
+
+
+def _router(settings: Settings) -> Router:
+    from rollout.routers.envoy import EnvoyRouter
+    from spec import load_folder
+
+    return EnvoyRouter(settings, load_folder(settings.models))
