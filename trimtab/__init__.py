@@ -1,1 +1,1 @@
-""""""
+"""The `trimtab` command, and the local stack that `trimtab up` runs."""

@@ -1,0 +1,26 @@
+"""`trimtab guard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trimtab.surroundings import home_option, models_option, surroundings
+
+
+@click.command()
+@home_option
+@models_option
+def guard(home: Path, models: Path | None) -> None:
+    r"""Return all traffic to the champion when a canary's lease runs out, until SIGTERM.
+
+    \b
+    Example:
+      trimtab guard
+    """
+    from rollout import guard as room
+    from rollout.routers.envoy import EnvoyRouter
+
+    specs, settings = surroundings(home, models)
+    room.run(specs, settings, EnvoyRouter(settings, specs))

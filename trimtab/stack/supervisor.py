@@ -1,0 +1,233 @@
+"""The stack's supervisord: its configuration, its start, what it says over its unix socket.
+
+All programs are one group, so that supervisord stops them together and not one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable, Iterator
+from configparser import RawConfigParser
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from spec import Refused, Unavailable
+from trimtab.stack import child
+from trimtab.stack.processes import Process, write_child_plan, write_plan
+from trimtab.stack.secrets import write_private
+from trimtab.surroundings import MARK
+
+GROUP = "stack"
+_FOREIGN = ("AIRFLOW_", "MLFLOW_", "TRIMTAB_", "SUPERVISOR_")
+_START_TIMEOUT_S = 15.0
+_STOP_WAIT_S = 10
+_STEADY_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What supervisord knows of one process; `started_at` is in Unix seconds, 0 before the first start."""
+
+    name: str
+    state: str
+    pid: int
+    started_at: float
+    exit_status: int
+    reason: str
+    log: Path
+
+
+class Supervisor:
+    """One supervisord, which need not run.
+
+    Parameters
+    ----------
+    home
+        The stack's state folder.
+    socket
+        Path of the control socket, in a folder that only its owner enters.
+    """
+
+    def __init__(self, home: Path, socket: Path) -> None:
+        self.home, self.socket = home, socket
+        self.folder, self.logs = home / "supervisor", home / "logs"
+
+    def write(self, processes: Iterable[Process]) -> bool:
+        """Write the configuration and the plans; return whether anything changed."""
+        before = self._written()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        plans = [(process, write_plan(process, self.folder, self.home)) for process in processes]
+        for stale in set(self.folder.glob("*.json")) - {plan for _, plan in plans}:
+            stale.unlink()
+        write_private(self.folder / "supervisord.conf", self._render(plans))
+        return before != self._written()
+
+    def start(self, *, owned: bool) -> None:
+        """Start supervisord, with no program yet; `owned`: it dies with the calling thread's process."""
+        self._own_socket_folder()
+        argv: tuple[str, ...] = (sys.executable, "-m", "supervisor.supervisord")
+        argv += ("-c", str(self.folder / "supervisord.conf"))
+        if owned:
+            plan = write_child_plan(self.folder / "owned.plan", argv, {}, self.home, parent=os.getpid())
+            argv = (sys.executable, "-I", child.__file__, str(plan))
+        with (self.logs / "supervisord.out").open("wb") as output:
+            started = subprocess.Popen(  # noqa: S603 - our own configuration
+                argv, env=self._environment(), stdout=output, stderr=output, start_new_session=True
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self.running():
+            if started.poll() is not None or time.monotonic() > deadline:
+                msg = f"supervisord does not start: {last_line(self.logs / 'supervisord.out')}"
+                raise Unavailable(msg)
+            time.sleep(0.02)
+
+    def running(self) -> bool:
+        """Whether supervisord answers on its socket."""
+        try:
+            with self._proxy() as proxy:
+                return bool(proxy.getState()["statename"] == "RUNNING")
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def pid(self) -> int | None:
+        """Return supervisord's pid, or None when it does not answer."""
+        try:
+            with self._proxy() as proxy:
+                return int(proxy.getPID())
+        except (OSError, xmlrpc.client.Error):
+            return None
+
+    def launch(self, names: Iterable[str]) -> None:
+        """Start processes that do not run yet, without waiting for them."""
+        down = {
+            state.name for state in self.states() if state.state not in {"RUNNING", "STARTING", "BACKOFF"}
+        }
+        with self._proxy() as proxy:
+            for name in names:
+                if name in down:
+                    proxy.startProcess(f"{GROUP}:{name}", False)  # noqa: FBT003 - do not wait; the call knows no names
+
+    def states(self) -> list[State]:
+        """Return the state of every process; empty when supervisord does not answer."""
+        try:
+            with self._proxy() as proxy:
+                return [_state(info) for info in proxy.getAllProcessInfo()]
+        except (OSError, xmlrpc.client.ProtocolError):
+            return []
+
+    def stop(self) -> None:
+        """Stop every process and supervisord itself; does nothing when it does not run."""
+        pid = self.pid()
+        if pid is None:
+            return
+        with self._proxy() as proxy:
+            proxy.stopAllProcesses()
+            proxy.shutdown()
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while self.running() or self.socket.exists():
+            if time.monotonic() > deadline:
+                msg = f"supervisord (pid {pid}) does not end; see {self.logs / 'supervisord.log'}"
+                raise Unavailable(msg)
+            time.sleep(0.05)
+
+    def _own_socket_folder(self) -> None:
+        """Make the socket's folder; refuse one that somebody else could have put there."""
+        folder = self.socket.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid != os.getuid() or found.st_mode & 0o077:
+            msg = f"{folder} must be a folder that only you can enter; it holds the supervisor's socket"
+            raise Refused(msg)
+
+    def _render(self, plans: list[tuple[Process, Path]]) -> str:
+        config = RawConfigParser()
+        config["supervisord"] = {
+            "nodaemon": "true",
+            "logfile": _text(self.logs / "supervisord.log"),
+            "logfile_maxbytes": "1MB",
+            "logfile_backups": "1",
+            "pidfile": _text(self.folder / "supervisord.pid"),
+            "childlogdir": _text(self.logs),
+            "umask": "077",
+        }
+        config["unix_http_server"] = {"file": _text(self.socket), "chmod": "0700"}
+        factory = "supervisor.rpcinterface:make_main_rpcinterface"
+        config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
+        for process, plan in plans:
+            config[f"program:{process.name}"] = self._program(process, plan)
+        config[f"group:{GROUP}"] = {"programs": ",".join(process.name for process, _ in plans)}
+        text = StringIO()
+        config.write(text)
+        return text.getvalue()
+
+    def _program(self, process: Process, plan: Path) -> dict[str, str]:
+        return {
+            "command": _text(shlex.join([sys.executable, "-I", child.__file__, str(plan)])),
+            "autostart": "false",
+            "autorestart": "false" if process.once else "true",
+            "startsecs": "0" if process.once else str(_STEADY_S),
+            "startretries": "3",
+            "stopwaitsecs": str(_STOP_WAIT_S),
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": _text(self.logs / f"{process.name}.log"),
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": "1",
+        }
+
+    def _environment(self) -> dict[str, str]:
+        """Return ours, without what would reconfigure the stack's servers, and with its mark."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        return env | {MARK: str(self.home)}
+
+    def _written(self) -> dict[str, str]:
+        files = [*self.folder.glob("*.json"), *self.folder.glob("supervisord.conf")]
+        return {file.name: file.read_text("utf-8") for file in files}
+
+    @contextmanager
+    def _proxy(self) -> Iterator[Any]:
+        transport = SupervisorTransport(serverurl=f"unix://{self.socket}")
+        try:
+            yield xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor
+        finally:
+            transport.close()
+
+
+def last_line(file: Path) -> str:
+    """Return the last line that says something in a log, or that there is none."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - 4096))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"nothing in {file}")
+
+
+def _state(info: dict[str, Any]) -> State:
+    return State(
+        name=info["name"],
+        state=info["statename"],
+        pid=info["pid"],
+        started_at=float(info["start"]),
+        exit_status=info["exitstatus"],
+        reason=info["spawnerr"],
+        log=Path(info["stdout_logfile"]),
+    )
+
+
+def _text(value: object) -> str:
+    """Escape a value against supervisord's ``%(name)s`` expansions."""
+    return str(value).replace("%", "%%")
