@@ -1,12 +1,12 @@
 """Roll a registered version out behind a canary; one DAG a model, made from its YAML.
 
 Each step sets the traffic and waits, deferred, until the judge decides: *promote* goes on to the next
-step, *rollback* fails the step and `roll_back` returns all traffic to the champion. *Hold* keeps waiting until the
-step's deadline, which is a rollback.
+step, *rollback* fails the step and `roll_back` returns all traffic to the champion. *Hold* keeps waiting
+until the step's deadline, which is a rollback.
 
-**Triage.** A red step is a verdict, not a crash, when its log ends with the judge's table; Slack has the same
-table. While a step waits it holds no worker. If the triggerer dies, the lease on the canary's weight lapses and
-the guard returns the traffic to the champion on its own.
+**Triage.** A red step is a verdict, not a crash, when its log ends with the judge's table; Slack has the
+same table. While a step waits it holds no worker. If the triggerer dies, the lease on the canary's weight
+lapses and the guard returns the traffic to the champion on its own.
 """
 
 from __future__ import annotations

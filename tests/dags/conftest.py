@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ os.environ |= {
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The state folder and the shipped models, as the stack sets them for Airflow."""
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     monkeypatch.setenv("TRIMTAB_MODELS", str(Path("models").absolute()))
-    yield

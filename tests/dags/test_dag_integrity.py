@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_rollout_has_a_task_for_each_step_and_a_way_back_from_all(dagbag: Any)
 
     assert all(
         later in dag.task_dict[task].downstream_task_ids
-        for task, later in zip(order, order[1:], strict=False)
+        for task, later in pairwise(order)
     )
     assert set(order) == dag.task_dict["roll_back"].upstream_task_ids
     assert "one_failed" == dag.task_dict["roll_back"].trigger_rule

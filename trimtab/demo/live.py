@@ -38,9 +38,11 @@ class LiveView:
         self._clocks = clocks
         self._store = Store(settings.results_url)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=60), TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=60),
+            TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
-        )  # fmt: skip
+        )
         self._task = self._bar.add_task("", total=(sent.end - sent.start).total_seconds())
 
     def render(self) -> RenderableType:
