@@ -81,12 +81,13 @@ def _table(spec: ModelSpec, data: Labels) -> tuple[pa.Table, str]:
         table, where = _from_pandas(data, wanted), "labels"
     else:
         table, where = _from_file(Path(data), wanted), str(data)
+    there = table.column_names
     missing = [
         Problem(
             f"{where}: {name}",
             "must be a column of the labels",
             "no such column",
-            did_you_mean(name, table.column_names),
+            did_you_mean(name, there),
         )
         for name in wanted
         if name not in there

@@ -2,75 +2,175 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from types import TracebackType
+from typing import Any, Self
 
-MonitorName = Literal["drift", "quality", "performance", "latency"]
-Status = Literal["ok", "alarm", "no_data"]
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+
+from monitors import results_sql
+from monitors.database import Database
+from monitors.records import (
+    MONITORS,
+    OUTCOMES,
+    Event,
+    Measurement,
+    MonitorName,
+    Outcome,
+    Runs,
+    Status,
+    WindowResult,
+)
+from monitors.results_tables import METADATA, events, newest, runs, windows
+
+__all__ = [
+    "MONITORS",
+    "OUTCOMES",
+    "Event",
+    "Measurement",
+    "MonitorName",
+    "Outcome",
+    "Runs",
+    "Status",
+    "Store",
+    "WindowResult",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One number of a window.
+class Store:
+    """What monitors found and what happened, in an SQL database that is made on first use.
+
+    Safe to share between threads, and between processes by its URL.
 
     Parameters
     ----------
-    name
-        What was measured, such as ``feature_drift_score``.
-    value
-        Finite; None where there was not enough data for a number, and `text` says why.
-    feature, method
-        Which input, and which distance, metric, check or quantile.
-    low, high
-        Confidence bounds, in the unit of `value`.
-    limit
-        The threshold that `value` was held against.
-    n
-        Rows behind the number.
-    text
-        Detail for a reader.
+    url
+        ``sqlite:///<path>`` or another URL of SQLAlchemy.
+
+    Raises
+    ------
+    SettingsError
+        On construction, the URL is none; on first use, its folder cannot be made.
+    Unavailable
+        By every method: the database did not answer.
     """
 
-    name: str
-    value: float | None
-    feature: str | None = None
-    method: str | None = None
-    low: float | None = None
-    high: float | None = None
-    limit: float | None = None
-    n: int | None = None
-    text: str | None = None
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, METADATA)
 
-    def __post_init__(self) -> None:
-        numbers = (self.value, self.low, self.high, self.limit)
-        if not all(number is None or math.isfinite(number) for number in numbers):
-            msg = f"a measurement holds finite numbers; {self.name} holds {numbers}"
-            raise ValueError(msg)
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
-@dataclass(frozen=True, slots=True)
-class WindowResult:
-    """What one monitor found for one version of a model in one window ``[start, end)`` of event time.
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
 
-    `computed_at` is processing time (the clock of the settings), `duration_s` wall seconds.
-    `reference` and `code_revision` say what it was compared with and by which code.
-    `reason` says why it was computed: ``first``, or what made it be computed again.
-    `revision` counts from 1; the store sets it.
-    """
+    def save(self, result: WindowResult) -> int:
+        """Store a result and count the run; return its revision.
 
-    model: str
-    version: str
-    monitor: MonitorName
-    start: datetime
-    end: datetime
-    rows: int
-    status: Status
-    measurements: tuple[Measurement, ...]
-    computed_at: datetime
-    duration_s: float
-    reference: str | None
-    code_revision: str
-    reason: str = "first"
-    revision: int = 1
+        It takes the place of an earlier result of the same model, version, monitor and start, which stays
+        readable as what was known until `computed_at`. Computed again with the reason ``first``, it is
+        stored with the reason ``again``. `result.revision` is ignored.
+        """
+        return self._database.write(lambda connection: results_sql.save(connection, result))
+
+    def record_failure(self, model: str, monitor: MonitorName, text: str, at: datetime) -> None:
+        """Count a run that ended in an error, and record why as an event of kind ``monitor``."""
+        payload = {"monitor": monitor, "outcome": "error"}
+
+        def record(connection: Connection) -> None:
+            results_sql.count_run(connection, model, monitor, "error", 0.0)
+            results_sql.save_event(connection, Event(model, "monitor", text, at, payload), None)
+
+        self._database.write(record)
+
+    def latest(
+        self, model: str | None = None, monitor: MonitorName | None = None, version: str | None = None
+    ) -> tuple[WindowResult, ...]:
+        """Return the result of the newest window of each model, version and monitor that is asked for."""
+        wanted = results_sql.asked(newest, model=model, monitor=monitor, version=version)
+        with self._database.reading() as connection:
+            return results_sql.results(
+                connection, windows.c.id.in_(select(newest.c.window_id).where(*wanted))
+            )
+
+    def history(
+        self,
+        model: str,
+        monitor: MonitorName | None = None,
+        version: str | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> tuple[WindowResult, ...]:
+        """Return the results of all windows that start in ``[start, end)``, oldest first.
+
+        Parameters
+        ----------
+        as_of
+            Processing time: the results as they were known then. None for what is known now.
+        """
+        wanted = results_sql.asked(windows, model=model, monitor=monitor, version=version)
+        wanted += [windows.c.start >= start] if start is not None else []
+        wanted += [windows.c.start < end] if end is not None else []
+        current: ColumnElement[bool] = windows.c.superseded_at.is_(None)
+        if as_of is not None:
+            current = and_(windows.c.computed_at <= as_of, or_(current, windows.c.superseded_at > as_of))
+        with self._database.reading() as connection:
+            return results_sql.results(connection, and_(*wanted, current))
+
+    def runs(self) -> tuple[Runs, ...]:
+        """Return how every monitor's runs ended."""
+        with self._database.reading() as connection:
+            return tuple(Runs(*row) for row in connection.execute(select(runs)))
+
+    def record_event(
+        self,
+        model: str | None,
+        kind: str,
+        text: str,
+        at: datetime,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> bool:
+        """Record that something happened at processing time `at`; return whether it is new.
+
+        Parameters
+        ----------
+        payload
+            JSON-able detail; its `outcome`, if any, is what events are counted by.
+        key
+            Names the event, so that recording it twice keeps one.
+        """
+        event = Event(model, kind, text, at, dict(payload or {}))
+        return self._database.write(lambda connection: results_sql.save_event(connection, event, key))
+
+    def events(
+        self, model: str | None = None, since: datetime | None = None, *, kind: str | None = None
+    ) -> tuple[Event, ...]:
+        """Return what happened at or after `since`, oldest first; None asks for all."""
+        wanted = results_sql.asked(events, model=model, kind=kind)
+        wanted += [events.c.at >= since] if since is not None else []
+        columns = (events.c.model, events.c.kind, events.c.text, events.c.at, events.c.payload)
+        query = select(*columns).where(*wanted).order_by(events.c.at, events.c.id)
+        with self._database.reading() as connection:
+            return tuple(Event(*row) for row in connection.execute(query))
+
+    def event_counts(self) -> dict[tuple[str, str, str], int]:
+        """Count events by kind, model and outcome; those without a model or an outcome are left out."""
+        groups = (events.c.kind, events.c.model, events.c.outcome)
+        query = select(*groups, func.count()).group_by(*groups)
+        query = query.where(events.c.model.is_not(None), events.c.outcome.is_not(None))
+        with self._database.reading() as connection:
+            return {(kind, model, outcome): n for kind, model, outcome, n in connection.execute(query)}
