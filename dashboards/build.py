@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dashboards import model, overview
-from dashboards.frame import Json, Surroundings, text
+from dashboards.frame import Surroundings, text
+from dashboards.sdk import Json
 from spec import ModelSpec
 
 CHECKOUT = Path(__file__).resolve().parent.parent

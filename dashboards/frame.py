@@ -8,15 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import prometheus
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import dashboard
-
 from dashboards import promql
 from dashboards.panels import DATASOURCE, Panel
+from dashboards.sdk import Json, build, dashboard, encoded, prometheus
 
-Json = dict[str, Any]
 TAG = "trimtab"
 OVERVIEW_UID = "trimtab-all-models"
 ANY_MODEL_UID = "trimtab-any-model"
@@ -110,8 +105,7 @@ def finish(page: build.Dashboard, rows: Sequence[Row]) -> Json:
     model = page.build()
     for number, built in enumerate(model.panels or [], start=1):
         built.id_val = number
-    encoded: Json = json.loads(json.dumps(model, cls=JSONEncoder))
-    return encoded
+    return encoded(model)
 
 
 def text(dashboard_json: Mapping[str, Any]) -> str:

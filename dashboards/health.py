@@ -102,7 +102,7 @@ def drift() -> Row:
                     "methods comparable: red from 1 on, orange from one half on.",
                     "none",
                 ),
-                Query(f"topk(20, {of_threshold})", "{{feature}}"),
+                Query(f"topk(20, {of_threshold})", "{{feature}}, {{method}}"),
                 bad_from=1,
             ),
             rows(

@@ -15,14 +15,18 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from dashboards import catalogue
 from dashboards.queries import expressions, panels
-from spec import Problem
+from dashboards.sdk import reread
+from spec import Problem, did_you_mean
 
 Dashboard = Mapping[str, Any]
 _COLUMNS = 24
 _UID_LIMIT = 40
 _ON_TIME_RANGE_CHANGE = 2
 _COUNTER = re.compile(r"(\w+)?(\(?)\s*\b(\w+_total)\b")
+_SELECTOR = re.compile(r"\b(trimtab_\w+|process_\w+|ALERTS|up)\b(?:\{([^}]*)\})?")
+_MATCHED = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 _RANGE = re.compile(r"\[([^\]:]+)(?::[^\]]*)?\]")
 
 
@@ -57,6 +61,11 @@ def identity(dashboard: Dashboard) -> Iterator[Problem]:
             yield Problem(key, "must be given")
 
 
+def known_keys(dashboard: Dashboard) -> Iterator[Problem]:
+    """Grafana's types know every key: what they drop on the way through is misspelt."""
+    yield from _lost(dict(dashboard), reread(dict(dashboard)), "dashboard")
+
+
 def panel_text(dashboard: Dashboard) -> Iterator[Problem]:
     """Every panel says what it shows and in which unit, and asks the chosen datasource for it."""
     for panel in panels(dashboard):
@@ -79,6 +88,22 @@ def counters(dashboard: Dashboard) -> Iterator[Problem]:
         for function, bracket, counter in _COUNTER.findall(expr):
             if not bracket or function not in {"rate", "irate", "increase"}:
                 yield Problem(where, f"must read {counter} in rate or increase", expr)
+
+
+def known_metrics(dashboard: Dashboard) -> Iterator[Problem]:
+    """A panel names metrics and labels that exist: a renamed one would show as an empty panel."""
+    for where, expr in expressions(dashboard):
+        for series, matchers in _SELECTOR.findall(expr):
+            metric = catalogue.find(series)
+            if metric is None:
+                hint = did_you_mean(series, catalogue.CATALOGUE)
+                yield Problem(where, "must name metrics of the catalogue", series, hint)
+                continue
+            labels = {*metric.labels, *catalogue.TARGET_LABELS}
+            for label in set(_MATCHED.findall(matchers)) - labels:
+                yield Problem(
+                    f"{where}, {series}", "must name labels it has", label, did_you_mean(label, labels)
+                )
 
 
 def rate_interval(dashboard: Dashboard) -> Iterator[Problem]:
@@ -108,8 +133,10 @@ RULES: tuple[Callable[[Dashboard], Iterator[Problem]], ...] = (
     template_datasource,
     template_reload,
     identity,
+    known_keys,
     panel_text,
     counters,
+    known_metrics,
     rate_interval,
     layout,
 )
@@ -117,6 +144,17 @@ RULES: tuple[Callable[[Dashboard], Iterator[Problem]], ...] = (
 
 def _variables(dashboard: Dashboard) -> list[Mapping[str, Any]]:
     return list(dashboard.get("templating", {}).get("list", []))
+
+
+def _lost(given: object, read: object, where: str) -> Iterator[Problem]:
+    if isinstance(given, dict) and isinstance(read, dict):
+        for key in given:
+            yield from _lost(given[key], read.get(key), f"{where}.{key}")
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for index, (one, other) in enumerate(zip(given, read, strict=True)):
+            yield from _lost(one, other, f"{where}[{index}]")
+    elif given != read:
+        yield Problem(where, "must be what Grafana's schema knows", repr(given))
 
 
 def _overlap(one: Mapping[str, int], other: Mapping[str, int]) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import dashboard as build
-
 from dashboards import frame, health, promql, state, traffic
-from dashboards.frame import Json, Surroundings
+from dashboards.frame import Surroundings
+from dashboards.sdk import Json, build
 from spec import ModelSpec, format_duration
 
 

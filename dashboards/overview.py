@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dashboards import frame, promql
-from dashboards.frame import Json, Row, Surroundings
+from dashboards.frame import Row, Surroundings
 from dashboards.panels import Query, Text, lines, rows, stat
+from dashboards.sdk import Json
 
 _CARRIED = "${datasource:queryparam}&${__url_time_range}"
 _DRILL_DOWN = f"/d/{frame.ANY_MODEL_UID}?var-model=${{__data.fields.model}}&{_CARRIED}"

@@ -9,28 +9,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import (
-    common as build_common,
-)
-from grafana_foundation_sdk.builders import (
-    dashboard as build,
-)
-from grafana_foundation_sdk.builders import (
+from dashboards.sdk import (
+    PromQueryFormat,
+    build,
+    build_common,
+    build_stat,
+    build_table,
+    common,
+    dashboard,
     heatmap,
+    heatmap_model,
     prometheus,
     statetimeline,
     statushistory,
     timeseries,
 )
-from grafana_foundation_sdk.builders import (
-    stat as build_stat,
-)
-from grafana_foundation_sdk.builders import (
-    table as build_table,
-)
-from grafana_foundation_sdk.models import common, dashboard
-from grafana_foundation_sdk.models import heatmap as heatmap_model
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 LIMIT = "limit"

@@ -7,11 +7,12 @@ minutes beside the new ones, and a plain join would find two of each.
 from __future__ import annotations
 
 _MODELS = 'model=~"$model"'
+_SERVED = "~ok|error"  # a client's own bad request is no failure of ours, and no success either
 
 
 def pick(name: str, /, **labels: str) -> str:
-    """Select the series of a metric of the chosen models, with these labels."""
-    matchers = [_MODELS, *(f'{name}="{value}"' for name, value in labels.items())]
+    """Select the series of a metric of the chosen models, with these labels; ``~x`` is a pattern."""
+    matchers = [_MODELS, *(_matcher(label, value) for label, value in labels.items())]
     return f"{name}{{{', '.join(matchers)}}}"
 
 
@@ -49,13 +50,14 @@ def ratio(part: str, whole: str, *by: str) -> str:
 def error_ratio(*by: str) -> str:
     """Share of live requests, in [0, 1], that the model server could not answer."""
     errors = rate("trimtab_predictions_total", *by, shadow="false", outcome="error")
-    return ratio(errors, rate("trimtab_predictions_total", *by, shadow="false"), *by)
+    return ratio(errors, rate("trimtab_predictions_total", *by, shadow="false", outcome=_SERVED), *by)
 
 
 def error_budget_spent() -> str:
     """Share of the time range's error budget that is spent; 1 is all of it."""
     errors = increase("trimtab_predictions_total", "model", shadow="false", outcome="error")
-    spent = ratio(errors, increase("trimtab_predictions_total", "model", shadow="false"), "model")
+    served = increase("trimtab_predictions_total", "model", shadow="false", outcome=_SERVED)
+    spent = ratio(errors, served, "model")
     return f"{spent} / on (model) (1 - {gauge('trimtab_slo_objective_ratio', 'model', slo='availability')})"
 
 
@@ -119,5 +121,9 @@ def by_slot(metric: str) -> str:
 
 def firing(*by: str, **labels: str) -> str:
     """Firing alerts of Trimtab's rules, counted by the given labels."""
-    alerts = pick("ALERTS", alertstate="firing", **labels).replace("}", ', alertname=~"Trimtab.+"}')
+    alerts = pick("ALERTS", alertname="~Trimtab.+", alertstate="firing", **labels)
     return f"count by ({', '.join(by)}) ({alerts})"
+
+
+def _matcher(label: str, value: str) -> str:
+    return f'{label}=~"{value[1:]}"' if value.startswith("~") else f'{label}="{value}"'

@@ -1,0 +1,80 @@
+"""The metrics that dashboards may name: those of Trimtab with their labels, and a few of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["gauge", "counter", "histogram"]
+TARGET_LABELS = frozenset({"job", "instance"})
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its kind, its labels besides those of the scraped target, and what it says."""
+
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+
+
+_VERSION = ("model", "version")
+_SLOT = ("model", "version", "slot")
+_MONITOR = ("model", "monitor")
+_OUTCOME = ("model", "outcome")
+
+CATALOGUE: dict[str, Metric] = {
+    "trimtab_build_info": Metric("gauge", ("version", "revision"), "1; the code that exports"),
+    "trimtab_model_info": Metric("gauge", (*_VERSION, "stage"), "1; the stage of a version"),
+    "trimtab_feature_drift_score": Metric(
+        "gauge", (*_VERSION, "feature", "method"), "distance from the reference"
+    ),
+    "trimtab_drift_threshold": Metric("gauge", ("model", "method"), "score from which a feature has drifted"),
+    "trimtab_drifted_features_ratio": Metric("gauge", _VERSION, "share of the features that have drifted"),
+    "trimtab_drifted_features_ratio_limit": Metric("gauge", ("model",), "share from which the window has"),
+    "trimtab_prediction_drift_score": Metric("gauge", (*_VERSION, "method"), "distance of the predictions"),
+    "trimtab_data_quality_violations": Metric("gauge", (*_VERSION, "check"), "violations in the last window"),
+    "trimtab_window_rows": Metric("gauge", _VERSION, "rows of the last window"),
+    "trimtab_model_performance": Metric(
+        "gauge", (*_VERSION, "metric", "bound"), "realised, with its interval"
+    ),
+    "trimtab_model_performance_floor": Metric("gauge", (*_VERSION, "metric"), "limit where higher is better"),
+    "trimtab_model_performance_ceiling": Metric(
+        "gauge", (*_VERSION, "metric"), "limit where lower is better"
+    ),
+    "trimtab_labels_available_ratio": Metric("gauge", ("model",), "share of predictions with their truth"),
+    "trimtab_labels_unmatched": Metric("gauge", ("model",), "labels of no logged prediction"),
+    "trimtab_latency_seconds": Metric("gauge", (*_VERSION, "quantile"), "quantiles of the last window"),
+    "trimtab_latency_objective_seconds": Metric("gauge", ("model", "quantile"), "objective of a quantile"),
+    "trimtab_slo_objective_ratio": Metric("gauge", ("model", "slo"), "share of requests that must be good"),
+    "trimtab_throughput_rows_per_second": Metric("gauge", _VERSION, "rows a second of the last window"),
+    "trimtab_monitoring_last_success_timestamp_seconds": Metric("gauge", _MONITOR, "Unix time"),
+    "trimtab_monitoring_last_run_timestamp_seconds": Metric("gauge", _MONITOR, "Unix time"),
+    "trimtab_monitoring_last_duration_seconds": Metric("gauge", _MONITOR, "time the last run took"),
+    "trimtab_monitoring_interval_seconds": Metric("gauge", _MONITOR, "time between two runs"),
+    "trimtab_monitoring_runs_total": Metric("counter", (*_MONITOR, "outcome"), "runs"),
+    "trimtab_canary_traffic_ratio": Metric("gauge", ("model", "slot"), "share of the live traffic"),
+    "trimtab_retraining_runs_total": Metric("counter", _OUTCOME, "retrains"),
+    "trimtab_rollouts_total": Metric("counter", _OUTCOME, "rollouts"),
+    "trimtab_process_cpu_seconds_total": Metric("counter", ("process",), "CPU time of Trimtab's processes"),
+    "trimtab_process_resident_memory_bytes": Metric("gauge", ("process",), "memory of Trimtab's processes"),
+    "trimtab_predictions_total": Metric("counter", (*_SLOT, "shadow", "outcome"), "requests"),
+    "trimtab_prediction_duration_seconds": Metric("histogram", (*_SLOT, "shadow"), "time in the server"),
+    "trimtab_slot_info": Metric("gauge", _SLOT, "1; the version that a slot answers with"),
+    "trimtab_model_load_seconds": Metric("gauge", _SLOT, "time to fetch, check and warm up"),
+    "trimtab_model_size_bytes": Metric("gauge", _SLOT, "size of the ONNX file"),
+    "process_cpu_seconds_total": Metric("counter", (), "CPU time of the scraped process"),
+    "process_resident_memory_bytes": Metric("gauge", (), "memory of the scraped process"),
+    "up": Metric("gauge", (), "1 where a target answers"),
+    "ALERTS": Metric("gauge", ("model", "alertname", "alertstate", "severity"), "1; alerts, by Prometheus"),
+}
+
+
+def find(series: str) -> Metric | None:
+    """Return the metric that a series name of PromQL belongs to, or None."""
+    if series in CATALOGUE:
+        return CATALOGUE[series]
+    base, _, part = series.rpartition("_")
+    metric = CATALOGUE.get(base)
+    is_part = metric is not None and metric.kind == "histogram" and part in {"bucket", "sum", "count"}
+    return metric if is_part else None
