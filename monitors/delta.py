@@ -53,8 +53,14 @@ def open_table(location: str) -> DeltaTable | None:
         raise _unreadable(location, error) from error
 
 
-def files_of(table: DeltaTable | None) -> dict[str, dict[str, str]]:
-    """Return the live data files by path in the table, oldest commit first, each with its partition."""
+def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, dict[str, str]]:
+    """Return the live data files by path in the table, oldest commit first, each with its partition.
+
+    Parameters
+    ----------
+    prune
+        SQL predicate that files must be able to meet, by their partition and statistics.
+    """
     if table is None:
         return {}
     actions = pa.table(table.get_add_actions(flatten=True)).sort_by(
@@ -62,7 +68,11 @@ def files_of(table: DeltaTable | None) -> dict[str, dict[str, str]]:
     )
     keys = [name for name in actions.column_names if name.startswith(_PARTITION)]
     partitions = actions.select(keys).rename_columns([key.removeprefix(_PARTITION) for key in keys])
-    return dict(zip(actions["path"].to_pylist(), partitions.to_pylist(), strict=True))
+    files = dict(zip(actions["path"].to_pylist(), partitions.to_pylist(), strict=True))
+    if prune is None:
+        return files
+    kept = {_name(uri) for uri in table.file_uris(file_pruning_predicate=prune)}
+    return {path: partition for path, partition in files.items() if _name(path) in kept}
 
 
 def scan(
@@ -72,6 +82,7 @@ def scan(
     *,
     columns: Sequence[str] | None = None,
     files: Mapping[str, Mapping[str, str]] | None = None,
+    prune: str | None = None,
     where: pds.Expression | None = None,
 ) -> pa.Table:
     """Read a table as `schema`, in the order of the files.
@@ -81,7 +92,9 @@ def scan(
     columns
         Read just these of the schema's columns.
     files
-        Read just these of what `files_of` returned.
+        Read just these of what `files_of` returned; by default all that `prune` leaves.
+    prune
+        See `files_of`.
     where
         Rows to keep.
 
@@ -96,7 +109,7 @@ def scan(
     if table is None:
         return schema.empty_table().select(columns)
     try:
-        dataset = _dataset(table, location, schema, files_of(table) if files is None else files)
+        dataset = _dataset(table, location, schema, files_of(table, prune) if files is None else files)
         return dataset.to_table(columns=columns, filter=where)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         must = "must hold the columns of the spec, in their types"
@@ -169,6 +182,10 @@ def _filesystem(location: str) -> pafs.FileSystem | None:
 
 def _unreadable(location: str, error: Exception) -> Unavailable:
     return Unavailable(f"The Delta table {location} cannot be read: {_line(error)}")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _line(error: Exception) -> str:

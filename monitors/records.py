@@ -101,3 +101,14 @@ class Runs:
     count: int
     last_at: datetime
     last_duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Where the newest result of a monitor for one version stands: its window's start and its id."""
+
+    model: str
+    version: str
+    monitor: str
+    start: datetime
+    id: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from monitors.records import (
     Event,
     Measurement,
     MonitorName,
+    Newest,
     Outcome,
     Runs,
     Status,
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "Measurement",
     "MonitorName",
+    "Newest",
     "Outcome",
     "Runs",
     "Status",
@@ -102,6 +104,16 @@ class Store:
             return results_sql.results(
                 connection, windows.c.id.in_(select(newest.c.window_id).where(*wanted))
             )
+
+    def newest(self) -> tuple[Newest, ...]:
+        """Name the newest result of every model, version and monitor; a cheap look before `load`."""
+        with self._database.reading() as connection:
+            return tuple(Newest(*row) for row in connection.execute(select(newest)))
+
+    def load(self, ids: Collection[int]) -> tuple[WindowResult, ...]:
+        """Return the results of some ids that `newest` named, oldest window first."""
+        with self._database.reading() as connection:
+            return results_sql.results(connection, windows.c.id.in_(ids))
 
     def history(
         self,
