@@ -1,0 +1,48 @@
+"""The gate on decisions: do the two versions decide alike on the same requests."""
+
+from __future__ import annotations
+
+from rollout.bounds import interval, log_excess
+from rollout.gates.levels import harm_evidence
+from rollout.observations import Evidence
+from rollout.verdict import GateResult, Outcome
+from spec import ModelSpec
+
+
+def judge_disagreement(evidence: Evidence, spec: ModelSpec) -> GateResult:
+    """Judge the share of pairs with different decisions against `gates.disagreement`.
+
+    Needs no labels: a version that decides differently on more rows than anyone expected is broken in
+    most cases. Harm and pass by bounds that hold under any number of looks; a limit of 100 % switches the
+    gate off, one of 0 % is kept only by versions that never differ.
+    """
+    limit, needed = spec.rollout.gates.disagreement, spec.rollout.min_requests
+    pairs = evidence.disagreement
+    if pairs is None or pairs.rate is None:
+        why = "no row was scored by both versions yet"
+        hold = Outcome.HOLD
+        return GateResult(gate="disagreement", outcome=hold, limit=limit, counted="pairs", why=why)
+    low, high = interval(pairs.hits, pairs.of, spec.rollout.alpha, min(max(limit, 1e-4), 0.5))
+    outcome, why = Outcome.HOLD, ""
+    if pairs.of < needed:
+        why = f"{needed} pairs are needed"
+    elif high <= limit or limit == 1 or pairs.hits == limit == 0:
+        outcome = Outcome.PASS
+    if outcome is Outcome.HOLD and limit < 1 and _beyond(pairs.hits, pairs.of, limit) >= harm_evidence(spec):
+        outcome, why = Outcome.ROLLBACK, ""
+    return GateResult(
+        gate="disagreement",
+        outcome=outcome,
+        value=pairs.rate,
+        low=low,
+        high=high,
+        limit=limit,
+        n=pairs.of,
+        counted="pairs",
+        why=why,
+    )
+
+
+def _beyond(hits: int, of: int, limit: float) -> float:
+    """One difference refutes a limit of 0 %; a share this small stands for it without log(0)."""
+    return log_excess(hits, of - hits, max(limit, 1e-9))

@@ -1,0 +1,62 @@
+"""The gate on failed requests: the challenger's share against the champion's."""
+
+from __future__ import annotations
+
+from rollout.bounds import interval, log_excess
+from rollout.gates.levels import harm_evidence
+from rollout.observations import Arms, Evidence
+from rollout.steps import Step
+from rollout.verdict import GateResult, Outcome
+from spec import SHADOW, ModelSpec
+
+
+def judge_errors(evidence: Evidence, spec: ModelSpec) -> GateResult:
+    """Judge the difference of the failure rates, challenger's minus champion's, against `gates.errors`.
+
+    Harm: among all failures more are the challenger's than its part of the requests explains, exact under
+    any number of looks. Pass: the upper bound of the difference is within the limit, also exact, and at
+    least `min_requests` of the step were answered. Requests mirrored to the challenger beside its live ones
+    narrow the bound, since the same process answers both; they do not count towards `min_requests`.
+    """
+    limit = spec.rollout.gates.errors
+    arms = evidence.errors
+    if arms is None or arms.challenger.rate is None:
+        return GateResult(gate="errors", outcome=Outcome.HOLD, limit=limit, why="no requests are counted yet")
+    low, high = difference(arms, spec.rollout.alpha, limit)
+    excess = log_excess(arms.challenger.hits, arms.champion.hits, part(evidence.step))
+    needed = spec.rollout.min_requests
+    outcome, why = Outcome.HOLD, ""
+    if high <= limit and arms.challenger.of >= needed:
+        outcome = Outcome.PASS
+    elif excess >= harm_evidence(spec):
+        outcome = Outcome.ROLLBACK
+        why = f"{arms.challenger.hits} failures against the champion's {arms.champion.hits}"
+    elif arms.challenger.of < needed:
+        why = f"{needed} requests are needed"
+    return GateResult(
+        gate="errors",
+        outcome=outcome,
+        value=arms.challenger.rate - (arms.champion.rate or 0.0),
+        low=low,
+        high=high,
+        limit=limit,
+        n=arms.challenger.of,
+        why=why,
+    )
+
+
+def difference(arms: Arms, alpha: float, guess: float) -> tuple[float, float]:
+    """Return bounds of the challenger's rate minus the champion's that hold at all looks together."""
+    pooled = arms.challenger + arms.mirrored if arms.mirrored else arms.challenger
+    near = min(max(guess, 1e-4), 0.5)
+    low_c, high_c = interval(pooled.hits, pooled.of, alpha / 2, near)
+    low_s, high_s = interval(arms.champion.hits, arms.champion.of, alpha / 2, near)
+    return low_c - high_s, high_c - low_s
+
+
+def part(step: Step) -> float:
+    """Return the challenger's part of the requests that a step compares.
+
+    In shadow and at 100 % one version answers all requests and the other all their copies: a half.
+    """
+    return 0.5 if step in (SHADOW, 1) else float(step)

@@ -1,0 +1,49 @@
+"""The gate on slow requests: the challenger against the objective, and against the champion."""
+
+from __future__ import annotations
+
+from rollout.bounds import interval, log_excess
+from rollout.gates.errors import difference, part
+from rollout.gates.levels import harm_evidence
+from rollout.observations import Evidence
+from rollout.verdict import GateResult, Outcome
+from spec import ModelSpec
+
+TAIL = 0.01
+"""A 99th percentile is kept when at most this share of the requests is slower."""
+
+
+def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
+    """Judge the share of the challenger's requests that are slower than `spec.latency_gate`, against 1 %.
+
+    The objective is an edge of the servers' histogram, so slower-than is a plain count. Harm: the share is
+    shown to be above 1 % *and* above the champion's, for a machine that is slow for both is not the
+    challenger's fault. Pass: with `min_requests` the share seen is at most 1 %, or the challenger's is shown
+    to exceed the champion's by at most 1 %. Slow requests come in bursts, so the levels are approximate here.
+    """
+    arms, needed = evidence.latency, spec.rollout.min_requests
+    if arms is None or arms.challenger.rate is None:
+        return GateResult(gate="latency", outcome=Outcome.HOLD, limit=TAIL, why="no requests are timed yet")
+    own = arms.challenger
+    enough = own.of >= needed
+    proof = harm_evidence(spec)
+    slow = log_excess(own.hits, own.of - own.hits, TAIL) >= proof
+    slower = log_excess(own.hits, arms.champion.hits, part(evidence.step)) >= proof
+    outcome, why = Outcome.HOLD, "" if enough else f"{needed} requests are needed"
+    if enough and arms.challenger.rate <= TAIL:
+        outcome = Outcome.PASS
+    elif enough and difference(arms, spec.rollout.alpha, TAIL)[1] <= TAIL:
+        outcome, why = Outcome.PASS, "the champion is no faster"
+    elif slow and slower:
+        outcome, why = Outcome.ROLLBACK, f"the champion: {arms.champion.hits} of {arms.champion.of}"
+    low, high = interval(own.hits, own.of, spec.rollout.alpha, TAIL)
+    return GateResult(
+        gate="latency",
+        outcome=outcome,
+        value=own.rate,
+        low=low,
+        high=high,
+        limit=TAIL,
+        n=own.of,
+        why=why,
+    )

@@ -1,0 +1,84 @@
+"""What the judge is shown: counts and paired losses, without where they came from."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import model_validator as validator
+
+from rollout.steps import Step
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Share(_Record):
+    """So many of so many."""
+
+    hits: Count
+    of: Count
+
+    @validator(mode="after")
+    def _is_part(self) -> Self:
+        if self.hits > self.of:
+            msg = f"hits: {self.hits} cannot be more than the {self.of} that were counted"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def rate(self) -> float | None:
+        """Hits over all; None of nothing."""
+        return self.hits / self.of if self.of else None
+
+    def __add__(self, another: Share) -> Share:
+        return Share(hits=self.hits + another.hits, of=self.of + another.of)
+
+
+class Arms(_Record):
+    """The same count at both versions, over the same span of a step."""
+
+    challenger: Share
+    """Requests that the step is about: mirrored ones in shadow, live ones afterwards."""
+    champion: Share
+    mirrored: Share | None = None
+    """Requests mirrored to the challenger beside its live ones."""
+
+
+class DayLoss(_Record):
+    """Paired losses of one event-time day, on rows that both versions scored and that have a label."""
+
+    day: date
+    rows: Annotated[int, Field(ge=1)]
+    difference: Annotated[float, Field(allow_inf_nan=False)]
+    """Mean of the challenger's loss less the champion's: nats, or target² for regression."""
+
+
+class Evidence(_Record):
+    """All that is known of a challenger at one step. What is None is not known, which never promotes."""
+
+    schema_version: Literal[1] = 1
+    model: str
+    challenger: str
+    """Version."""
+    champion: str
+    """Version."""
+    step: Step
+    began: AwareDatetime
+    """Processing time at which the step began."""
+    at: AwareDatetime
+    """Processing time of this look."""
+    errors: Arms | None = None
+    """Requests that failed (5xx, also without an answer of the server)."""
+    latency: Arms | None = None
+    """Requests slower than the objective."""
+    disagreement: Share | None = None
+    """Pairs on which the versions decide differently, since the rollout began."""
+    days: tuple[DayLoss, ...] | None = None
+    """Closed days with complete labels since the rollout began, in order."""
+    missing: tuple[str, ...] = ()
+    """Why something is not known, a sentence each."""

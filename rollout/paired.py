@@ -1,0 +1,152 @@
+"""Rows that both versions scored: the mirror gives each live request to the other version as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitors import inference_log, labels
+from rollout.observations import DayLoss, Share
+from spec import DataError, ModelSpec, Problem, Settings, Task
+
+Floats = npt.NDArray[np.float64]
+_COLUMNS = ("prediction_id", "event_date", "scores")
+_EPSILON = 1e-15
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The scores of both versions on the same n predictions.
+
+    `ids` and `days` (``YYYY-MM-DD`` of the event time) have n entries, the scores shape (n, k):
+    k is 1 for binary (P(positive)) and regression (the value), else the number of classes.
+    """
+
+    ids: pa.Array
+    days: pa.Array
+    challenger: Floats
+    champion: Floats
+
+
+def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str, since: datetime) -> Pairs:
+    """Pair the log rows of two versions with event time from `since` on, by prediction id.
+
+    Which of the two was live does not matter. A prediction that a version scored twice counts once,
+    with its first row.
+
+    Raises
+    ------
+    DataError
+        A version's rows hold another number of scores than the task has.
+    Unavailable
+        The inference log did not answer.
+    """
+    tables = [
+        inference_log.read(spec, settings, start=since, shadow=None, version=version, columns=_COLUMNS)
+        for version in (challenger, champion)
+    ]
+    ours, theirs = (table.take(inference_log.first_of_each(table["prediction_id"])) for table in tables)
+    places = pc.index_in(ours["prediction_id"], value_set=theirs["prediction_id"].combine_chunks())
+    ours = ours.filter(pc.is_valid(places))
+    theirs = theirs.take(pc.drop_null(places))
+    return Pairs(
+        ids=ours["prediction_id"].combine_chunks(),
+        days=theirs["event_date"].combine_chunks(),
+        challenger=_scores(spec, ours["scores"]),
+        champion=_scores(spec, theirs["scores"]),
+    )
+
+
+def disagreement(spec: ModelSpec, pairs: Pairs, truth: Floats) -> Share | None:
+    """Count the pairs on which the decisions differ.
+
+    Binary: on different sides of 1/2. Multiclass: different most probable classes. Regression: further apart
+    than the standard deviation of the champion's residuals; None while too few labels tell it.
+
+    Parameters
+    ----------
+    truth
+        What `truths` returned for the pairs.
+    """
+    ours, theirs = pairs.challenger, pairs.champion
+    if spec.task is Task.BINARY:
+        differ = (ours[:, 0] >= 0.5) != (theirs[:, 0] >= 0.5)  # noqa: PLR2004 - an even chance
+    elif spec.task is Task.MULTICLASS:
+        differ = ours.argmax(axis=1) != theirs.argmax(axis=1)
+    else:
+        residuals = (truth - theirs[:, 0])[np.isfinite(truth)]
+        if len(residuals) < spec.rollout.min_requests:
+            return None
+        differ = np.abs(ours[:, 0] - theirs[:, 0]) > residuals.std(ddof=1)
+    return Share(hits=int(differ.sum()), of=len(differ))
+
+
+def daily_losses(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime) -> tuple[DayLoss, ...]:
+    """Average the loss differences by event-time day, over the days whose labels are all there.
+
+    A day counts once it is over for `target.delay`, so that no day changes after its first look.
+
+    Parameters
+    ----------
+    truth
+        What `truths` returned for the pairs.
+    now
+        Processing time, aware.
+    """
+    differences = losses(spec, pairs.challenger, truth) - losses(spec, pairs.champion, truth)
+    known = np.isfinite(truth)
+    days = np.asarray(pairs.days.to_pylist(), dtype=str)
+    last = now - spec.data.target.delay
+    found = []
+    for day in np.unique(days[known]):
+        if _ends(day) > last:
+            continue
+        rows = known & (days == day)
+        mean = float(differences[rows].mean())
+        found.append(DayLoss(day=date.fromisoformat(day), rows=int(rows.sum()), difference=mean))
+    return tuple(found)
+
+
+def losses(spec: ModelSpec, scores: Floats, truth: Floats) -> Floats:
+    """Return each row's log loss in nats, clipped at 1e-15, or its squared error; NaN without truth."""
+    if spec.task is Task.REGRESSION:
+        return np.square(scores[:, 0] - truth)
+    given = np.full(len(truth), np.nan)
+    known = np.isfinite(truth)
+    if spec.task is Task.BINARY:
+        given = np.where(truth == 1, scores[:, 0], 1 - scores[:, 0])
+    else:
+        given[known] = scores[known, truth[known].astype(int)]
+    return np.where(known, -np.log(np.clip(given, _EPSILON, 1.0)), np.nan)
+
+
+def truths(spec: ModelSpec, settings: Settings, pairs: Pairs) -> Floats:
+    """Return the label of each pair as far as it has arrived, shape (n,), NaN where not.
+
+    Binary: 0 or 1. Multiclass: the class's place in `target.classes`. Regression: the value.
+    """
+    arrived = labels.read(spec, settings, as_of=settings.clock.now(), ids=pairs.ids)
+    places = pc.index_in(pairs.ids, value_set=arrived["prediction_id"].combine_chunks())
+    column = arrived["label"].take(places).combine_chunks()
+    if spec.task is Task.MULTICLASS:
+        column = pc.index_in(column, value_set=pa.array(spec.data.target.classes, pa.string()))
+    values = pc.cast(column, pa.float64())
+    return np.asarray(pc.fill_null(values, float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _scores(spec: ModelSpec, column: pa.ChunkedArray) -> Floats:
+    width = len(spec.data.target.classes or ()) or 1
+    flat = np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64)
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if lengths not in ([width], []):
+        raise DataError([Problem("scores", f"must hold {width} a row", f"{lengths}")])
+    return flat.reshape(-1, width)
+
+
+def _ends(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time(), UTC) + timedelta(days=1)

@@ -1,0 +1,85 @@
+"""Raw samples from Prometheus. No `rate` and no `increase`: both guess beyond the samples that there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from spec import Refused, Unavailable
+
+LOOKBACK = timedelta(minutes=5)
+_RAW = timedelta(hours=6)
+_POINTS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One time series: its labels and its samples ``(unix seconds, value)``, oldest first."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[float, float], ...]
+
+
+class Prometheus:
+    """The HTTP API of the Prometheus at `url`."""
+
+    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+
+    def samples(self, selector: str, start: datetime, end: datetime) -> list[Series]:
+        """Return the series that `selector` names, from five minutes before `start` until `end`.
+
+        The lead-in tells a counter that stood at 7 from one that began at 7. Up to six hours come as
+        the raw samples; longer spans at about 5,000 points, each the newest sample before it.
+
+        Raises
+        ------
+        Unavailable
+            Prometheus did not answer, or failed.
+        Refused
+            Prometheus does not understand the query; with its reason.
+        """
+        span = end - start + LOOKBACK
+        if span <= _RAW:
+            query = f"{selector}[{max(1, round(span.total_seconds()))}s]"
+            data = self._get("/api/v1/query", {"query": query, "time": f"{end.timestamp():.3f}"})
+        else:
+            times = {"start": f"{(start - LOOKBACK).timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
+            step = f"{span.total_seconds() / _POINTS:.3f}"
+            data = self._get("/api/v1/query_range", {"query": selector, "step": step, **times})
+        return [_series(entry) for entry in data["result"]]
+
+    def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            answer = httpx.post(self._url + path, data=params, timeout=self._timeout_s, trust_env=False)
+            content = answer.json()
+        except (httpx.TransportError, json.JSONDecodeError) as error:
+            msg = f"Prometheus at {self._url} did not answer: {error}"
+            raise Unavailable(msg) from error
+        if answer.is_server_error:
+            msg = f"Prometheus at {self._url} failed: {content.get('error')}"
+            raise Unavailable(msg)
+        if content.get("status") != "success":
+            msg = f"Prometheus refused {params['query']!r}: {content.get('error')}"
+            raise Refused(msg)
+        data: dict[str, Any] = content["data"]
+        return data
+
+
+def selector(metric: str, **labels: str) -> str:
+    """Return ``metric{label="value",…}``; a value that starts with ``~`` is a regular expression."""
+    matchers = [
+        f"{label}=~{json.dumps(value[1:])}" if value.startswith("~") else f"{label}={json.dumps(value)}"
+        for label, value in labels.items()
+    ]
+    return f"{metric}{{{','.join(matchers)}}}"
+
+
+def _series(entry: Mapping[str, Any]) -> Series:
+    return Series(entry["metric"], tuple((float(time), float(value)) for time, value in entry["values"]))

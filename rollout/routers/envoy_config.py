@@ -1,0 +1,167 @@
+"""Envoy's configuration as data: bootstrap, clusters and routes. Pure; nothing is written here."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rollout.split import BOTH, Split
+from spec import Problem, SettingsError
+
+ROUTES = "trimtab"
+STAT_PREFIX = "gateway"
+TIMEOUT_S = 10
+_TYPE = "type.googleapis.com/envoy"
+_HTTP = f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def bootstrap(folder: Path, port: int, admin_port: int) -> dict[str, Any]:
+    """Return the bootstrap: one gateway for all models, whose routes and clusters are files in `folder`.
+
+    The admin port and the gateway listen on 127.0.0.1.
+    """
+    return {
+        "node": {"id": "trimtab", "cluster": "trimtab"},
+        "admin": {"address": _address("127.0.0.1", admin_port)},
+        "dynamic_resources": {"cds_config": _watched(folder / "cds.json")},
+        "static_resources": {"listeners": [_listener(folder, port)]},
+    }
+
+
+def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the CDS file for ``{model: {slot: url}}``: per slot a live cluster and one for mirrored copies.
+
+    A mirror with a cluster of its own keeps dropped answers out of the live counters.
+
+    Raises
+    ------
+    SettingsError
+        A slot's URL is not ``http://host:port``; all such are named.
+    """
+    problems: list[Problem] = []
+    resources = []
+    for model, urls in sorted(slots.items()):
+        for slot in BOTH:
+            host, port = _host_port(urls[slot], f"TRIMTAB_SLOTS: {model}.{slot}", problems)
+            resources += [_cluster(f"{model}-{slot}{tail}", host, port) for tail in ("", "-shadow")]
+    if problems:
+        raise SettingsError(problems)
+    return {"version_info": "1", "resources": resources}
+
+
+def models_in(cds: Mapping[str, Any]) -> list[str]:
+    """Names of the models whose clusters a CDS file holds."""
+    names = (str(cluster["name"]) for cluster in cds["resources"])
+    return sorted(name.removesuffix("-blue") for name in names if name.endswith("-blue"))
+
+
+def routes(splits: Mapping[str, Split], version: str) -> dict[str, Any]:
+    """Return the RDS file of all models; `version` is what the admin port will show once it is live."""
+    per_model = [route for model, split in sorted(splits.items()) for route in _model_routes(model, split)]
+    health = _answer({"prefix": "/v2/health/"}, 200, {"live": True, "ready": True})
+    missing = _answer({"prefix": "/"}, 404, {"error": "No such model or path at this gateway."})
+    resource = {
+        "@type": f"{_TYPE}.config.route.v3.RouteConfiguration",
+        "name": ROUTES,
+        "validate_clusters": True,
+        "virtual_hosts": [{"name": ROUTES, "domains": ["*"], "routes": [health, *per_model, missing]}],
+    }
+    return {"version_info": version, "resources": [resource]}
+
+
+def _model_routes(model: str, split: Split) -> list[dict[str, Any]]:
+    weighted = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
+    action: dict[str, Any] = {
+        "weighted_clusters": {"clusters": weighted},
+        "timeout": f"{TIMEOUT_S}s",
+        # Only what never reached the model server is tried again: an answer of the application
+        # must count, and a retry would hide a failing challenger from its judge.
+        "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1},
+    }
+    if split.mirror is not None:
+        action["request_mirror_policies"] = [{"cluster": f"{model}-{split.mirror}-shadow"}]
+    base = f"/v2/models/{model}"
+    return [{"match": match, "route": action} for match in ({"prefix": f"{base}/"}, {"path": base})]
+
+
+def _answer(match: dict[str, str], status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "match": match,
+        "direct_response": {"status": status, "body": {"inline_string": json.dumps(body)}},
+        "response_headers_to_add": [{"header": {"key": "content-type", "value": "application/json"}}],
+    }
+
+
+def _listener(folder: Path, port: int) -> dict[str, Any]:
+    router = {"@type": f"{_TYPE}.extensions.filters.http.router.v3.Router"}
+    connections = {
+        "@type": _HTTP,
+        "stat_prefix": STAT_PREFIX,
+        "rds": {"route_config_name": ROUTES, "config_source": _watched(folder / "rds.json")},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+        # A path that escapes its prefix would reach the servers' load and unload.
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+    }
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}
+    return {
+        "name": STAT_PREFIX,
+        "address": _address("127.0.0.1", port),
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
+    options = {
+        "@type": f"type.googleapis.com/{_PROTOCOL}",
+        # Shorter than the servers' keep-alive (uvicorn: 5 s), so that no request meets a closing connection.
+        "common_http_protocol_options": {"idle_timeout": "3s"},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    endpoint = {"endpoint": {"address": _address(host, port)}}
+    return {
+        "@type": f"{_TYPE}.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC" if _is_ip(host) else "STRICT_DNS",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {_PROTOCOL: options},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _watched(file: Path) -> dict[str, Any]:
+    source = {"path": str(file), "watched_directory": {"path": str(file.parent)}}
+    return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _host_port(url: str, where: str, problems: list[Problem]) -> tuple[str, int]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "http" or not parts.hostname or port is None:
+        problems.append(Problem(where, "must be http://host:port", repr(url)))
+        return "", 0
+    return parts.hostname, port
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

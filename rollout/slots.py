@@ -1,0 +1,81 @@
+"""The model servers of the two slots, through the repository extension of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from rollout.split import Slot
+from spec import ModelSpec, Refused, Settings, Unavailable, read_secret
+
+LOAD_S = 120.0
+_ASK_S = 5.0
+
+
+def load(spec: ModelSpec, settings: Settings, slot: Slot, version: str) -> None:
+    """Load a version into a slot; the server swaps once it is warm, until then what was there answers.
+
+    Raises
+    ------
+    Refused
+        The server will not load it, with its reason; what was there stays.
+    Unavailable
+        The server did not answer within two minutes.
+    SettingsError
+        The token's file cannot be read.
+    """
+    body = {"parameters": {"version": version}}
+    _told(spec, settings, slot, f"/v2/repository/models/{spec.model}/load", body)
+
+
+def unload(spec: ModelSpec, settings: Settings, slot: Slot) -> None:
+    """Empty a slot; errors as `load`."""
+    _told(spec, settings, slot, f"/v2/repository/models/{spec.model}/unload", {})
+
+
+def ready(spec: ModelSpec, settings: Settings, slot: Slot) -> bool:
+    """Whether the slot has a version that answers; `Unavailable` if the server does not."""
+    answer = _asked(spec, settings, slot, f"/v2/models/{spec.model}/ready")
+    return answer.is_success and bool(_content(answer).get("ready", True))
+
+
+def loaded(spec: ModelSpec, settings: Settings, slot: Slot) -> str | None:
+    """Return the version that the slot answers with, None if it is empty; `Unavailable` as `ready`."""
+    if not ready(spec, settings, slot):
+        return None
+    versions = _content(_asked(spec, settings, slot, f"/v2/models/{spec.model}")).get("versions") or []
+    return str(versions[0]) if versions else None
+
+
+def _told(spec: ModelSpec, settings: Settings, slot: Slot, path: str, body: dict[str, Any]) -> None:
+    token = {"Authorization": f"Bearer {read_secret(settings.serving_token_file)}"}
+    url = settings.slot_url(spec, slot)
+    try:
+        answer = httpx.post(url + path, json=body, headers=token, timeout=LOAD_S, trust_env=False)
+    except httpx.TransportError as error:
+        raise _silent(spec, slot, url, error) from error
+    if not answer.is_success:
+        reason = _content(answer).get("error", f"HTTP {answer.status_code}")
+        msg = f"The model server of {spec.model}/{slot} refused {path}: {reason}"
+        raise Refused(msg)
+
+
+def _asked(spec: ModelSpec, settings: Settings, slot: Slot, path: str) -> httpx.Response:
+    url = settings.slot_url(spec, slot)
+    try:
+        return httpx.get(url + path, timeout=_ASK_S, trust_env=False)
+    except httpx.TransportError as error:
+        raise _silent(spec, slot, url, error) from error
+
+
+def _silent(spec: ModelSpec, slot: Slot, url: str, error: httpx.TransportError) -> Unavailable:
+    return Unavailable(f"The model server of {spec.model}/{slot} at {url} did not answer: {error!r}")
+
+
+def _content(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

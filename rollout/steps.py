@@ -1,0 +1,65 @@
+"""What the steps of a rollout mean for the traffic. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from rollout.split import ALL, Slot, Split, other
+from spec import SHADOW, Problem, SpecError
+
+Step = Literal["shadow"] | float
+"""``shadow``, or the challenger's share of live traffic in (0, 1]."""
+
+
+def at_step(champion: Slot, step: Step, lease_until: datetime) -> Split:
+    """Return the split of a step; the challenger is in the slot that is not `champion`.
+
+    ======== ========== ========== ===========
+    step     champion   challenger mirrored to
+    ======== ========== ========== ===========
+    shadow   100 %      0 %        challenger
+    5%       95 %       5 %        challenger
+    100%     0 %        100 %      champion
+    ======== ========== ========== ===========
+
+    The mirror goes on at every step, so that both versions keep scoring the same requests; at 100 % it
+    keeps the champion warm and comparable until the promotion.
+
+    Raises
+    ------
+    SpecError
+        The share is no whole percent from 1 to 100.
+    """
+    challenger = other(champion)
+    share = 0 if step == SHADOW else percent(step)
+    weights = {champion: ALL - share, challenger: share}
+    mirror = champion if share == ALL else challenger
+    return Split(champion=champion, weights=weights, mirror=mirror, lease_until=lease_until)
+
+
+def promoted(split: Split) -> Split:
+    """Return the split after the promotion: the challenger's slot is the champion's, nothing is mirrored."""
+    return Split(champion=split.idle)
+
+
+def percent(step: float) -> int:
+    """Return a share as whole percent from 1 to 100; `SpecError` for any other share."""
+    share = round(step * ALL)
+    if not 1 <= share <= ALL or abs(step * ALL - share) > 1e-9:  # noqa: PLR2004 - rounding of 0.29 * 100
+        raise SpecError(
+            [Problem("rollout.steps", "shares must be whole percents from 1% to 100%", f"{step:g}")]
+        )
+    return share
+
+
+def name(step: Step) -> str:
+    """Return a step as a model's YAML spells it: ``shadow``, ``5%``."""
+    return step if isinstance(step, str) else f"{step * 100:g}%"
+
+
+def following(steps: Sequence[Step], step: Step) -> Step | None:
+    """Return the step after `step`; None after the last."""
+    place = list(steps).index(step)
+    return steps[place + 1] if place + 1 < len(steps) else None
