@@ -19,6 +19,6 @@ def slack_sink(host: str, port: int, home: Path) -> None:
     Example:
       trimtab slack-sink --port 21096
     """
-    from trimtab.stack import slack
+    from trimtab import slack
 
     slack.run(home.absolute(), host, port)

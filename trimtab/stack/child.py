@@ -20,6 +20,8 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than this script
         plan = json.load(file)
     _die_with(plan["parent"] or os.getppid())
+    if plan["sweep"]:
+        _end_orphans(plan["sweep"])
     for path in plan["after"]:
         while not os.path.exists(path):  # noqa: PTH110 - as above
             time.sleep(_POLL_S)
@@ -34,6 +36,28 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we asked
         sys.exit("the parent is gone")
+
+
+def _end_orphans(file: str) -> None:
+    """End what a killed predecessor left behind: its process group, known from the number in `file`.
+
+    Only members of our own session (which the supervisor leads) are touched, so a number that the
+    system gave to somebody else does no harm.
+    """
+    try:
+        with open(file, encoding="ascii") as stream:  # noqa: PTH123 - as above
+            group = int(stream.read())
+    except FileNotFoundError:
+        group = 0
+    numbers = os.listdir("/proc") if group and sys.platform == "linux" else []  # noqa: PTH208 - as above
+    for pid in (int(number) for number in numbers if number.isdigit()):
+        try:
+            if os.getpgid(pid) == group and os.getsid(pid) == os.getsid(0):
+                os.kill(pid, signal.SIGKILL)
+        except OSError:  # it ended meanwhile
+            continue
+    with open(file, "w", encoding="ascii") as stream:  # noqa: PTH123 - as above
+        stream.write(str(os.getpid()))
 
 
 if __name__ == "__main__":

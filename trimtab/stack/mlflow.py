@@ -53,4 +53,4 @@ def process(home: Path, port: int) -> Process:
             "MLFLOW_AUTH_ADMIN_PASSWORD": secret(home, "mlflow"),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secret(home, "mlflow-session"),
         }
-    return Process("mlflow", tuple(argv), env, ready=f"http://{HOST}:{port}/health")
+    return Process("mlflow", tuple(argv), env, f"http://{HOST}:{port}/health", sweep=True)

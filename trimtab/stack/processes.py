@@ -30,6 +30,8 @@ class Process:
         Files that must exist before it starts.
     once
         It ends by itself, with status 0.
+    sweep
+        What it leaves behind when it is killed holds its port, and is ended before it starts again.
     user
         Name and password file that the URL in `ready` asks for.
     """
@@ -41,29 +43,26 @@ class Process:
     healthy: str = ""
     after: tuple[Path, ...] = ()
     once: bool = False
+    sweep: bool = False
     user: tuple[str, Path] | None = None
 
 
 def write_plan(process: Process, folder: Path, cwd: Path) -> Path:
     """Write what `trimtab.stack.child` needs to become the process; returns the plan's path."""
-    return write_child_plan(folder / f"{process.name}.json", process.argv, process.env, cwd, process.after)
-
-
-def write_child_plan(
-    file: Path,
-    argv: tuple[str, ...],
-    env: Mapping[str, str],
-    cwd: Path,
-    after: tuple[Path, ...] = (),
-    parent: int = 0,
-) -> Path:
-    """Write a plan; `parent` is the process whose death ends it (0: whoever starts it)."""
     plan = {
-        "argv": list(argv),
-        "env": dict(env),
+        "argv": list(process.argv),
+        "env": dict(process.env),
         "cwd": str(cwd),
-        "after": [str(path) for path in after],
-        "parent": parent,
+        "after": [str(path) for path in process.after],
+        "sweep": str(folder / f"{process.name}.pid") if process.sweep else "",
+        "parent": 0,  # whoever starts it
     }
+    file = folder / f"{process.name}.json"
     write_private(file, json.dumps(plan, indent=1))
     return file
+
+
+def write_owned_plan(argv: tuple[str, ...], file: Path, cwd: Path, parent: int) -> None:
+    """Write the plan of a process that dies with `parent`."""
+    plan = {"argv": list(argv), "env": {}, "cwd": str(cwd), "after": [], "sweep": "", "parent": parent}
+    write_private(file, json.dumps(plan, indent=1))

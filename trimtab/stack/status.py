@@ -28,6 +28,11 @@ class Row:
     memory_bytes: int
     log: Path
 
+    @property
+    def fine(self) -> bool:
+        """Whether it runs, or is done with what it had to do."""
+        return self.state in {"running", "starting", "exited"}
+
 
 def rows(states: Iterable[State]) -> list[Row]:
     """Return a row a process, in order of name."""

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator
 from configparser import RawConfigParser
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from spec import Refused, Unavailable
 from trimtab.stack import child
-from trimtab.stack.processes import Process, write_child_plan, write_plan
+from trimtab.stack.processes import Process, write_owned_plan, write_plan
 from trimtab.stack.secrets import write_private
 from trimtab.surroundings import MARK
 
@@ -61,6 +63,7 @@ class Supervisor:
     def __init__(self, home: Path, socket: Path) -> None:
         self.home, self.socket = home, socket
         self.folder, self.logs = home / "supervisor", home / "logs"
+        self._started: subprocess.Popen[bytes] | None = None
 
     def write(self, processes: Iterable[Process]) -> bool:
         """Write the configuration and the plans; return whether anything changed."""
@@ -79,15 +82,16 @@ class Supervisor:
         argv: tuple[str, ...] = (sys.executable, "-m", "supervisor.supervisord")
         argv += ("-c", str(self.folder / "supervisord.conf"))
         if owned:
-            plan = write_child_plan(self.folder / "owned.plan", argv, {}, self.home, parent=os.getpid())
+            plan = self.folder / "supervisord.plan"
+            write_owned_plan(argv, plan, self.home, os.getpid())
             argv = (sys.executable, "-I", child.__file__, str(plan))
         with (self.logs / "supervisord.out").open("wb") as output:
-            started = subprocess.Popen(  # noqa: S603 - our own configuration
+            self._started = subprocess.Popen(  # noqa: S603 - our own configuration
                 argv, env=self._environment(), stdout=output, stderr=output, start_new_session=True
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.running():
-            if started.poll() is not None or time.monotonic() > deadline:
+            if self._started.poll() is not None or time.monotonic() > deadline:
                 msg = f"supervisord does not start: {last_line(self.logs / 'supervisord.out')}"
                 raise Unavailable(msg)
             time.sleep(0.02)
@@ -134,12 +138,19 @@ class Supervisor:
         with self._proxy() as proxy:
             proxy.stopAllProcesses()
             proxy.shutdown()
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while self.running() or self.socket.exists():
-            if time.monotonic() > deadline:
-                msg = f"supervisord (pid {pid}) does not end; see {self.logs / 'supervisord.log'}"
-                raise Unavailable(msg)
-            time.sleep(0.05)
+        try:
+            self._await_end(pid)
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired) as error:
+            msg = f"supervisord (pid {pid}) does not end; see {self.logs / 'supervisord.log'}"
+            raise Unavailable(msg) from error
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
+
+    def _await_end(self, pid: int) -> None:
+        if self._started is not None and self._started.pid == pid:
+            self._started.wait(_START_TIMEOUT_S)
+            return
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(_START_TIMEOUT_S)
 
     def _own_socket_folder(self) -> None:
         """Make the socket's folder; refuse one that somebody else could have put there."""

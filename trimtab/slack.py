@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from trimtab.stack.secrets import secret
+from spec import read_secret
 
 _LARGEST = 1_000_000
 
@@ -26,7 +26,11 @@ def messages_file(home: Path) -> Path:
 
 def server(home: Path, host: str, port: int) -> ThreadingHTTPServer:
     """Return the server, bound and not yet serving; messages need the secret in their path, as Slack's do."""
-    path, file, lock = f"/services/{secret(home, 'slack')}", messages_file(home), threading.Lock()
+    path, file, lock = (
+        f"/services/{read_secret(home / 'secrets' / 'slack')}",
+        messages_file(home),
+        threading.Lock(),
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
 
     class Handler(BaseHTTPRequestHandler):
