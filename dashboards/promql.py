@@ -113,12 +113,6 @@ def staleness(*by: str) -> str:
     return f"max by ({', '.join(by)}) (({age}) / on ({', '.join(keys)}) ({patience}))"
 
 
-def by_slot(metric: str) -> str:
-    """Process metric of the model servers, by the slot that the process serves."""
-    slots = f"max by (job, instance, model, slot) ({pick('trimtab_slot_info')})"
-    return f"sum by (slot) ({metric} * on (job, instance) group_left (model, slot) {slots})"
-
-
 def firing(*by: str, **labels: str) -> str:
     """Firing alerts of Trimtab's rules, counted by the given labels."""
     alerts = pick("ALERTS", alertname="~Trimtab.+", alertstate="firing", **labels)

@@ -149,7 +149,8 @@ def errors() -> Row:
 
 def resources() -> Row:
     """What it costs: the model servers by slot, and Trimtab's own processes."""
-    cpu = 'rate(process_cpu_seconds_total{job="trimtab-serving"}[$__rate_interval])'
+    cpu = promql.rate("process_cpu_seconds_total", "slot", job="trimtab-serving")
+    memory = promql.gauge("process_resident_memory_bytes", "slot", job="trimtab-serving")
     own_cpu = "sum by (process) (rate(trimtab_process_cpu_seconds_total[$__rate_interval]))"
     sizes = {
         "size": (Query(promql.gauge("trimtab_model_size_bytes", "version", "slot")), "bytes"),
@@ -160,12 +161,12 @@ def resources() -> Row:
         [
             lines(
                 Text("CPU of the model servers", "CPU seconds a second, by slot: 1 is one core.", "none"),
-                Query(promql.by_slot(cpu), "{{slot}}"),
+                Query(cpu, "{{slot}}"),
                 span=6,
             ),
             lines(
                 Text("Memory of the model servers", "Resident memory, by slot.", "bytes"),
-                Query(promql.by_slot('process_resident_memory_bytes{job="trimtab-serving"}'), "{{slot}}"),
+                Query(memory, "{{slot}}"),
                 span=6,
             ),
             lines(

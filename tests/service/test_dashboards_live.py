@@ -50,9 +50,9 @@ RELATED = {  # only these combinations exist: version 1 is champion in blue, 2 c
     ("model", "metric"): {("flights", "roc_auc"), ("prices", "rmse")},
 }
 TARGETS = {
-    "": ("trimtab-exporter", "e:8000"),
-    "blue": ("trimtab-serving", "b:8080"),
-    "green": ("trimtab-serving", "g:8080"),
+    "": {"job": "trimtab-exporter", "instance": "e:8000"},
+    "blue": {"job": "trimtab-serving", "instance": "b:8080", "model": "flights", "slot": "blue"},
+    "green": {"job": "trimtab-serving", "instance": "g:8080", "model": "flights", "slot": "green"},
 }
 CHOSEN = {"model": "flights", "metric": "roc_auc"}
 FLIGHTS = spec.load(Path(__file__).parents[2] / "models" / "flights.yaml")
@@ -115,10 +115,8 @@ def _samples(name: str, metric: Metric, start: float) -> Iterator[str]:
             targets = list(TARGETS.values())
         else:
             targets = [TARGETS[labels.get("slot", "") if "version" in labels else ""]]
-        for job, instance in targets:
-            text = ",".join(
-                f'{key}="{value}"' for key, value in {**labels, "job": job, "instance": instance}.items()
-            )
+        for target in targets:
+            text = ",".join(f'{label}="{value}"' for label, value in (target | labels).items())
             for age in range(0, SPAN_S, STEP_S):
                 at = start + age
                 if kind == "histogram":
