@@ -1,0 +1,198 @@
+"""The model server of one slot as a raw ASGI application: routing, health, and the server's life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import version as installed_version
+
+from serving.http import (
+    HttpError,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    error_response,
+    json_response,
+    respond,
+)
+from serving.inference import Inference
+from serving.inference_log import InferenceLog
+from serving.metrics import ServingMetrics
+from serving.protocol import EXTENSIONS, Protocol
+from serving.repository import Repository
+from serving.slot import Slot
+from spec import SLOTS, ModelSpec, NotFound, Settings, TrimtabError, did_you_mean
+
+_logger = logging.getLogger(__name__)
+
+_ROUTES = (
+    "/v2, /v2/health/{live,ready}, /v2/models/MODEL[/versions/V][/ready], "
+    "/v2/models/MODEL[/versions/V]/infer, /v2/repository/index, "
+    "/v2/repository/models/MODEL/{load,unload}, /metrics"
+)
+
+Handler = Callable[[Scope, Receive], Awaitable[Response]]
+
+
+def create_app(spec: ModelSpec, slot: str, settings: Settings) -> ServingApp:
+    """Build the model server of a slot; it opens the log and loads its version at ASGI start-up.
+
+    Parameters
+    ----------
+    slot
+        One of `spec.SLOTS`.
+
+    Raises
+    ------
+    NotFound
+        When there is no such slot.
+    """
+    if slot not in SLOTS:
+        msg = f"There is no slot {slot!r}. {did_you_mean(slot, SLOTS)}"
+        raise NotFound(msg)
+    return ServingApp(spec, slot, settings)
+
+
+class ServingApp:
+    """ASGI: Open Inference Protocol V2, the model repository extension, and ``/metrics``."""
+
+    def __init__(self, spec: ModelSpec, slot: str, settings: Settings) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._metrics = ServingMetrics(spec, slot)
+        self._slot = Slot(spec, slot, settings, self._metrics)
+        self._repository = Repository(spec, self._slot, settings)
+        self._metadata = Protocol(spec).metadata
+        self._inference: Inference | None = None
+        self._infer_path = f"/v2/models/{spec.model}/infer"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live the server's life."""
+        if scope["type"] == "lifespan":
+            await self._live_and_die(receive, send)
+            return
+        try:
+            if scope["path"] == self._infer_path and scope["method"] == "POST":
+                response = await self._started().infer(None, scope, receive)
+            else:
+                response = await self._handler(scope)(scope, receive)
+        except (TrimtabError, HttpError) as error:
+            response = error_response(error)
+        except Exception:
+            _logger.exception("%s %s failed", scope["method"], scope["path"])
+            response = error_response(RuntimeError("an internal error; the server's log has it"))
+        await respond(send, response)
+
+    def _handler(self, scope: Scope) -> Handler:
+        """Return what answers the path.
+
+        Raises
+        ------
+        NotFound, HttpError
+            When nothing does (404), or not with this method (405).
+        """
+        method, handler = self._route(scope["path"])
+        if scope["method"] != method:
+            text = f"{scope['path']} answers {method}, not {scope['method']}"
+            raise HttpError(405, text, ((b"allow", method.encode()),))
+        return handler
+
+    def _route(self, path: str) -> tuple[str, Handler]:
+        match path.split("/")[1:]:
+            case ["v2", "models", model, *rest]:
+                return self._model_route(self._known(model), rest, path)
+            case ["v2", "repository", "models", model, "load"]:
+                return "POST", partial(self._repository.load, self._known(model))
+            case ["v2", "repository", "models", model, "unload"]:
+                return "POST", partial(self._repository.unload, self._known(model))
+        fixed: dict[str, tuple[str, Handler]] = {
+            "/metrics": ("GET", self._exposition),
+            "/v2": ("GET", self._server),
+            "/v2/health/live": ("GET", self._health),
+            "/v2/health/ready": ("GET", self._ready),
+            "/v2/repository/index": ("POST", self._repository.index),
+        }
+        if path not in fixed:
+            raise _nothing_at(path)
+        return fixed[path]
+
+    def _model_route(self, model: str, rest: list[str], path: str) -> tuple[str, Handler]:
+        version: str | None = None
+        if len(rest) > 1 and rest[0] == "versions":
+            version, rest = rest[1], rest[2:]
+        match rest:
+            case []:
+                return "GET", partial(self._model, version)
+            case ["ready"]:
+                return "GET", partial(self._model_ready, model, version)
+            case ["infer"]:
+                return "POST", partial(self._started().infer, version)
+        raise _nothing_at(path)
+
+    def _known(self, model: str) -> str:
+        if model == self._spec.model:
+            return model
+        msg = f"This server has no model {model!r}. {did_you_mean(model, [self._spec.model])}"
+        raise NotFound(msg)
+
+    def _started(self) -> Inference:
+        if self._inference is None:
+            raise HttpError(503, "the server has not started: it needs an ASGI server with lifespan")
+        return self._inference
+
+    async def _server(self, _scope: Scope, _receive: Receive) -> Response:
+        version = installed_version("trimtab")
+        return json_response({"name": "trimtab", "version": version, "extensions": EXTENSIONS})
+
+    async def _health(self, _scope: Scope, _receive: Receive) -> Response:
+        return json_response({"live": True, "ready": self._slot.live is not None})
+
+    async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
+        if self._slot.live is None:
+            return json_response({"live": True, "ready": False, "error": self._slot.why_not_ready()}, 503)
+        return json_response({"live": True, "ready": True})
+
+    async def _model(self, version: str | None, _scope: Scope, _receive: Receive) -> Response:
+        if version is not None:
+            self._started().live(version)
+        live = self._slot.live
+        return json_response(self._metadata(live.version if live else None))
+
+    async def _model_ready(self, model: str, version: str | None, scope: Scope, receive: Receive) -> Response:
+        if version is not None:
+            self._started().live(version)
+        response = await self._ready(scope, receive)
+        return Response(response.status, b'{"name":"%b",' % model.encode() + response.body[1:])
+
+    async def _exposition(self, _scope: Scope, _receive: Receive) -> Response:
+        body, content_type = self._metrics.exposition()
+        return Response(200, body, content_type.encode())
+
+    async def _live_and_die(self, receive: Receive, send: Send) -> None:
+        """Follow ASGI's lifespan: open the log, restore the slot; at the end commit the log."""
+        await receive()
+        try:
+            log = InferenceLog(self._spec, self._slot.name, self._settings, self._metrics)
+        except (TrimtabError, OSError) as error:
+            _logger.exception("the model server cannot start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self._inference = Inference(self._spec, self._slot, self._metrics, log)
+        restoring = asyncio.create_task(self._slot.restore())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        restoring.cancel()
+        with suppress(asyncio.CancelledError):
+            await restoring
+        self._inference.close()
+        await asyncio.to_thread(log.close)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _nothing_at(path: str) -> NotFound:
+    msg = f"There is nothing at {path}. Known: {_ROUTES}"
+    return NotFound(msg)

@@ -1,0 +1,104 @@
+"""The little of HTTP that the model server needs on top of ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from spec import DataError, InputError, NotFound, Refused, RequestError, Unavailable
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+BODY_LIMIT_BYTES = 16 * 2**20
+_JSON = b"application/json"
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (RequestError, 400),
+    (DataError, 422),
+    (NotFound, 404),
+    (Refused, 409),
+    (Unavailable, 503),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer."""
+
+    status: int
+    body: bytes
+    content_type: bytes = _JSON
+    headers: Headers = field(default=())
+
+
+class HttpError(Exception):
+    """A request that fails for a reason HTTP has a status of its own for."""
+
+    def __init__(self, status: int, text: str, headers: Headers = ()) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(status, orjson.dumps(content))
+
+
+def error_response(error: Exception) -> Response:
+    """Answer ``{"error": text}`` with the status that fits; what is not ours to explain is a 500."""
+    if isinstance(error, HttpError):
+        return Response(error.status, orjson.dumps({"error": str(error)}), headers=error.headers)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, InputError):
+        text = "; ".join(str(problem) for problem in error.problems)
+    else:
+        text = str(error) or type(error).__name__
+    return Response(status, orjson.dumps({"error": text}))
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """Read the request's body.
+
+    Raises
+    ------
+    HttpError
+        413 beyond `BODY_LIMIT_BYTES`; 400 when the client leaves before the end.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > BODY_LIMIT_BYTES:
+            raise _too_large()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and message["type"] == "http.request":
+        return body
+    chunks = [body]
+    size = len(body)
+    while message["type"] == "http.request" and message.get("more_body", False):
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > BODY_LIMIT_BYTES:
+            raise _too_large()
+    if message["type"] != "http.request":
+        raise HttpError(400, "the client closed the connection before the end of the body")
+    return b"".join(chunks)
+
+
+async def respond(send: Send, response: Response) -> None:
+    """Send an answer whole."""
+    length = str(len(response.body)).encode()
+    headers = [(b"content-type", response.content_type), (b"content-length", length), *response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _too_large() -> HttpError:
+    text = f"the body must not be larger than {BODY_LIMIT_BYTES} bytes; send fewer rows a request"
+    return HttpError(413, text, ((b"connection", b"close"),))

@@ -1,0 +1,127 @@
+"""Answer inference requests: parse, predict, write to the log, and only then answer.
+
+Inference runs on the event loop: one row takes some tens of microseconds, less than handing it to a
+thread and back, and a swap of versions is then one assignment between two requests. A large body, or a
+model that takes longer than a millisecond a row, goes to a thread instead, where ONNX Runtime lets go of
+the interpreter and other requests are answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple
+from uuid import uuid4
+
+from serving.http import HttpError, Receive, Response, Scope, error_response, read_body
+from serving.inference_log import InferenceLog
+from serving.metrics import ServingMetrics
+from serving.protocol import Protocol
+from serving.slot import Live, Slot
+from spec import ModelSpec, NotFound
+
+_INLINE_BYTES = 32 * 1024
+_INLINE_ROW_SECONDS = 0.001
+_THREADS = 2
+_SERVER_FAULT = 500
+
+
+class _Call(NamedTuple):
+    """One request as its answer needs it; `started` is when its last byte had arrived."""
+
+    body: bytes
+    shadow: bool
+    fallback_id: str
+    binary: bool
+    started: float
+
+
+class Inference:
+    """The hot path of one slot."""
+
+    def __init__(self, spec: ModelSpec, slot: Slot, metrics: ServingMetrics, log: InferenceLog) -> None:
+        self._model = spec.model
+        self._protocol = Protocol(spec)
+        self._slot = slot
+        self._metrics = metrics
+        self._log = log
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="inference")
+
+    async def infer(self, version: str | None, scope: Scope, receive: Receive) -> Response:
+        """Answer one request with the live version.
+
+        Raises
+        ------
+        RequestError, HttpError
+            When the request cannot be answered as it is.
+        NotFound
+            When it names a version that is not loaded.
+        TrimtabError
+            When the model fails; `Unavailable` when the answer cannot be logged.
+        """
+        live = self._slot.live
+        series = live.metrics if live else self._metrics.nothing_loaded
+        shadow, fallback_id, binary = _read_headers(scope)
+        try:
+            body = await read_body(scope, receive)
+            call = _Call(body, shadow, fallback_id, binary, perf_counter())
+            live = self.live(version)
+            series = live.metrics
+            if len(body) <= _INLINE_BYTES and live.model.row_seconds <= _INLINE_ROW_SECONDS:
+                response = self._answer(live, call)
+            else:
+                work = partial(self._answer, live, call)
+                response = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except Exception as error:
+            fault = error_response(error).status >= _SERVER_FAULT
+            series[shadow].requests["error" if fault else "client_error"].inc()
+            raise
+        series[shadow].requests["ok"].inc()
+        series[shadow].seconds.observe(perf_counter() - call.started)
+        return response
+
+    def live(self, version: str | None = None) -> Live:
+        """Return what is loaded, if it is the version asked for."""
+        live = self._slot.live
+        if version is not None and (live is None or live.version != version):
+            loaded = f"version {live.version}" if live else "none"
+            msg = f"Version {version!r} of {self._model} is not loaded here. Loaded: {loaded}"
+            raise NotFound(msg)
+        if live is None:
+            raise HttpError(503, self._slot.why_not_ready())
+        return live
+
+    def close(self) -> None:
+        """Wait for what runs in threads."""
+        self._threads.shutdown()
+
+    def _answer(self, live: Live, call: _Call) -> Response:
+        if call.binary:
+            raise HttpError(415, "binary tensors are not served here; send JSON (binary_data=False)")
+        request = self._protocol.parse(call.body, call.fallback_id)
+        prediction = live.model.predict(request.feeds)
+        response = Response(200, self._protocol.answer(request, prediction, live.version))
+        latency_ms = (perf_counter() - call.started) * 1e3
+        self._log.append(request, prediction, live.version, shadow=call.shadow, latency_ms=latency_ms)
+        return response
+
+
+def _read_headers(scope: Scope) -> tuple[bool, str, bool]:
+    """Return whether this is Envoy's mirror, the id of a request without one, whether it is binary.
+
+    Envoy sends the mirrored copy with ``-shadow`` behind the host's name and with the same request id,
+    so both copies get one prediction id even if the caller names none.
+    """
+    host = request_id = b""
+    binary = False
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value
+        elif name == b"x-request-id":
+            request_id = value
+        elif name == b"inference-header-content-length":
+            binary = True
+    shadow = host.endswith(b"-shadow") or b"-shadow:" in host
+    return shadow, request_id.decode("latin-1") or uuid4().hex, binary

@@ -1,0 +1,130 @@
+"""Nothing is answered that is not logged: to a spool before the answer, to Delta within about a second."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from serving import log_table
+from serving.metrics import ServingMetrics
+from serving.protocol import InferRequest, Prediction
+from serving.spool import Spool, read_segment
+from spec import ModelSpec, Settings, Task
+
+_logger = logging.getLogger(__name__)
+
+_COMMIT_EVERY_S = 0.8
+_FIRST_RETRY_S = 0.5
+_LAST_RETRY_S = 30.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class InferenceLog:
+    """The log of one slot. `append` is called for each request, a thread of its own commits.
+
+    What a dead process left in the spool is committed first. If Delta does not take a commit, the rows
+    stay in the spool, the failure is logged and counted, and it is tried again, ever more rarely up to
+    every 30 s.
+
+    Raises
+    ------
+    Refused
+        When another living process serves this slot.
+    """
+
+    def __init__(self, spec: ModelSpec, slot: str, settings: Settings, metrics: ServingMetrics) -> None:
+        folder = settings.home / "spool" / f"{spec.model}-{slot}"
+        self._clock = settings.clock
+        self._positive_only = spec.task is Task.BINARY
+        self._metrics = metrics
+        self._spool = Spool(folder, log_table.header(spec, slot))
+        self._table = log_table.LogTable(settings.location(spec.data.inference_log))
+        self._appended = threading.Event()
+        self._closing = threading.Event()
+        leftover = [read_segment(path) for path in self._spool.sealed()]
+        self._rows_in = sum(log_table.rows_of(segment) for segment in leftover)
+        self._rows_out = 0
+        self._counting = threading.Lock()
+        if leftover:
+            _logger.info("recovering %d answered rows from %d spool segments", self._rows_in, len(leftover))
+            self._appended.set()
+        metrics.pending_rows(self.pending)
+        self._thread = threading.Thread(target=self._commit_until_closed, name="inference-log", daemon=True)
+        self._thread.start()
+
+    def append(
+        self, request: InferRequest, prediction: Prediction, version: str, *, shadow: bool, latency_ms: float
+    ) -> None:
+        """Write one request's rows to the spool; they survive the process when this returns.
+
+        Raises
+        ------
+        Unavailable
+            When the spool cannot be written; the request must not be answered then.
+        """
+        now = (self._clock.now() - _EPOCH) // _MICROSECOND
+        scores: list[list[float]] = prediction.scores.tolist()
+        entry = log_table.record(
+            ids=request.ids,
+            event_times=request.event_times or [now] * request.rows,
+            logged_at=now,
+            version=version,
+            shadow=shadow,
+            latency_ms=latency_ms,
+            scores=[row[1:] for row in scores] if self._positive_only else scores,
+            features=list(request.columns.values()),
+        )
+        self._spool.append(orjson.dumps(entry))
+        with self._counting:
+            self._rows_in += request.rows
+        if not self._appended.is_set():
+            self._appended.set()
+
+    def pending(self) -> int:
+        """Count the rows that are answered and not yet in Delta."""
+        return self._rows_in - self._rows_out
+
+    def close(self) -> None:
+        """Commit what is pending, once, and stop; what Delta does not take stays in the spool."""
+        self._closing.set()
+        self._appended.set()
+        self._thread.join()
+        self._spool.close()
+
+    def _commit_until_closed(self) -> None:
+        retry_s = 0.0
+        while not self._closing.is_set():
+            self._appended.wait()
+            self._closing.wait(retry_s or _COMMIT_EVERY_S)
+            self._appended.clear()
+            if self._commit():
+                retry_s = 0.0
+            else:
+                retry_s = min(max(2 * retry_s, _FIRST_RETRY_S), _LAST_RETRY_S)
+                self._appended.set()
+        self._commit()  # what was answered while the last commit ran
+
+    def _commit(self) -> bool:
+        try:
+            for path in self._spool.sealed():
+                self._commit_segment(path)
+        except Exception:
+            self._metrics.commit_failures.inc()
+            _logger.exception("%d answered rows are not in Delta yet; they stay in the spool", self.pending())
+            return False
+        return True
+
+    def _commit_segment(self, path: Path) -> None:
+        segment = read_segment(path)
+        rows = log_table.rows_of(segment)
+        if rows:
+            self._table.append(segment)
+        if segment.damaged:
+            _logger.error("%s was damaged on disk; a copy is kept as .damaged", path)
+        self._spool.discard(path, keep_copy=segment.damaged)
+        self._rows_out += rows

@@ -1,0 +1,102 @@
+"""What Prometheus sees of a model server; labels are prepared once a version, not once a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from spec import ModelSpec
+
+Outcome = Literal["ok", "client_error", "error"]
+
+_EDGES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_NOTHING_LOADED = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMetrics:
+    """The series of one version, shadow or live."""
+
+    requests: dict[Outcome, Counter]
+    seconds: Histogram
+
+
+class ServingMetrics:
+    """All series of one slot, in a registry of their own.
+
+    Duration buckets hold an edge at the latency that the canary's gate asks for, so that the gate
+    counts and does not interpolate.
+    """
+
+    def __init__(self, spec: ModelSpec, slot: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._model, self._slot = spec.model, slot
+        labels = ("model", "version", "slot")
+        requests = (*labels, "shadow")
+        edges = {*_EDGES_S, spec.monitor.latency.p99.total_seconds(), spec.latency_gate.total_seconds()}
+        self._requests = Counter(
+            "trimtab_predictions_total", "Requests.", (*requests, "outcome"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "trimtab_prediction_duration_seconds",
+            "Time of a request, from its last byte received to the answer.",
+            requests,
+            registry=self.registry,
+            buckets=sorted(edges),
+        )
+        self._info = Gauge(
+            "trimtab_slot_info", "1 for the version that answers.", labels, registry=self.registry
+        )
+        self._load = Gauge(
+            "trimtab_model_load_seconds", "Time to fetch, check and warm up.", labels, registry=self.registry
+        )
+        self._size = Gauge(
+            "trimtab_model_size_bytes", "Size of the ONNX file.", labels, registry=self.registry
+        )
+        log = ("model", "slot")
+        self._pending = Gauge(
+            "trimtab_log_pending_rows", "Answered rows not yet in Delta.", log, registry=self.registry
+        )
+        self.commit_failures = Counter(
+            "trimtab_log_commit_failures_total", "Failed Delta commits.", log, registry=self.registry
+        ).labels(spec.model, slot)
+        self.nothing_loaded = self.requests(_NOTHING_LOADED)
+
+    def requests(self, version: str) -> tuple[RequestMetrics, RequestMetrics]:
+        """Return the series of a version: live, shadow. They exist from now on, at zero."""
+        live, shadow = (self._requests_of(version, shadow) for shadow in ("false", "true"))
+        return live, shadow
+
+    def live(self, version: str, load_seconds: float, size_bytes: int) -> None:
+        """Say which version answers from now on."""
+        self.not_live()
+        labels = (self._model, version, self._slot)
+        self._info.labels(*labels).set(1)
+        self._load.labels(*labels).set(load_seconds)
+        self._size.labels(*labels).set(size_bytes)
+
+    def not_live(self) -> None:
+        """Say that nothing is loaded."""
+        for gauge in (self._info, self._load, self._size):
+            gauge.clear()
+
+    def pending_rows(self, count: Callable[[], int]) -> None:
+        """Take the number of uncommitted rows from `count` whenever Prometheus asks."""
+        self._pending.labels(self._model, self._slot).set_function(count)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the text format and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _requests_of(self, version: str, shadow: str) -> RequestMetrics:
+        labels = (self._model, version, self._slot, shadow)
+        outcomes: tuple[Outcome, ...] = ("ok", "client_error", "error")
+        return RequestMetrics(
+            {outcome: self._requests.labels(*labels, outcome) for outcome in outcomes},
+            self._seconds.labels(*labels),
+        )

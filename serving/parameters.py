@@ -1,0 +1,105 @@
+"""What a request says beside its tensors: ids, event times, and which outputs it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from serving.tensors import json_name
+from spec import Problem, did_you_mean
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME_END = datetime(2262, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def read(content: Mapping[str, Any], problems: list[Problem]) -> Mapping[str, Any]:
+    """Return the request's ``parameters``; unknown ones are ignored, as the protocol says."""
+    parameters = content.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict:
+        problems.append(Problem("parameters", "must be an object", json_name(parameters)))
+        return {}
+    if parameters.get("binary_data_output"):
+        problems.append(_no_binary("parameters.binary_data_output"))
+    return parameters
+
+
+def ids(identity: str, parameters: Mapping[str, Any], rows: int, problems: list[Problem]) -> list[str]:
+    """Return a prediction id a row: ``ids``, or the request's id with the row's number behind it."""
+    given = parameters.get("ids")
+    if given is None:
+        return [identity] if rows == 1 else [f"{identity}/{row}" for row in range(rows)]
+    if (
+        type(given) is not list
+        or not all(type(one) is str and one for one in given)
+        or len(set(given)) < len(given)
+        or (rows and len(given) != rows)
+    ):
+        must = f"must be a list of {rows or 'as many'} different non-empty strings, one a row"
+        problems.append(Problem("parameters.ids", must, repr(given)[:60]))
+        return []
+    return given
+
+
+def event_times(parameters: Mapping[str, Any], rows: int, problems: list[Problem]) -> list[int] | None:
+    """Return microseconds since the epoch, one a row, or None when the request gives no time."""
+    one, many = parameters.get("event_time"), parameters.get("event_times")
+    if one is not None and many is not None:
+        problems.append(Problem("parameters", "must hold one of event_time and event_times", "both"))
+    if many is not None:
+        if type(many) is not list or (rows and len(many) != rows):
+            must = f"must be a list of {rows or 'as many'} times, one a row"
+            problems.append(Problem("parameters.event_times", must, repr(many)[:60]))
+            return None
+        return [_time(value, f"parameters.event_times[{row}]", problems) for row, value in enumerate(many)]
+    if one is not None:
+        return [_time(one, "parameters.event_time", problems)] * rows
+    return None
+
+
+def _time(value: object, where: str, problems: list[Problem]) -> int:
+    """Return microseconds since the epoch."""
+    hint = 'Like "2013-07-01T08:15:00Z"'
+    try:
+        time = datetime.fromisoformat(value) if type(value) is str else None
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        must = "must be an ISO 8601 time with a time zone"
+        problems.append(Problem(where, must, repr(value)[:60], hint))
+        return 0
+    if not _EPOCH <= time < _TIME_END:
+        problems.append(Problem(where, "must lie between the years 1970 and 2261", repr(value), hint))
+        return 0
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def outputs(requested: object, known: Collection[str], problems: list[Problem]) -> tuple[str, ...]:
+    """Return the names of the outputs to answer, in the order asked for; all of them by default."""
+    if requested is None:
+        return tuple(known)
+    if type(requested) is not list:
+        problems.append(Problem("outputs", "must be a list of {name}", json_name(requested)))
+        return ()
+    names: list[str] = []
+    for index, output in enumerate(requested):
+        name = output.get("name") if type(output) is dict else None
+        if type(name) is not str or name not in known:
+            hint = did_you_mean(name if type(name) is str else "", known)
+            problems.append(Problem(f"outputs[{index}].name", "must be an output", repr(name), hint))
+        elif name in names:
+            problems.append(Problem(f"outputs[{index}]: {name}", "must be asked for once", "a second time"))
+        else:
+            names.append(name)
+            parameters = output.get("parameters")
+            if type(parameters) is dict and parameters.get("binary_data"):
+                problems.append(_no_binary(f"outputs[{index}].parameters.binary_data"))
+    return tuple(names) or tuple(known)
+
+
+def _no_binary(where: str) -> Problem:
+    hint = "Tensors are answered as JSON only (tritonclient: InferRequestedOutput(name, binary_data=False))"
+    return Problem(where, "must be false or absent", "true", hint)

@@ -1,0 +1,141 @@
+"""The Open Inference Protocol V2 in JSON: what a request says and how it is answered.
+
+Parsed by hand from orjson's result: a validation library costs more here than the model does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from serving import parameters
+from serving.tensors import Column, Tensors, json_name
+from spec import ModelSpec, Problem, RequestError, Task
+
+PLATFORM = "onnx_onnxv1"
+EXTENSIONS = ("model_repository",)
+_MOST_PROBLEMS = 50
+
+_OUTPUTS = {
+    Task.BINARY: {"label": "INT64", "probabilities": "FP32"},
+    Task.MULTICLASS: {"label": "BYTES", "probabilities": "FP32"},
+    Task.REGRESSION: {"value": "FP32"},
+}
+
+
+class InferRequest(NamedTuple):
+    """One request that is well-formed for the model.
+
+    `ids` holds one prediction id a row; `event_times` microseconds since the epoch, one a row, or is
+    None for "now". `columns` are the JSON values as sent, in the features' order; `feeds` the same as
+    the graph wants them, each [rows, 1]. `outputs` are the names to answer, in the order asked for.
+    """
+
+    id: str
+    ids: list[str]
+    event_times: list[int] | None
+    rows: int
+    columns: dict[str, Column]
+    feeds: dict[str, NDArray[Any]]
+    outputs: tuple[str, ...]
+
+
+class Prediction(NamedTuple):
+    """What the graph said: a label a row (None for regression) and scores [rows, k], all finite.
+
+    `k` is the number of classes, or 1 for regression.
+    """
+
+    labels: list[int] | None
+    scores: NDArray[np.float32]
+
+
+class Protocol:
+    """Requests and responses of one model."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._tensors = Tensors(spec.features)
+        self._outputs = _OUTPUTS[spec.task]
+        self._classes = spec.data.target.classes or ()
+
+    def parse(self, body: bytes, fallback_id: str) -> InferRequest:
+        """Read an inference request.
+
+        Parameters
+        ----------
+        fallback_id
+            The id of a request that names none.
+
+        Raises
+        ------
+        RequestError
+            With everything that is wrong in it.
+        """
+        try:
+            content = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise RequestError([Problem("body", "must be JSON", str(error))]) from error
+        if type(content) is not dict:
+            raise RequestError([Problem("body", "must be a JSON object", json_name(content))])
+        problems: list[Problem] = []
+        columns, rows = self._tensors.columns(content.get("inputs"), problems)
+        named = parameters.read(content, problems)
+        identity = content.get("id", fallback_id)
+        if type(identity) is not str or not identity:
+            problems.append(Problem("id", "must be a non-empty string", repr(identity)))
+        ids = parameters.ids(identity, named, rows, problems)
+        times = parameters.event_times(named, rows, problems)
+        outputs = parameters.outputs(content.get("outputs"), self._outputs, problems)
+        feeds = {} if problems else self._tensors.feeds(columns, problems)
+        if problems:
+            raise RequestError(_at_most(problems))
+        return InferRequest(identity, ids, times, rows, columns, feeds, outputs)
+
+    def answer(self, request: InferRequest, prediction: Prediction, version: str) -> bytes:
+        """Write the response: the requested outputs, flat and row-major."""
+        outputs = [self._output(name, prediction) for name in request.outputs]
+        model = self._spec.model
+        return orjson.dumps(
+            {"model_name": model, "model_version": version, "id": request.id, "outputs": outputs}
+        )
+
+    def metadata(self, version: str | None) -> dict[str, Any]:
+        """Return the model's metadata; `version` is the live one, if any."""
+        classes = 2 if self._spec.task is Task.BINARY else len(self._classes)
+        shapes = {"label": [-1], "probabilities": [-1, classes], "value": [-1]}
+        return {
+            "name": self._spec.model,
+            "versions": [] if version is None else [version],
+            "platform": PLATFORM,
+            "inputs": self._tensors.metadata(),
+            "outputs": [
+                {"name": name, "datatype": datatype, "shape": shapes[name]}
+                for name, datatype in self._outputs.items()
+            ],
+        }
+
+    def _output(self, name: str, prediction: Prediction) -> dict[str, Any]:
+        scores = prediction.scores
+        if name == "label":
+            labels = prediction.labels or []
+            data: list[Any] = [self._classes[label] for label in labels] if self._classes else labels
+            shape = [len(data)]
+        else:
+            data = scores.ravel().tolist()
+            shape = list(scores.shape) if name == "probabilities" else [len(data)]
+        return {"name": name, "shape": shape, "datatype": self._outputs[name], "data": data}
+
+
+def _at_most(problems: list[Problem]) -> list[Problem]:
+    """Keep an error readable when every row of a big request is wrong."""
+    more = len(problems) - _MOST_PROBLEMS
+    if more <= 0:
+        return problems
+    return [
+        *problems[:_MOST_PROBLEMS],
+        Problem("request", "holds more problems", f"{more} that are not shown"),
+    ]

@@ -1,0 +1,61 @@
+"""Run the model server of a slot until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+
+import uvicorn
+
+from serving.app import create_app
+from spec import ModelSpec, Settings
+
+_STARTUP_FAILED = 3
+_DRAIN_LIMIT_S = 30
+_SWITCH_INTERVAL_S = 0.0005
+
+
+def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) -> None:
+    """Serve a slot until SIGTERM or SIGINT; then answer what has begun, commit the log, and return.
+
+    Parameters
+    ----------
+    slot
+        One of `spec.SLOTS`.
+    port
+        TCP port; 0 takes a free one.
+
+    Raises
+    ------
+    SystemExit
+        With a code other than 0 when the server cannot start.
+    """
+    # The log's thread parses and packs what was answered: it must hand the interpreter back soon.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    config = uvicorn.Config(
+        create_app(spec, slot, settings),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_LIMIT_S,
+    )
+    # Uvicorn raises the signal again once it has drained; that is a good end, not a death by signal.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    gc.collect()
+    gc.freeze()
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        raise SystemExit(_STARTUP_FAILED)
+
+
+def _leave(_number: int, _frame: object) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,184 @@
+"""Which version a slot answers with: loaded beside the running one, swapped in at once, remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving import loader
+from serving.metrics import RequestMetrics, ServingMetrics
+from serving.model import OnnxModel
+from spec import SLOTS, ModelSpec, NotFound, Refused, Settings, TrimtabError, Unavailable
+
+_logger = logging.getLogger(__name__)
+
+_CHAMPION = "champion"
+_FIRST_RETRY_S = 2.0
+_LAST_RETRY_S = 30.0
+_STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The version that answers; `metrics` are its series for live and shadow requests."""
+
+    version: str
+    model: OnnxModel
+    metrics: tuple[RequestMetrics, RequestMetrics]
+
+
+class Slot:
+    """One slot of one model. Everything but the loading itself happens on the event loop.
+
+    `live` is read once a request: a request is answered whole by one version.
+    """
+
+    def __init__(self, spec: ModelSpec, slot: str, settings: Settings, metrics: ServingMetrics) -> None:
+        self.live: Live | None = None
+        self.loading: str | None = None
+        """What is being loaded, in words."""
+        self.name = slot
+        self._spec = spec
+        self._metrics = metrics
+        self._mlflow_uri = settings.mlflow_uri
+        self._state = settings.home / "slots" / f"{spec.model}-{slot}.json"
+        self._folder = self._state.with_suffix("")
+        self._told = asyncio.Event()
+
+    def why_not_ready(self) -> str:
+        """Say in one sentence why no request is answered."""
+        why = f"it is loading {self.loading}" if self.loading else "no version is loaded"
+        return f"{self._spec.model} is not ready in slot {self.name}: {why}"
+
+    async def load(self, version: str | None, alias: str = _CHAMPION) -> Live:
+        """Load a version (None: the one that `alias` names) and answer with it from then on.
+
+        Raises
+        ------
+        Refused
+            While another load runs.
+        NotFound, DataError, Unavailable
+            When it cannot be loaded; what answered before goes on answering.
+        """
+        live = await self._load(version, alias)
+        self._told.set()
+        return live
+
+    def unload(self) -> None:
+        """Stop answering; a restart stays empty too.
+
+        Raises
+        ------
+        Refused
+            While a load runs.
+        NotFound
+            When nothing is loaded.
+        """
+        self._refuse_while_loading()
+        if self.live is None:
+            msg = f"Slot {self.name} of {self._spec.model} has no version loaded"
+            raise NotFound(msg)
+        self._told.set()
+        self._remember(None)
+        self.live = None
+        self._metrics.not_live()
+
+    async def restore(self) -> None:
+        """Load what was loaded before a restart, without the registry; a new blue slot takes the champion.
+
+        An unreachable registry, or one without a champion yet, is asked again until someone loads or
+        unloads a version by hand.
+        """
+        try:
+            remembered = self._remembered()
+        except (OSError, ValueError, KeyError):
+            _logger.exception(
+                "%s cannot be read; slot %s stays empty until a version is loaded", self._state, self.name
+            )
+            return
+        if remembered is not None:
+            try:
+                await self._load(remembered.version, _CHAMPION, remembered.file)
+            except TrimtabError:
+                _logger.exception("slot %s fetches version %s again", self.name, remembered.version)
+                await self._retry(remembered.version)
+        elif not self._state.exists() and self.name == SLOTS[0]:
+            await self._retry(None)
+
+    async def _retry(self, version: str | None) -> None:
+        retry_s = _FIRST_RETRY_S
+        while not self._told.is_set():
+            try:
+                await self._load(version, _CHAMPION)
+            except (NotFound, Unavailable, Refused) as error:
+                _logger.warning("slot %s stays empty: %s; next try in %.0f s", self.name, error, retry_s)
+            except TrimtabError:
+                _logger.exception("slot %s stays empty until another version is loaded", self.name)
+                return
+            else:
+                return
+            try:
+                await asyncio.wait_for(self._told.wait(), retry_s)
+            except TimeoutError:
+                retry_s = min(2 * retry_s, _LAST_RETRY_S)
+
+    async def _load(self, version: str | None, alias: str, file: Path | None = None) -> Live:
+        self._refuse_while_loading()
+        self.loading = f"version {version}" if version else f"alias {alias}"
+        started = time.perf_counter()
+        try:
+            fetched, model = await asyncio.to_thread(self._prepare, version, alias, file)
+        finally:
+            self.loading = None
+        seconds = time.perf_counter() - started
+        live = Live(fetched.version, model, self._metrics.requests(fetched.version))
+        self._remember(fetched)
+        self.live = live
+        self._metrics.live(live.version, seconds, model.size_bytes)
+        loader.keep_only(self._folder, fetched.file)
+        _logger.info("slot %s answers with version %s, loaded in %.1f s", self.name, live.version, seconds)
+        return live
+
+    def _prepare(
+        self, version: str | None, alias: str, file: Path | None
+    ) -> tuple[loader.Fetched, OnnxModel]:
+        if file is not None and version is not None:
+            fetched = loader.Fetched(version, file)
+        else:
+            fetched = loader.fetch(
+                self._mlflow_uri, self._spec.model, self._folder, version=version, alias=alias
+            )
+        return fetched, OnnxModel(fetched.file, self._spec)
+
+    def _refuse_while_loading(self) -> None:
+        if self.loading is not None:
+            msg = (
+                f"Slot {self.name} of {self._spec.model} is loading {self.loading}; try again when it is done"
+            )
+            raise Refused(msg)
+
+    def _remember(self, fetched: loader.Fetched | None) -> None:
+        state = {
+            "schema_version": _STATE_VERSION,
+            "model": self._spec.model,
+            "slot": self.name,
+            "version": fetched.version if fetched else None,
+            "file": str(fetched.file.relative_to(self._folder)) if fetched else None,
+        }
+        draft = self._state.with_suffix(".draft")
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(state), "utf-8")
+        os.replace(draft, self._state)
+
+    def _remembered(self) -> loader.Fetched | None:
+        if not self._state.exists():
+            return None
+        state = json.loads(self._state.read_text("utf-8"))
+        if state["version"] is None:
+            return None
+        return loader.Fetched(state["version"], self._folder / state["file"])

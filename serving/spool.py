@@ -1,0 +1,191 @@
+"""What was answered and is not yet in Delta: append-only segments in a folder of one process.
+
+A segment is a file ``<boot>-<number>.spool`` of records: length and CRC-32 (little-endian, 4 bytes
+each), then JSON. The first record says how to read the others. `append` returns after ``write()``, so a
+record survives the death of the process (not of the machine: nothing is fsynced on the way to an
+answer). A process that dies while it writes leaves a torn tail, which no answer ever depended on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+import orjson
+
+from spec import Refused, Unavailable
+
+_logger = logging.getLogger(__name__)
+
+_FRAME = Struct("<II")
+_SUFFIX = ".spool"
+_SEGMENT_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment as read back: `boot` and `number` name it; numbers of one boot rise in order."""
+
+    path: Path
+    boot: str
+    number: int
+    header: Mapping[str, Any]
+    records: list[Any]
+    damaged: bool
+    """Bytes in the middle are not what was written; whole records may be lost behind them."""
+
+
+class Spool:
+    """The segments of one process; `append` and `seal` may be called from different threads.
+
+    Parameters
+    ----------
+    folder
+        Made if missing. One process at a time holds it.
+    header
+        JSON value written first in every segment.
+
+    Raises
+    ------
+    Refused
+        When another living process holds the folder.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._header = orjson.dumps(header)
+        self._boot = secrets.token_hex(8)
+        self._number = 0
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._path = folder
+        self._size = 0
+        self._hold = _hold(folder)
+        self._sealed = deque(sorted(folder.glob(f"*{_SUFFIX}")))
+
+    def append(self, record: bytes) -> None:
+        """Write one record of JSON; it is in the page cache when this returns.
+
+        Raises
+        ------
+        Unavailable
+            When it cannot be written; what was written of it is taken back.
+        """
+        framed = _frame(record)
+        with self._lock:
+            try:
+                if self._fd < 0:
+                    self._open()
+                _write(self._fd, framed)
+            except OSError as error:
+                self._take_back()
+                msg = f"The inference log cannot be written: {error.strerror} ({self._path})"
+                raise Unavailable(msg) from error
+            self._size += len(framed)
+            if self._size > _SEGMENT_BYTES:
+                self._seal()
+
+    def sealed(self) -> list[Path]:
+        """End the open segment, if it holds anything, and return all ended ones, oldest first."""
+        with self._lock:
+            self._seal()
+            return list(self._sealed)
+
+    def discard(self, path: Path, *, keep_copy: bool = False) -> None:
+        """Forget an ended segment whose records are safe elsewhere."""
+        if keep_copy:
+            os.replace(path, path.with_suffix(".damaged"))
+        else:
+            path.unlink()
+        with self._lock:
+            self._sealed.remove(path)
+
+    def close(self) -> None:
+        """End the open segment and let go of the folder."""
+        with self._lock:
+            self._seal()
+        os.close(self._hold)
+
+    def _open(self) -> None:
+        self._path = self._folder / f"{self._boot}-{self._number:08d}{_SUFFIX}"
+        self._number += 1
+        self._size = 0
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        header = _frame(self._header)
+        _write(self._fd, header)
+        self._size = len(header)
+
+    def _seal(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._sealed.append(self._path)
+
+    def _take_back(self) -> None:
+        """Cut off a half-written record, so that later ones stand behind a whole one."""
+        if self._fd < 0:
+            return
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            _logger.exception("cannot truncate %s; going on with a new segment", self._path)
+            self._seal()
+            return
+        if not self._size:
+            os.close(self._fd)
+            self._fd = -1
+            self._path.unlink(missing_ok=True)
+
+
+def read_segment(path: Path) -> Segment:
+    """Read a segment back up to its first byte that is not a whole record."""
+    content = memoryview(path.read_bytes())
+    records: list[Any] = []
+    at, damaged = 0, False
+    while at + _FRAME.size <= len(content):
+        length, checksum = _FRAME.unpack_from(content, at)
+        record = content[at + _FRAME.size : at + _FRAME.size + length]
+        if len(record) < length:
+            break
+        if crc32(record) != checksum:
+            damaged = True
+            break
+        records.append(orjson.loads(record))
+        at += _FRAME.size + length
+    if at < len(content):
+        _logger.warning("%s: %d bytes behind the last whole record are ignored", path, len(content) - at)
+    boot, _, number = path.stem.partition("-")
+    header = records[0] if records else {}
+    return Segment(path, boot, int(number), header, records[1:], damaged)
+
+
+def _frame(record: bytes) -> bytes:
+    return _FRAME.pack(len(record), crc32(record)) + record
+
+
+def _write(fd: int, content: bytes) -> None:
+    written = os.write(fd, content)
+    while written < len(content):
+        written += os.write(fd, content[written:])
+
+
+def _hold(folder: Path) -> int:
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        msg = f"Another model server holds {folder}; one process serves a slot"
+        raise Refused(msg) from error
+    return fd
