@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trimtab.daemon import write_log
 from trimtab.surroundings import home_option, models_option, server_options, surroundings
 
 
@@ -22,5 +23,6 @@ def exporter(host: str, port: int, home: Path, models: Path | None) -> None:
     """
     from monitors import exporter as room
 
+    write_log()
     specs, settings = surroundings(home, models)
     room.run(specs, settings, host, port)

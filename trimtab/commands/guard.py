@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trimtab.daemon import stop_on_signal, write_log
 from trimtab.surroundings import home_option, models_option, surroundings
 
 
@@ -22,5 +23,6 @@ def guard(home: Path, models: Path | None) -> None:
     from rollout import guard as room
     from rollout.routers.envoy import EnvoyRouter
 
+    write_log()
     specs, settings = surroundings(home, models)
-    room.run(specs, settings, EnvoyRouter(settings, specs))
+    room.run(specs, settings, EnvoyRouter(settings, specs), stop=stop_on_signal())

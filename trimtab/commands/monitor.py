@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trimtab.daemon import stop_on_signal, write_log
 from trimtab.surroundings import home_option, models_option, surroundings
 
 
@@ -22,5 +23,6 @@ def monitor(home: Path, models: Path | None, *, follow: bool) -> None:
     """
     from monitors import job
 
+    write_log()
     specs, settings = surroundings(home, models)
-    job.run(specs, settings, follow=follow)
+    job.run(specs, settings, follow=follow, stop=stop_on_signal())

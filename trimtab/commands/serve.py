@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from spec import SLOTS, pick
+from trimtab.daemon import write_log
 from trimtab.surroundings import home_option, models_option, server_options, surroundings
 
 
@@ -23,7 +24,8 @@ def serve(model: str, slot: str, host: str, port: int, home: Path, models: Path 
     Example:
       trimtab serve flights --slot blue --port 21082
     """
-    import serving
+    from serving import server
 
+    write_log()
     specs, settings = surroundings(home, models)
-    serving.run(pick(specs, model), slot, settings, host, port)
+    server.run(pick(specs, model), slot, settings, host, port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _REPLAY_TIMING = alertmanager.Timing(
     repeat=timedelta(hours=1),
     retry=timedelta(seconds=4),
 )
-_ROUNDS = 5  # the password is 24 random bytes; a slow hash would only slow each scrape
+_ROUNDS = 5  # the password is 48 random bytes; a slow hash would only slow each scrape
 
 
 def can_ask_for_a_password() -> bool:
@@ -114,9 +115,8 @@ def _targets(settings: Settings, ports: Mapping[str, int]) -> prometheus.Targets
 
 
 def _hash(password: str) -> str:
-    import bcrypt
-
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode("ascii")
+    bcrypt = import_module("bcrypt")  # optional, so that its absence is told and not a crash
+    return str(bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode("ascii"))
 
 
 def _write(file: Path, content: Mapping[str, object]) -> None:

@@ -22,7 +22,7 @@ NAMES = (
     "serving",
     "slack",
 )
-_ENTROPY_BYTES = 24
+_ENTROPY_BYTES = 48  # 64 characters, what HMAC-SHA512 wants
 
 
 def ensure(folder: Path) -> None:
