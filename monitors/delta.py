@@ -124,22 +124,38 @@ def append(location: str, rows: pa.Table, *, partition_by: Sequence[str] = ()) -
     Raises
     ------
     DataError
-        The table there has other columns.
+        The table there has other columns, or the same ones in other types.
     Unavailable
         The storage did not take the rows; none of them is visible.
     """
+    table = open_table(location)
+    if table is not None:
+        _check_columns(location, pa.schema(table.schema().to_arrow()), rows.schema)
 
     def write() -> None:
         write_deltalake(location, rows, mode="append", partition_by=list(partition_by) or None)
 
     try:
         _contended(write)
-    except SchemaMismatchError as error:
-        must = f"must hold the columns {', '.join(rows.schema.names)}"
-        raise DataError([Problem(location, must, _line(error))]) from error
+    except SchemaMismatchError as error:  # made by another writer just now
+        raise DataError([Problem(location, _must_hold(rows.schema), _line(error))]) from error
     except (DeltaError, OSError) as error:
         msg = f"The Delta table {location} did not take {rows.num_rows} rows: {_line(error)}"
         raise Unavailable(msg) from error
+
+
+def _check_columns(location: str, stored: pa.Schema, given: pa.Schema) -> None:
+    """Delta would cast, and a boolean would become the number 1 without a word."""
+    if dict(zip(stored.names, stored.types, strict=True)) != dict(zip(given.names, given.types, strict=True)):
+        raise DataError([Problem(location, _must_hold(given), _columns(stored))])
+
+
+def _must_hold(schema: pa.Schema) -> str:
+    return f"must hold the columns {_columns(schema)}"
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
 
 
 def _contended(write: Callable[[], _T]) -> _T:

@@ -85,7 +85,7 @@ def _table(spec: ModelSpec, data: Labels) -> tuple[pa.Table, str]:
     missing = [
         Problem(
             f"{where}: {name}",
-            "must be a column of the labels",
+            "must be a column",
             "no such column",
             did_you_mean(name, there),
         )
