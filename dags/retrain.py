@@ -9,6 +9,7 @@ A red `search` or `register` is ours or the registry's: see the task's log.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -32,54 +33,47 @@ def build(spec: ModelSpec) -> DAG:
         tags=["trimtab", name],
         params=_form(spec),
         default_args={"on_failure_callback": notices.slack(spec, _FAILED)},
-        render_template_as_native_obj=True,
     ) as dag:
 
         @task(doc_md="Join the log with the labels known now; write training and holdout rows.")
         def snapshot() -> dict[str, Any]:
-            from retraining.snapshot import snapshot as take
+            from retraining.stages.snapshot import snapshot as take
 
             model, settings = surroundings.model(name)
-            conf = _conf()
-            notices.record(
-                model,
-                settings,
-                "retrain",
-                f"retrain of {name} started: {conf['reason']}",
-                outcome="started",
-                **conf,
-            )
-            return take(model, settings, _run_id()).to_json()
+            request = _request()
+            text = f"retrain of {name} started: {request['reason']}"
+            notices.record(model, settings, "retrain", text, outcome="started", request=request)
+            return take(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Search learners and hyperparameters, then fit the best of each on all training rows.")
         def search() -> dict[str, Any]:
-            from retraining.search import search as run
+            from retraining.stages.search import search as run
 
             model, settings = surroundings.model(name)
-            return run(model, settings, _run_id()).to_json()
+            return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Export to ONNX, prune, measure; choose the best within the budget.")
         def optimize() -> dict[str, Any]:
-            from retraining.optimize import optimize as run
+            from retraining.stages.optimize import optimize as run
 
             model, settings = surroundings.model(name)
-            return run(model, settings, _run_id()).to_json()
+            return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task.short_circuit(
             doc_md="Compare with the champion on the same held-out rows, by an interval over days.",
             on_success_callback=notices.slack(spec, "{{ ti.xcom_pull(task_ids='validate', key='summary') }}"),
         )
         def validate() -> bool:
-            from retraining.validate import validate as run
+            from retraining.stages.validate import validate as run
 
             model, settings = surroundings.model(name)
             validation = run(model, settings, _run_id())
-            _context()["ti"].xcom_push("summary", validation.summary())
+            outcome = "accepted" if validation.accepted else "rejected"
+            text = f"candidate {outcome}: {'; '.join(validation.reasons)}"
+            get_current_context()["ti"].xcom_push("summary", text)
             if not validation.accepted:
-                notices.record(
-                    model, settings, "retrain", validation.summary(), outcome="rejected", **_conf()
-                )
-            return validation.accepted
+                notices.record(model, settings, "retrain", text, outcome=outcome, request=_request())
+            return bool(validation.accepted)
 
         @task(
             doc_md="Log the run and the model to MLflow; alias `challenger`.",
@@ -88,12 +82,18 @@ def build(spec: ModelSpec) -> DAG:
             ),
         )
         def register() -> str:
-            from retraining.register import register as run
+            from retraining.stages.register import register as run
+
+            from retraining.registry import Registry
 
             model, settings = surroundings.model(name)
-            version = run(model, settings, _run_id(), trigger=_conf())
+            version: str = run(model, settings, _run_id())
+            request = {"run": _run_id()} | _request()
+            Registry(settings).tag(name, version, "request", json.dumps(request))
             text = f"version {version} is registered as challenger"
-            notices.record(model, settings, "retrain", text, outcome="accepted", version=version, **_conf())
+            notices.record(
+                model, settings, "retrain", text, outcome="accepted", version=version, request=request
+            )
             return version
 
         roll_out = TriggerDagRunOperator(
@@ -113,29 +113,30 @@ _FAILED = "retrain failed in `{{ ti.task_id }}`: {{ exception }} <{{ ti.log_url 
 
 def _form(spec: ModelSpec) -> dict[str, Param]:
     """What an alert or a person tells the run; the field names of `alerts.RetrainRequest`."""
-    text = {"type": ["string", "null"], "maxLength": 4000}
+    texts = {
+        "alert": "The alert that asked for it.",
+        "version": "The version that the alert is about.",
+        "summary": "The alert's summary.",
+        "description": "The alert's description: values and limits.",
+        "requested_at": "Clock time of the request, ISO 8601.",
+    }
     return {
         "model": Param(spec.model, type="string", enum=[spec.model], description="The model to retrain."),
         "reason": Param("manual", type="string", enum=REASONS, description="Why it is retrained."),
-        "alert": Param(None, **text, description="The alert that asked for it."),
-        "version": Param(None, **text, description="The version that the alert is about."),
-        "summary": Param(None, **text, description="The alert's summary."),
-        "description": Param(None, **text, description="The alert's description: values and limits."),
-        "requested_at": Param(None, **text, description="Clock time of the request, ISO 8601."),
+    } | {
+        name: Param(None, description, type=["string", "null"], maxLength=4000)
+        for name, description in texts.items()
     }
 
 
-def _context() -> Any:
-    return get_current_context()
-
-
 def _run_id() -> str:
-    return str(_context()["run_id"])
+    return str(get_current_context()["run_id"])
 
 
-def _conf() -> dict[str, Any]:
+def _request() -> dict[str, Any]:
     """The params of this run without the model, which every record names already."""
-    return {key: value for key, value in dict(_context()["params"]).items() if key != "model"}
+    params: dict[str, Any] = dict(get_current_context()["params"])
+    return {key: value for key, value in params.items() if key != "model"}
 
 
 for _spec in surroundings.specs().values():

@@ -23,7 +23,6 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
         The version is the champion already.
     """
     from retraining.registry import Registry
-
     from rollout import slots
 
     registry = Registry(settings)
@@ -37,7 +36,7 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
         msg = f"version {challenger} of {spec.model} is the champion already"
         raise Refused(msg)
     slot = _router(settings).read(spec.model).idle
-    slots.load(settings, spec, slot, challenger)
+    slots.load(spec, settings, slot, challenger)
     return {
         "challenger": challenger,
         "champion": champion,
@@ -92,7 +91,6 @@ def look(
 def promote_challenger(spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
     """Settle the traffic on the challenger's slot, then move the alias; safe to repeat."""
     from retraining.registry import Registry
-
     from rollout.split import Split
 
     def settle(current: Split) -> Split:
@@ -131,7 +129,6 @@ def reject_challenger(
     One line for people.
     """
     from retraining.registry import Registry
-
     from rollout import leases
 
     registry = Registry(settings)

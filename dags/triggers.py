@@ -28,7 +28,7 @@ class VerdictTrigger(BaseTrigger):
     def __init__(
         self, *, model: str, step: int, rollout: dict[str, Any], since_wall: str, since_clock: str
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.step = step
         self.rollout = rollout
@@ -59,13 +59,11 @@ class VerdictTrigger(BaseTrigger):
             except Unavailable as error:
                 log.warning("%s: the lease is not renewed: %s", self.model, error)
             except Refused as error:
-                yield TriggerEvent({"verdict": _broken(str(error)), "summary": str(error)})
+                yield _event(_broken(str(error)), str(error))
                 return
             else:
                 if verdict.decision != "hold":
-                    yield TriggerEvent(
-                        {"verdict": verdict.model_dump(mode="json"), "summary": verdict.summary()}
-                    )
+                    yield _event(verdict.model_dump(mode="json"), verdict.summary())
                     return
             await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
 
@@ -73,3 +71,7 @@ class VerdictTrigger(BaseTrigger):
 def _broken(reason: str) -> dict[str, Any]:
     """What the registry keeps when a step ended without a judgement."""
     return {"decision": "rollback", "reason": reason, "gates": []}
+
+
+def _event(verdict: dict[str, Any], summary: str) -> TriggerEvent:
+    return TriggerEvent({"verdict": verdict, "summary": summary})  # type: ignore[no-untyped-call]

@@ -9,16 +9,17 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-from retraining.registry import Registry
 
 from monitors import inference_log, labels
-from retraining import blocks
-from retraining.metrics import statistic
-from retraining.rows import inputs
+from monitors.resample import Array, statistic
+from retraining.metrics import days_of
+from retraining.registry import Registry
+from retraining.rows import inputs, target
 from retraining.scorer import Scorer
 from spec import ModelSpec, PerformanceMetric, Settings
 
 LATENCY_CALLS = 300
+RESAMPLES = 1000
 METRICS = (PerformanceMetric.ROC_AUC, PerformanceMetric.LOG_LOSS)
 
 
@@ -63,7 +64,7 @@ def compare(spec: ModelSpec, settings: Settings, first: str, version: str) -> Co
     log = labels.join(inference_log.read(spec, settings, version=version), labels.read(spec, settings))
     if not log.num_rows:
         return None
-    rows = inference_log.frame(spec, log)
+    rows = inference_log.frame(spec, log).rename(columns={"label": spec.data.target.name})
     features = inputs(spec, rows)
     registry = Registry(settings)
     files = registry.onnx(spec.model, first), registry.onnx(spec.model, version)
@@ -79,14 +80,18 @@ def compare(spec: ModelSpec, settings: Settings, first: str, version: str) -> Co
     )
 
 
-def _paired(spec: ModelSpec, metric: PerformanceMetric, rows: pd.DataFrame, old: np.ndarray) -> Paired:
-    truth = rows["label"].to_numpy("int64")
-    before = statistic(metric, spec.task, truth, old)
-    after = statistic(metric, spec.task, truth, rows["prediction"].to_numpy("float64"))
-    days = blocks.days_of(rows["event_time"])
-    everything = np.ones(len(rows))
-    _, low, high = blocks.band(lambda weights: after(weights) - before(weights), days)
-    return Paired(before(everything), after(everything), low, high)
+def _paired(spec: ModelSpec, metric: PerformanceMetric, rows: pd.DataFrame, old: Array) -> Paired:
+    """Measure both on the same resamples of days, so that what a day does to both cancels."""
+    truth, block = target(spec, rows).astype(float), days_of(rows["event_time"])
+    new = rows["prediction"].to_numpy("float64")
+    before, after = (statistic(metric, scores[:, None], truth, block) for scores in (old, new))
+    days = int(block.max()) + 1
+    weights = (
+        np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), size=RESAMPLES).astype(float)
+    )
+    low, high = np.nanquantile(after(weights) - before(weights), [0.025, 0.975])
+    everything = np.ones((1, days))
+    return Paired(float(before(everything)[0]), float(after(everything)[0]), float(low), float(high))
 
 
 def _cost(model: Scorer, features: pd.DataFrame, file: Path) -> Cost:

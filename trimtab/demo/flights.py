@@ -84,4 +84,7 @@ def _with_weather(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
 
 def _ids(flights: pd.DataFrame) -> pd.Series:
     date = flights["scheduled_departure"].dt.strftime("%Y%m%d%H%M")
-    return date + "-" + flights["carrier"] + flights["flight"].astype(str) + "-" + flights["origin"]
+    ids: pd.Series[str] = (
+        date + "-" + flights["carrier"] + flights["flight"].astype(str) + "-" + flights["origin"]
+    )
+    return ids

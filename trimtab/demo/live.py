@@ -16,6 +16,7 @@ from monitors.results import Store
 from spec import ModelSpec, Settings
 from trimtab.demo.timeline import Clocks, Event, slack_messages
 from trimtab.demo.traffic import Progress as Sent
+from trimtab.slack import messages_file
 
 EVENTS_SHOWN = 8
 
@@ -59,7 +60,7 @@ class LiveView:
 
     def events(self) -> list[Event]:
         """Return what Slack has been told so far."""
-        return slack_messages(self._settings.home / "slack" / "messages.jsonl", self._clocks)
+        return slack_messages(messages_file(self._settings.home), self._clocks)
 
     def _figures(self) -> Table:
         table = Table.grid(padding=(0, 3))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from trimtab.demo.comparison import Comparison
 from trimtab.demo.timeline import Event
+from trimtab.demo.traffic import Progress
+
+if TYPE_CHECKING:
+    from trimtab.demo.run import Outcome
 
 
 def print_timeline(console: Console, events: list[Event], started: datetime) -> None:
@@ -62,3 +67,15 @@ def print_comparison(console: Console, comparisons: list[Comparison]) -> None:
             f"{before.row_seconds / after.row_seconds:.1f}× faster",
         )
         console.print(table)
+
+
+def print_all(console: Console, outcome: Outcome, sent: Progress, started: datetime) -> None:
+    """Print the timeline, the comparisons and one closing sentence."""
+    print_timeline(console, outcome.events, started)
+    print_comparison(console, outcome.comparisons)
+    failed = f"{outcome.failed} failed" + (f" (first: {outcome.first_failure})" if outcome.failed else "")
+    minutes, seconds = divmod(int(outcome.took.total_seconds()), 60)
+    console.print(
+        f"{outcome.answered:,} requests, {failed}; {sent.labelled:,} labels; "
+        f"{len(outcome.promoted)} loops closed by themselves; {minutes} min {seconds} s"
+    )

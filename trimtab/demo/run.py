@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
-from retraining.registry import Registry
 from rich.console import Console
 from rich.live import Live
 
 from monitors.results import Store
 from retraining import adopt
-from spec import ModelSpec, Settings, pick, set_clock
+from retraining.registry import Registry
+from spec import ModelSpec, NotFound, pick, set_clock
 from trimtab.demo import comparison, report
 from trimtab.demo.champion import notebook_model
 from trimtab.demo.flights import load_flights, sample
 from trimtab.demo.live import LiveView, plain
 from trimtab.demo.timeline import Clocks, Event, slack_messages
 from trimtab.demo.traffic import Replay
+from trimtab.slack import messages_file
 from trimtab.stack import Stack, prepare
 
 MODEL = "flights"
 FIRST_LIVE_DAY = datetime(2013, 3, 1, tzinfo=UTC)
-_REGISTRY = ("mlflow",)
+SCRAPE_INTERVAL = timedelta(seconds=1)
 _VIEW_S = 0.5
 
 
@@ -61,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of the year: the promoted versions, the events, and how the requests fared."""
+    """What came of the replay: the promoted versions, what Slack was told, how the requests fared."""
 
     promoted: list[str]
     comparisons: list[comparison.Comparison]
@@ -69,106 +73,133 @@ class Outcome:
     answered: int
     failed: int
     first_failure: str
+    took: timedelta
+
+    def to_json(self) -> dict[str, object]:
+        """Return everything as JSON types; times as ISO 8601, the duration in seconds."""
+        plain: dict[str, object] = json.loads(json.dumps(asdict(self), default=_json))
+        return plain
 
 
-def demo(plan: Plan, console: Console) -> Outcome:
-    """Start a fresh stack, replay the flights, report, and stop all that was started."""
-    stack = _fresh_stack(plan, console)
+@contextmanager
+def fresh_stack(plan: Plan, console: Console) -> Iterator[Stack]:
+    """Prepare a stack in an emptied home; on the way out stop all that was started."""
+    if plan.home.exists():
+        try:
+            Stack.open(plan.home, console.print).stop()
+        except NotFound:
+            console.print(f"{plan.home} holds no stack; it is emptied")
+        shutil.rmtree(plan.home)
+    speed = timedelta(days=1).total_seconds() / plan.day_seconds
+    stack = prepare(
+        plan.home,
+        plan.models,
+        replay=True,
+        speed=speed,
+        scrape_interval=SCRAPE_INTERVAL,
+        announce=console.print,
+    )
+    set_clock(plan.home / "clock", FIRST_LIVE_DAY)
     try:
-        return _year(plan, stack, console)
+        yield stack
     finally:
-        console.print("stopping the stack …")
+        console.print("stopping the stack")
         stack.stop()
 
 
-def _fresh_stack(plan: Plan, console: Console) -> Stack:
-    if plan.home.exists():
-        earlier = Stack.open_if_there(plan.home, announce=console.print)
-        if earlier is not None:
-            earlier.stop()
-        shutil.rmtree(plan.home)
-    speed = timedelta(days=1).total_seconds() / plan.day_seconds
-    stack = prepare(plan.home, plan.models, replay=True, speed=speed, announce=console.print)
-    set_clock(plan.home / "clock", FIRST_LIVE_DAY)
-    return stack
+def demo(plan: Plan, console: Console) -> Outcome:
+    """Replay the flights through a fresh stack and report."""
+    started = datetime.now(UTC)
+    with fresh_stack(plan, console) as stack:
+        flights = load_flights()
+        first = bring_up(plan, stack, flights, console)
+        console.print(stack.addresses())
+        return replay(plan, stack, flights, first, console, started)
 
 
-def _year(plan: Plan, stack: Stack, console: Console) -> Outcome:
+def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) -> str:
+    """Start every process, with the first champion in slot blue; return its version.
+
+    The champion is trained while Airflow starts. The model servers and monitors start after it is registered.
+    """
     os.environ.update(stack.environment())
     spec = pick(stack.specs, MODEL)
-    started = datetime.now(UTC)
-    console.print("starting MLflow and Airflow, training the first champion meanwhile …")
+    console.print("starting MLflow and Airflow; training the first champion meanwhile")
     stack.start([name for name in stack.processes if not _needs_champion(name)], owned=True)
-    flights = load_flights()
-    first = _first_champion(plan, spec, stack, flights, console)
-    stack.start()
-    stack.wait_ready()
-    announce_addresses(stack, console)
-    clocks = Clocks()
-    live = flights[flights["scheduled_departure"] >= FIRST_LIVE_DAY]
-    if plan.until is not None:
-        live = live[live["scheduled_departure"] < plan.until]
-    replay = Replay(spec, stack.settings, sample(live, plan.one_in), plan.day_seconds)
-    asyncio.run(_watch(replay, LiveView(spec, stack.settings, replay.progress, clocks), clocks, console))
-    return _tell(spec, stack.settings, replay, clocks, first, started, console)
-
-
-def _needs_champion(process: str) -> bool:
-    return process.startswith((f"{MODEL}-", "monitor", "exporter"))
-
-
-def _first_champion(
-    plan: Plan, spec: ModelSpec, stack: Stack, flights: pd.DataFrame, console: Console
-) -> str:
-    """Train on January and February, leave the rows as history, bring the model in as champion."""
     past = flights[flights["scheduled_departure"] < FIRST_LIVE_DAY].drop(columns="landed")
     history = Path(stack.settings.location(str(spec.data.history)))
     history.parent.mkdir(parents=True, exist_ok=True)
     past.to_parquet(history)
     model = notebook_model(past, trees=plan.trees)
-    stack.wait_ready(names=_REGISTRY)
+    stack.wait_ready(names=["mlflow"])
     version = adopt(spec, stack.settings, model, past)
     size = Registry(stack.settings).onnx(MODEL, version).stat().st_size
-    console.print(f"the first champion is version {version}: a random forest of {size / 1e6:.0f} MB as ONNX")
+    console.print(f"the first champion is version {version}, {size / 1e6:.0f} MB as ONNX")
+    stack.start(owned=True)
+    stack.wait_ready()
     return version
 
 
-def announce_addresses(stack: Stack, console: Console) -> None:
-    """Print where people look, and where the passwords are."""
-    console.print(stack.addresses())
+def replay(
+    plan: Plan, stack: Stack, flights: pd.DataFrame, first: str, console: Console, started: datetime
+) -> Outcome:
+    """Let the year go by; from here on nothing is triggered, only traffic, labels and the clock move."""
+    spec = pick(stack.specs, MODEL)
+    clocks = Clocks()
+    traffic = Replay(spec, stack.settings, live_flights(plan, flights), plan.day_seconds)
+    view = LiveView(spec, stack.settings, traffic.progress, clocks)
+    asyncio.run(_watch(traffic, view, clocks, console))
+    outcome = _outcome(spec, stack, traffic, clocks, first, started)
+    report.print_all(console, outcome, traffic.progress, started)
+    return outcome
 
 
-async def _watch(replay: Replay, view: LiveView, clocks: Clocks, console: Console) -> None:
-    """Replay while the view follows; a terminal gets the live view, anything else a line an event."""
+def live_flights(plan: Plan, flights: pd.DataFrame) -> pd.DataFrame:
+    """Return the flights that the plan sends."""
+    departure = flights["scheduled_departure"]
+    live = flights[departure >= FIRST_LIVE_DAY]
+    if plan.until is not None:
+        live = live[live["scheduled_departure"] < plan.until]
+    return sample(live, plan.one_in)
+
+
+def _needs_champion(process: str) -> bool:
+    return process.startswith(f"{MODEL}-") or process == "monitor"
+
+
+async def _watch(traffic: Replay, view: LiveView, clocks: Clocks, console: Console) -> None:
+    """Replay while the view follows: a terminal gets the live view, anything else a line an event."""
     tell = plain(view, console.print)
+    sending = asyncio.create_task(traffic.run())
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        sending = asyncio.create_task(replay.run())
         while not sending.done():
-            clocks.mark(replay.progress.now)
+            clocks.mark(traffic.progress.now)
             if console.is_terminal:
                 live.update(await asyncio.to_thread(view.render), refresh=True)
             else:
                 await asyncio.to_thread(tell)
             await asyncio.wait({sending}, timeout=_VIEW_S)
     await sending
-    tell()
 
 
-def _tell(
-    spec: ModelSpec, settings: Settings, replay: Replay, clocks: Clocks, first: str, started: datetime, console: Console
-) -> Outcome:  # fmt: skip
-    events = slack_messages(settings.home / "slack" / "messages.jsonl", clocks)
-    promotions = [
-        e for e in Store(settings.results_url).events(spec.model) if e.payload.get("outcome") == "promoted"
-    ]
-    promoted = [str(event.payload["version"]) for event in promotions]
-    compared = [comparison.compare(spec, settings, first, version) for version in promoted]
-    comparisons = [found for found in compared if found is not None]
-    report.print_timeline(console, events, started)
-    report.print_comparison(console, comparisons)
-    sent = replay.progress
-    console.print(
-        f"{sum(sent.answers.values()):,} requests, {sent.failed} failed; {sent.labelled:,} labels; "
-        f"{len(promoted)} closed loops in {datetime.now(UTC) - started}"
+def _outcome(
+    spec: ModelSpec, stack: Stack, traffic: Replay, clocks: Clocks, first: str, started: datetime
+) -> Outcome:
+    with Store(stack.settings.results_url) as store:
+        rollouts = [event for event in store.events(spec.model) if event.kind == "rollout"]
+    promoted = [str(event.payload["version"]) for event in rollouts if event.payload["outcome"] == "promoted"]
+    compared = [comparison.compare(spec, stack.settings, first, version) for version in promoted]
+    sent = traffic.progress
+    return Outcome(
+        promoted=promoted,
+        comparisons=[found for found in compared if found is not None],
+        events=slack_messages(messages_file(stack.home), clocks),
+        answered=sum(sent.answers.values()),
+        failed=sent.failed,
+        first_failure=sent.first_failure,
+        took=datetime.now(UTC) - started,
     )
-    return Outcome(promoted, comparisons, events, sum(sent.answers.values()), sent.failed, sent.first_failure)
+
+
+def _json(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)

@@ -49,8 +49,8 @@ def slack_messages(file: Path, clocks: Clocks) -> list[Event]:
     events = []
     for line in file.read_text("utf-8").splitlines():
         message = json.loads(line)
-        wall = datetime.fromisoformat(message["received_at"])
-        events.append(Event(wall, clocks.simulated(wall), "Slack", slack_text(message["body"])))
+        wall = datetime.fromisoformat(message["at"])
+        events.append(Event(wall, clocks.simulated(wall), "Slack", slack_text(message["message"])))
     return events
 
 

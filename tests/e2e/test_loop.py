@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import io
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from alerts.airflow import Airflow
+from dashboards import build, queries
+from monitors.results import Store
+from retraining.registry import Registry
+from spec import PerformanceMetric
+from trimtab.demo.flights import load_flights
+from trimtab.demo.run import Outcome, Plan, bring_up, fresh_stack, replay
+from trimtab.stack import Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.service, pytest.mark.timeout(900)]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a replay of the spring and summer left behind; the stack still runs."""
+
+    stack: Stack
+    outcome: Outcome
+    first: str
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """Replay March to August, one flight in four, with a smaller first forest; nothing else is done."""
+    plan = Plan(
+        home=tmp_path_factory.mktemp("loop") / "home",
+        models=Path("models").absolute(),
+        day_seconds=1.0,
+        until=datetime(2013, 8, 25, tzinfo=UTC),
+        trees=30,
+    )
+    console = Console(file=io.StringIO(), width=160)
+    started = datetime.now(UTC)
+    with fresh_stack(plan, console) as stack:
+        flights = load_flights()
+        first = bring_up(plan, stack, flights, console)
+        yield Loop(stack, replay(plan, stack, flights, first, console, started), first)
+    assert [] == [p for p in psutil.process_iter() if _of_home(p, plan.home)]
+
+
+def test_a_loop_closes_by_itself(loop: Loop) -> None:
+    """Traffic, late labels and a moving clock are enough: a better version ends up as champion."""
+    assert loop.outcome.promoted
+    assert loop.outcome.promoted[-1] == Registry(loop.stack.settings).version("flights", "champion")
+
+
+def test_no_request_was_lost(loop: Loop) -> None:
+    """Every request got an answer, through loads, mirrors, weight shifts and the promotion."""
+    assert loop.outcome.answered > 30_000
+    assert 0 == loop.outcome.failed, loop.outcome.first_failure
+
+
+def test_the_retrain_was_started_by_the_alert_and_once(loop: Loop) -> None:
+    """The DAG run bears the episode's id, and each attempt of an episode has one run."""
+    with Airflow(loop.stack.settings) as airflow:
+        runs = airflow.runs("retrain_flights")
+
+    ids = [run.id for run in runs]
+    assert ids
+    assert all(run_id.startswith("alert-") for run_id in ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_people_were_told_what_and_why(loop: Loop) -> None:
+    """Slack heard of the alert with its numbers, of each passed step and of the promotion."""
+    told = "\n".join(event.text for event in loop.outcome.events)
+
+    assert "TrimtabPerformanceBelowBand" in told
+    assert "registered as challenger" in told
+    assert "passed shadow" in told
+    assert "promoted to champion" in told
+
+
+def test_drift_alone_only_told_people(loop: Loop) -> None:
+    """The seasons drift from the first weeks on; that alert reached Slack and started nothing."""
+    drift = [event for event in loop.outcome.events if "TrimtabDataDrift" in event.text]
+    with Airflow(loop.stack.settings) as airflow:
+        alerts = {run.conf["alert"] for run in airflow.runs("retrain_flights")}
+
+    assert drift
+    assert alerts <= {"TrimtabPerformanceBelowBand"}
+
+
+def test_the_new_champion_is_better_smaller_and_faster(loop: Loop) -> None:
+    """On the same live rows the promoted version beats the first champion beyond the interval."""
+    found = loop.outcome.comparisons[-1]
+
+    assert found.metrics[PerformanceMetric.ROC_AUC].low > 0
+    assert found.after.size * 10 < found.before.size
+
+
+def test_the_registry_tells_the_story(loop: Loop) -> None:
+    """The old version keeps the alias previous, the new one champion, and the slot serves what it names."""
+    registry = Registry(loop.stack.settings)
+    with urllib.request.urlopen(f"{loop.stack.settings.gateway_url}/v2/models/flights") as answer:
+        served = json.load(answer)
+
+    assert registry.version("flights", "previous") is not None
+    assert [registry.version("flights", "champion")] == served["versions"]
+
+
+def test_results_carry_the_version_they_are_about(loop: Loop) -> None:
+    """Windows of both versions are in the results store, each with its own reference."""
+    with Store(loop.stack.settings.results_url) as store:
+        seen = {(r.version, r.reference) for r in store.history("flights", "drift")}
+
+    assert {loop.first, loop.outcome.promoted[0]} <= {version for version, _ in seen}
+    assert all(reference is not None for _, reference in seen)
+
+
+def test_every_panel_of_the_dashboard_has_data(loop: Loop) -> None:
+    """Each query of the model's dashboard is answered by the Prometheus of the replay."""
+    silent = [
+        query
+        for query in queries(build(loop.stack.specs["flights"]))
+        if not _series(loop.stack.settings.prometheus_url, query)
+    ]
+
+    assert [] == silent
+
+
+def test_the_stack_needs_no_more_memory_than_promised(loop: Loop) -> None:
+    """All processes together hold less than 6 GiB (proportional set size)."""
+    used = sum(p.memory_full_info().pss for p in psutil.process_iter() if _of_home(p, loop.stack.home))
+
+    assert used < 6 * 2**30
+
+
+def _of_home(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get("TRIMTAB_HOME") == str(home) and process.pid != psutil.Process().pid
+    except psutil.Error:
+        return False
+
+
+def _series(prometheus: str, query: str) -> list[object]:
+    """Return the series that a query had at any time of the replay."""
+    end = datetime.now(UTC).timestamp()
+    span = {"query": query, "start": end - 600, "end": end, "step": 5}
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(span)}") as answer:
+        result: list[object] = json.load(answer)["data"]["result"]
+    return result
