@@ -37,7 +37,7 @@ def build(spec: ModelSpec) -> DAG:
 
         @task(doc_md="Join the log with the labels known now; write training and holdout rows.")
         def snapshot() -> dict[str, Any]:
-            from retraining.stages.snapshot import snapshot as take
+            from retraining.snapshot import snapshot as take
 
             model, settings = surroundings.model(name)
             request = _request()
@@ -47,14 +47,14 @@ def build(spec: ModelSpec) -> DAG:
 
         @task(doc_md="Search learners and hyperparameters, then fit the best of each on all training rows.")
         def search() -> dict[str, Any]:
-            from retraining.stages.search import search as run
+            from retraining.search import search as run
 
             model, settings = surroundings.model(name)
             return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Export to ONNX, prune, measure; choose the best within the budget.")
         def optimize() -> dict[str, Any]:
-            from retraining.stages.optimize import optimize as run
+            from retraining.optimize import optimize as run
 
             model, settings = surroundings.model(name)
             return run(model, settings, _run_id()).model_dump(mode="json")
@@ -64,7 +64,7 @@ def build(spec: ModelSpec) -> DAG:
             on_success_callback=notices.slack(spec, "{{ ti.xcom_pull(task_ids='validate', key='summary') }}"),
         )
         def validate() -> bool:
-            from retraining.stages.validate import validate as run
+            from retraining.validate import validate as run
 
             model, settings = surroundings.model(name)
             validation = run(model, settings, _run_id())
@@ -82,7 +82,7 @@ def build(spec: ModelSpec) -> DAG:
             ),
         )
         def register() -> str:
-            from retraining.stages.register import register as run
+            from retraining.register import register as run
 
             from retraining.registry import Registry
 
