@@ -1,1 +1,59 @@
-""""""
+"""Retraining: snapshot, search, optimize, validate, register; adoption of a model of one's own; the registry.
+
+A stage is one module with one function of (spec, settings, run), such as `retraining.snapshot.snapshot`. It
+reads what earlier stages left in the run's folder, and it may be repeated. Names are imported when they are
+first used: the learners take seconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retraining import optimize, register, search, snapshot, validate
+    from retraining.adoption import adopt
+    from retraining.flow import Outcome, retrain
+    from retraining.parity import NotFaithful
+    from retraining.records import Candidate, Choice, Search, Snapshot, Validation, Variant
+    from retraining.registry import Registry, Version
+
+__all__ = [
+    "Candidate",
+    "Choice",
+    "NotFaithful",
+    "Outcome",
+    "Registry",
+    "Search",
+    "Snapshot",
+    "Validation",
+    "Variant",
+    "Version",
+    "adopt",
+    "optimize",
+    "register",
+    "retrain",
+    "search",
+    "snapshot",
+    "validate",
+]
+
+_STAGES = ("snapshot", "search", "optimize", "validate", "register")
+_HOMES = {
+    "adopt": "adoption",
+    "retrain": "flow",
+    "Outcome": "flow",
+    "NotFaithful": "parity",
+    "Registry": "registry",
+    "Version": "registry",
+    **dict.fromkeys(("Candidate", "Choice", "Search", "Snapshot", "Validation", "Variant"), "records"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _STAGES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

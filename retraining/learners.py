@@ -1,0 +1,160 @@
+"""The learners of the search: what to try, and a pipeline that converts to ONNX exactly.
+
+Only parts whose conversion is exact are used: gradient boosting on ordinal codes, never on
+`categorical_features`; forests and linear models on imputed values, never on NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from retraining.records import Params
+from spec import FeatureType, ModelSpec, Task
+from spec.model import Learner
+
+_UNSEEN = -1
+
+
+def suggest(learner: Learner, trial: optuna.Trial) -> Params:
+    """Return one trial's hyperparameters."""
+    return _SPACES[learner](trial)
+
+
+def defaults(learner: Learner) -> Params:
+    """Return the hyperparameters of the first trial, so that a search is never worse than none."""
+    return dict(_DEFAULTS[learner])
+
+
+def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1) -> Pipeline:
+    """Return an unfitted pipeline for what `retraining.rows.inputs` makes.
+
+    The same data, parameters and seed give the same model, whatever the number of threads.
+    """
+    columns, model = _PARTS[learner](spec, params, threads)
+    return Pipeline([("columns", columns), ("model", model)])
+
+
+def averages(learner: Learner) -> bool:
+    """Return whether the model is the mean of its trees rather than their sum."""
+    return learner is Learner.RANDOM_FOREST
+
+
+def _lightgbm(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
+    kind: Any = LGBMRegressor if spec.task is Task.REGRESSION else LGBMClassifier
+    model = kind(
+        **params,
+        subsample_freq=1,
+        n_jobs=threads,
+        random_state=spec.retrain.search.seed,
+        deterministic=True,
+        force_row_wise=True,
+        verbose=-1,
+    )
+    return _codes(spec, "passthrough"), model
+
+
+def _hist_gradient_boosting(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
+    regression = spec.task is Task.REGRESSION
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    model = kind(**params, early_stopping=False, random_state=spec.retrain.search.seed)
+    return _codes(spec, "passthrough"), model
+
+
+def _random_forest(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
+    kind = RandomForestRegressor if spec.task is Task.REGRESSION else RandomForestClassifier
+    model = kind(**params, n_jobs=threads, random_state=spec.retrain.search.seed)
+    return _codes(spec, _imputer()), model
+
+
+def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
+    strength = float(params["strength"])
+    if spec.task is Task.REGRESSION:
+        model = Ridge(alpha=strength)
+    else:
+        model = LogisticRegression(C=1 / strength, max_iter=1000)
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, dtype=np.float32)
+    return _columns(spec, make_pipeline(_imputer(), StandardScaler()), one_hot), model
+
+
+def _codes(spec: ModelSpec, real: Any) -> ColumnTransformer:
+    unseen = {"handle_unknown": "use_encoded_value", "unknown_value": _UNSEEN}
+    return _columns(spec, real, OrdinalEncoder(dtype=np.float32, **unseen))
+
+
+def _columns(spec: ModelSpec, real: Any, text: Any) -> ColumnTransformer:
+    reals = list(spec.features_of(FeatureType.NUMERIC, FeatureType.BOOLEAN))
+    texts = list(spec.features_of(FeatureType.CATEGORICAL))
+    parts = [("real", real, reals), ("text", text, texts)]
+    return ColumnTransformer([part for part in parts if part[2]])
+
+
+def _imputer() -> SimpleImputer:
+    return SimpleImputer(strategy="median", keep_empty_features=True)
+
+
+_PARTS: dict[Learner, Callable[[ModelSpec, Params, int], tuple[ColumnTransformer, Any]]] = {
+    Learner.LIGHTGBM: _lightgbm,
+    Learner.HIST_GRADIENT_BOOSTING: _hist_gradient_boosting,
+    Learner.RANDOM_FOREST: _random_forest,
+    Learner.LINEAR: _linear,
+}
+_SPACES: dict[Learner, Callable[[optuna.Trial], Params]] = {
+    Learner.LIGHTGBM: lambda trial: {
+        "n_estimators": trial.suggest_int("n_estimators", 50, 400, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "num_leaves": trial.suggest_int("num_leaves", 8, 96, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 10, 200, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 10, log=True),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.5, 1),
+        "subsample": trial.suggest_float("subsample", 0.6, 1),
+    },
+    Learner.HIST_GRADIENT_BOOSTING: lambda trial: {
+        "max_iter": trial.suggest_int("max_iter", 50, 400, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 8, 96, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 10, 200, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 10, log=True),
+    },
+    Learner.RANDOM_FOREST: lambda trial: {
+        "n_estimators": trial.suggest_int("n_estimators", 30, 150, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 200, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 0.8),
+    },
+    Learner.LINEAR: lambda trial: {"strength": trial.suggest_float("strength", 1e-3, 1e3, log=True)},
+}
+_DEFAULTS: dict[Learner, Params] = {
+    Learner.LIGHTGBM: {
+        "n_estimators": 100,
+        "learning_rate": 0.1,
+        "num_leaves": 31,
+        "min_child_samples": 20,
+        "reg_lambda": 1e-3,
+        "colsample_bytree": 1.0,
+        "subsample": 1.0,
+    },
+    Learner.HIST_GRADIENT_BOOSTING: {
+        "max_iter": 100,
+        "learning_rate": 0.1,
+        "max_leaf_nodes": 31,
+        "min_samples_leaf": 20,
+        "l2_regularization": 1e-3,
+    },
+    Learner.RANDOM_FOREST: {"n_estimators": 60, "min_samples_leaf": 20, "max_features": 0.35},
+    Learner.LINEAR: {"strength": 1.0},
+}

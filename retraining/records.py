@@ -1,0 +1,132 @@
+"""What the stages hand to each other: frozen records that survive a trip through JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from spec.model import Learner
+
+Params = dict[str, int | float | str]
+
+
+class Record(BaseModel):
+    """A frozen record; `model_dump(mode="json")` and `model_validate` are inverse."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    schema_version: Literal[1] = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON types; times as ISO 8601."""
+        return self.model_dump(mode="json")
+
+
+class Snapshot(Record):
+    """The labelled rows of one retrain, frozen into two Parquet files in the run's folder."""
+
+    run: str
+    taken_at: datetime
+    """Processing time; labels that arrived later are not in."""
+    window_start: datetime
+    holdout_start: datetime
+    """Training is [window_start, holdout_start), the holdout [holdout_start, window_end]."""
+    window_end: datetime
+    """Event time of the newest labelled row."""
+    train_rows: int
+    holdout_rows: int
+    history_rows: int
+    """How many of all rows came from the history file."""
+    base_prediction: tuple[float, ...]
+    """What the trivial model answers: [P(positive)], [P(class), …] or [mean] of the training rows."""
+    sha256: str
+    """Hash of both Parquet files."""
+    log_version: int | None
+    """Version of the inference log's Delta table; None where there is no such table."""
+    labels_version: int | None
+
+
+class Candidate(Record):
+    """The best model that one learner found, as ONNX files in the run's folder."""
+
+    learner: Learner
+    params: Params
+    trials: int
+    """Finished trials of the search."""
+    validation_loss: float
+    """Mean log loss (nats) or root mean squared error (target's unit) of the best trial."""
+    proxy: str
+    """ONNX file fitted without the validation rows, for decisions that need rows it has not seen."""
+    onnx: str
+    """ONNX file fitted on all training rows."""
+    parity_rows: int
+    parity_difference: float
+    """Largest difference between the ONNX graph and the fitted pipeline."""
+
+
+class Search(Record):
+    """What the search found: one candidate a learner, and why learners dropped out."""
+
+    candidates: tuple[Candidate, ...]
+    refused: dict[str, str]
+    """Learner to the reason why its model cannot be served."""
+    trials: str
+    """CSV file of every trial."""
+    validation: str
+    """Parquet file of the rows that the trials were scored on."""
+    seconds: float
+
+
+class Variant(Record):
+    """One way to ship a candidate, with what it costs and why it was kept or not."""
+
+    learner: Learner
+    passes: tuple[str, ...]
+    trees: int | None
+    """Boosting rounds or trees in the file; None for a model without trees."""
+    onnx: str
+    loss: float
+    """Loss on the validation rows, as of `Candidate.validation_loss`, without seeing them in training."""
+    size: int
+    """Bytes of the ONNX file."""
+    latency_p50: float
+    """Seconds of a one-row call in ONNX Runtime on one thread."""
+    latency_p99: float
+    chosen: bool = False
+    reasons: tuple[str, ...] = ()
+    """Why it was not chosen; empty for the chosen one."""
+
+
+class Choice(Record):
+    """The variant to validate, and the table it was chosen from."""
+
+    chosen: Variant
+    variants: tuple[Variant, ...]
+
+
+class Validation(Record):
+    """The verdict on the chosen variant, measured on the holdout rows."""
+
+    accepted: bool
+    reasons: tuple[str, ...]
+    """Every sentence that the verdict rests on, for an accepted one too."""
+    against: str | None
+    """Version of the champion; None for the trivial baseline."""
+    rows: int
+    days: int
+    candidate: dict[str, float]
+    """Metric name to value on the holdout."""
+    opponent: dict[str, float]
+    difference: float | None
+    """Mean of candidate's minus opponent's per-row loss; below zero the candidate is better."""
+    upper: float | None
+    """One-sided upper bound of `difference`; None where the evidence does not suffice for one."""
+    limit: float | None
+    """What `upper` may not exceed."""
+    confidence: float
+
+    def summary(self) -> str:
+        """Return the verdict and its reasons as one line for people."""
+        return f"candidate {'accepted' if self.accepted else 'rejected'}: {'; '.join(self.reasons)}"

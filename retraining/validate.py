@@ -1,0 +1,129 @@
+"""Hold the chosen variant against the champion on the same holdout rows: an interval decides, not a point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from retraining import rows
+from retraining.metrics import days_of, expected, row_losses, upper_bound
+from retraining.records import Choice, Snapshot, Validation
+from retraining.registry import Registry
+from retraining.rows import FloatArray, IntArray
+from retraining.scorer import Scorer
+from retraining.snapshot import HOLDOUT, load_rows
+from retraining.workspace import Workspace
+from spec import ModelSpec, Settings, Task
+
+
+def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
+    """Judge the chosen variant on the holdout; doing it again for the same run judges again.
+
+    Accepted when the upper bound of the mean difference of the losses, at ``validate.confidence``, is at most
+    ``validate.margin`` of the champion's loss. Without a champion the candidate must be shown to beat
+    the trivial answer (the base rate or mean of the training rows). Too few days are no evidence.
+
+    Raises
+    ------
+    NotFound
+        An earlier stage has not run.
+    DataError
+        The champion needs inputs that the spec does not name.
+    Unavailable
+        The registry did not answer.
+    """
+    work = Workspace(settings, run)
+    taken, choice = work.load(Snapshot), work.load(Choice)
+    holdout = load_rows(work, HOLDOUT)
+    inputs, truth = rows.inputs(spec, holdout), rows.target(spec, holdout)
+    against, theirs = _opponent(spec, settings, taken, inputs)
+    ours = Scorer(spec.task, work.path(choice.chosen.onnx)).predict(inputs)
+    record = judge(spec, truth, ours, theirs, holdout[spec.data.time], against)
+    work.save(record)
+    return record
+
+
+def judge(
+    spec: ModelSpec,
+    truth: FloatArray | IntArray,
+    ours: FloatArray,
+    theirs: FloatArray,
+    times: pd.Series[pd.Timestamp],
+    against: str | None,
+) -> Validation:
+    """Judge scores of the same rows; pure.
+
+    Parameters
+    ----------
+    truth
+        [n], as of `retraining.rows.target`.
+    ours, theirs
+        [n] or [n, k] scores of the candidate and of its opponent.
+    times
+        [n] event times.
+    against
+        The opponent's version; None for the trivial baseline.
+    """
+    loss, their_loss = (row_losses(spec.task, truth, scores) for scores in (ours, theirs))
+    difference, days = loss - their_loss, days_of(times)
+    count = int(days.max()) + 1
+    limit = spec.validation.margin * float(their_loss.mean()) if against is not None else 0.0
+    enough = count >= spec.validation.min_days
+    upper = upper_bound(difference, days, spec.validation.confidence) if enough else None
+    accepted = upper is not None and (upper <= limit if against is not None else upper < limit)
+    return Validation(
+        accepted=accepted,
+        reasons=(_evidence(spec, count, len(times)), *_why(spec, difference, upper, limit, against)),
+        against=against,
+        rows=len(times),
+        days=count,
+        candidate=_values(spec, truth, ours, times),
+        opponent=_values(spec, truth, theirs, times),
+        difference=float(difference.mean()),
+        upper=upper,
+        limit=limit,
+        confidence=spec.validation.confidence,
+    )
+
+
+def _opponent(
+    spec: ModelSpec, settings: Settings, taken: Snapshot, inputs: pd.DataFrame
+) -> tuple[str | None, FloatArray]:
+    registry = Registry(settings)
+    champion = registry.version(spec.model, "champion")
+    if champion is not None:
+        return champion, Scorer(spec.task, registry.onnx(spec.model, champion)).predict(inputs)
+    shape = (len(inputs), len(taken.base_prediction)) if spec.task is Task.MULTICLASS else (len(inputs),)
+    return None, np.broadcast_to(np.asarray(taken.base_prediction), shape).astype("float64")
+
+
+def _evidence(spec: ModelSpec, days: int, count: int) -> str:
+    need = spec.validation.min_days
+    if days < need:
+        return f"not enough evidence: {days} days with labels < {need} days (validate.min_days)"
+    return f"{count} labelled rows of {days} days"
+
+
+def _why(
+    spec: ModelSpec, difference: FloatArray, upper: float | None, limit: float, against: str | None
+) -> tuple[str, ...]:
+    if upper is None:
+        return ()
+    name = f"champion {against}" if against is not None else "the trivial baseline"
+    unit = "squared error" if spec.task is Task.REGRESSION else "log loss"
+    shown = f"{unit} {difference.mean():+.5f} against {name}, upper bound {upper:+.5f}"
+    if against is None:
+        return (f"{shown} {'<' if upper < limit else '>='} 0: {_verdict('better', held=upper < limit)}",)
+    sign = "<=" if upper <= limit else ">"
+    verdict = _verdict("non-inferior", held=upper <= limit)
+    return (f"{shown} {sign} {limit:+.5f} ({spec.validation.margin:.2%} of the champion's): {verdict}",)
+
+
+def _verdict(word: str, *, held: bool) -> str:
+    return word if held else f"not shown to be {word}"
+
+
+def _values(
+    spec: ModelSpec, truth: FloatArray | IntArray, scores: FloatArray, times: pd.Series[pd.Timestamp]
+) -> dict[str, float]:
+    return {metric.value: found.value for metric, found in expected(spec, truth, scores, times).items()}
