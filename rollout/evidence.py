@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rollout import paired
 from rollout.counts import Counts
 from rollout.observations import Arms, Evidence
 from rollout.prometheus import Prometheus
 from rollout.steps import Step
-from spec import ModelSpec, Settings, Unavailable
+from spec import SHADOW, ModelSpec, Settings, Unavailable
 
 __all__ = ["Evidence", "collect"]
+
+_FIRST_SCRAPE = timedelta(minutes=1)
 
 
 def collect(  # noqa: PLR0913 - what is compared, since when, where
@@ -45,8 +47,9 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         Event time from which pairs count: the begin of the rollout. Defaults to `since_clock`.
     """
     missing: list[str] = []
+    now = datetime.now(UTC)
     prometheus = Prometheus(settings.prometheus_url)
-    counts = Counts(prometheus, spec, challenger, champion, step, since_wall, datetime.now(UTC))
+    counts = Counts(prometheus, spec, challenger, champion, step, since_wall, now)
     errors, latency = (_known(count, missing) for count in (counts.errors, counts.latency))
     disagreement, days = None, None
     try:
@@ -68,6 +71,7 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         disagreement=disagreement,
         days=days,
         missing=tuple(missing),
+        blind=step != SHADOW and errors is None and latency is None and now - since_wall > _FIRST_SCRAPE,
     )
 
 

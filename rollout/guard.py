@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rollout.routers import Router
 from rollout.split import Split
 from spec import ModelSpec, Settings, TrimtabError
+
+if TYPE_CHECKING:
+    from monitors.results import Store
 
 INTERVAL_S = 1.0
 _log = logging.getLogger(__name__)
@@ -49,10 +53,11 @@ def run(
     events
         Defaults to the results store of `settings`.
     """
-    store = _store(settings) if events is None else events
-    while not stop.is_set():
-        look(specs, settings, router, store)
-        stop.wait(INTERVAL_S)
+    with ExitStack() as stack:
+        store = stack.enter_context(_store(settings)) if events is None else events
+        while not stop.is_set():
+            look(specs, settings, router, store)
+            stop.wait(INTERVAL_S)
 
 
 def look(models: Iterable[str], settings: Settings, router: Router, events: Events) -> list[str]:
@@ -95,7 +100,7 @@ def _record(model: str, taken: Split, settings: Settings, events: Events) -> Non
         _log.exception("the event of %s's guard was not recorded", model)
 
 
-def _store(settings: Settings) -> Events:
+def _store(settings: Settings) -> Store:
     from monitors.results import Store  # noqa: PLC0415 - a guard with other events needs no database
 
     return Store(settings.results_url)

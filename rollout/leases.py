@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rollout.routers import Router
-from rollout.split import ALL, Split
+from rollout.split import ALL, Slot, Split
 from rollout.steps import promoted
 from spec import Refused
 
@@ -66,8 +66,10 @@ def renew(router: Router, model: str, until: datetime) -> Split:
     return router.amend(model, change)
 
 
-def promote(router: Router, model: str) -> Split:
-    """Make the challenger's slot the champion's, while the lease is held and it has all live traffic.
+def promote(router: Router, model: str, slot: Slot) -> Split:
+    """Make the challenger's `slot` the champion's, while the lease is held and it has all live traffic.
+
+    Safe to repeat: a slot that is the champion's already stays it.
 
     Raises
     ------
@@ -76,8 +78,10 @@ def promote(router: Router, model: str) -> Split:
     """
 
     def change(current: Split) -> Split:
+        if current == Split(champion=slot):
+            return current
         _held(model, current)
-        if current.weights[current.idle] != ALL:
+        if current.champion == slot or current.weights[slot] != ALL:
             msg = f"The challenger of {model} may only be promoted from 100 % of the traffic ({current})."
             raise Refused(msg)
         return promoted(current)

@@ -82,3 +82,5 @@ class Evidence(_Record):
     """Closed days with complete labels since the rollout began, in order."""
     missing: tuple[str, ...] = ()
     """Why something is not known, a sentence each."""
+    blind: bool = False
+    """Whether callers meet a challenger of whose requests nothing is known: such a lease should run out."""

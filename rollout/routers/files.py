@@ -24,7 +24,7 @@ class RouteFiles:
     def locked(self) -> Iterator[None]:
         """Exclude every other writer, in this process and in others; a killed one lets go."""
         self.envoy.mkdir(parents=True, exist_ok=True)
-        # Not in a folder that Envoy watches for renames would also do; a lock file is never renamed.
+        # Envoy watches this folder for renames; a lock file never is renamed.
         with (self.envoy / "routes.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -138,7 +138,8 @@ def test_a_rollout_by_its_leases(router: MemoryRouter) -> None:
     assert router.read("flights") == at_step("blue", 0.5, later)
 
     rollout.advance(router, "flights", at_step("blue", 1.0, SOON))
-    rollout.promote(router, "flights")
+    for _ in range(2):
+        rollout.promote(router, "flights", "green")
 
     assert router.read("flights") == Split(champion="green")
 
@@ -162,7 +163,7 @@ def test_expired_lease_is_lost_before_the_guard_comes(router: MemoryRouter) -> N
     with pytest.raises(Refused, match="ran out at"):
         rollout.renew(router, "flights", SOON)
     with pytest.raises(Refused, match="ran out at"):
-        rollout.promote(router, "flights")
+        rollout.promote(router, "flights", "green")
 
 
 def test_one_rollout_at_a_time(router: MemoryRouter) -> None:
@@ -189,7 +190,7 @@ def test_promotion_needs_all_traffic(router: MemoryRouter) -> None:
     rollout.begin(router, "flights", at_step("blue", 0.5, SOON))
 
     with pytest.raises(Refused, match="only be promoted from 100 %"):
-        rollout.promote(router, "flights")
+        rollout.promote(router, "flights", "green")
 
 
 def test_unknown_model_lists_the_known(router: MemoryRouter) -> None:
