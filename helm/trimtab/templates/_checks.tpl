@@ -1,0 +1,34 @@
+{{- /* What a schema cannot say. All problems at once. */ -}}
+{{- define "trimtab.check" -}}
+{{- $problems := list -}}
+{{- range $model, $values := .Values.models -}}
+{{- $where := printf "models.%s" $model -}}
+{{- $spec := fromYaml $values.spec -}}
+{{- if hasKey $spec "Error" -}}
+{{- $problems = append $problems (printf "%s.spec: must be the YAML of a model; %s" $where $spec.Error) -}}
+{{- else -}}
+{{- if ne (toString $spec.model) $model -}}
+{{- $problems = append $problems (printf "%s.spec: model must be %q, the key it stands under; found %q" $where $model (toString $spec.model)) -}}
+{{- end -}}
+{{- range $table := list "inference_log" "labels" -}}
+{{- $location := dig "data" $table "" $spec | toString -}}
+{{- if not (contains "://" $location) -}}
+{{- $problems = append $problems (printf "%s.spec: data.%s must be a URL, for the slots and the monitors share no folder; found %q" $where $table $location) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $weights := include "trimtab.weights" $values | fromJson -}}
+{{- if ne (add (int $weights.blue) (int $weights.green)) 100 -}}
+{{- $problems = append $problems (printf "%s.weights: blue and green must add up to 100" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.guard.enabled (not .Values.guard.envoyAdminUrl) -}}
+{{- $problems = append $problems "guard.envoyAdminUrl: must be given where guard.enabled is true" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) -}}
+{{- $problems = append $problems "gateway.parentRefs: must name a Gateway where gateway.enabled is true" -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n%s" (join "\n" $problems)) -}}
+{{- end -}}
+{{- end -}}
