@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,14 @@ from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
 from spec import ModelSpec, Settings, Task
+from spec.tables import FEATURE_PREFIX
 
 _logger = logging.getLogger(__name__)
 
 _COMMIT_EVERY_S = 0.8
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
+_SAME_IN_A_REQUEST = ("logged_at", "version", "slot", "shadow", "latency_ms")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -42,12 +45,16 @@ class InferenceLog:
         self._clock = settings.clock
         self._positive_only = spec.task is Task.BINARY
         self._metrics = metrics
-        self._spool = Spool(folder, log_table.header(spec, slot))
+        self._slot = slot
+        self._serial = itertools.count()
+        features = (FEATURE_PREFIX + name for name in spec.features)
+        self._names = ("row_id", "prediction_id", "event_time", "scores", *features, *_SAME_IN_A_REQUEST)
+        self._spool = Spool(folder, log_table.header(spec))
         self._table = log_table.LogTable(settings.location(spec.data.inference_log))
         self._appended = threading.Event()
         self._closing = threading.Event()
         leftover = [read_segment(path) for path in self._spool.sealed()]
-        self._rows_in = sum(log_table.rows_of(segment) for segment in leftover)
+        self._rows_in = sum(segment.rows for segment in leftover)
         self._rows_out = 0
         self._counting = threading.Lock()
         if leftover:
@@ -68,18 +75,16 @@ class InferenceLog:
             When the spool cannot be written; the request must not be answered then.
         """
         now = (self._clock.now() - _EPOCH) // _MICROSECOND
+        times = request.event_times or [now] * request.rows
         scores: list[list[float]] = prediction.scores.tolist()
-        entry = log_table.record(
-            ids=request.ids,
-            event_times=request.event_times or [now] * request.rows,
-            logged_at=now,
-            version=version,
-            shadow=shadow,
-            latency_ms=latency_ms,
-            scores=[row[1:] for row in scores] if self._positive_only else scores,
-            features=list(request.columns.values()),
-        )
-        self._spool.append(orjson.dumps(entry))
+        if self._positive_only:
+            scores = [row[1:] for row in scores]
+        same = (now, version, self._slot, shadow, latency_ms)
+        rows = [
+            dict(zip(self._names, (f"{self._spool.boot}-{next(self._serial)}", *row, *same), strict=True))
+            for row in zip(request.ids, times, scores, *request.columns.values(), strict=True)
+        ]
+        self._spool.append(b"\n".join(map(orjson.dumps, rows)))
         with self._counting:
             self._rows_in += request.rows
         if not self._appended.is_set():
@@ -121,7 +126,7 @@ class InferenceLog:
 
     def _commit_segment(self, path: Path) -> None:
         segment = read_segment(path)
-        rows = log_table.rows_of(segment)
+        rows = segment.rows
         if rows:
             self._table.append(segment)
         if segment.damaged:

@@ -1,9 +1,10 @@
 """What was answered and is not yet in Delta: append-only segments in a folder of one process.
 
 A segment is a file ``<boot>-<number>.spool`` of records: length and CRC-32 (little-endian, 4 bytes
-each), then JSON. The first record says how to read the others. `append` returns after ``write()``, so a
-record survives the death of the process (not of the machine: nothing is fsynced on the way to an
-answer). A process that dies while it writes leaves a torn tail, which no answer ever depended on.
+each), then JSON. The first record says how to read the others, which hold one row a line. `append`
+returns after ``write()``, so a record survives the death of the process (not of the machine: nothing is
+fsynced on the way to an answer). A process that dies while it writes leaves a torn tail, which no answer
+ever depended on.
 """
 
 from __future__ import annotations
@@ -40,9 +41,14 @@ class Segment:
     boot: str
     number: int
     header: Mapping[str, Any]
-    records: list[Any]
+    records: list[bytes]
     damaged: bool
     """Bytes in the middle are not what was written; whole records may be lost behind them."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in all records."""
+        return sum(record.count(b"\n") + 1 for record in self.records)
 
 
 class Spool:
@@ -65,7 +71,8 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._header = orjson.dumps(header)
-        self._boot = secrets.token_hex(8)
+        self.boot = secrets.token_hex(8)
+        """Unique to this object; part of its segments' names."""
         self._number = 0
         self._lock = threading.Lock()
         self._fd = -1
@@ -75,7 +82,7 @@ class Spool:
         self._sealed = deque(sorted(folder.glob(f"*{_SUFFIX}")))
 
     def append(self, record: bytes) -> None:
-        """Write one record of JSON; it is in the page cache when this returns.
+        """Write one record, a line of JSON a row; it is in the page cache when this returns.
 
         Raises
         ------
@@ -118,7 +125,7 @@ class Spool:
         os.close(self._hold)
 
     def _open(self) -> None:
-        self._path = self._folder / f"{self._boot}-{self._number:08d}{_SUFFIX}"
+        self._path = self._folder / f"{self.boot}-{self._number:08d}{_SUFFIX}"
         self._number += 1
         self._size = 0
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -150,23 +157,24 @@ class Spool:
 
 def read_segment(path: Path) -> Segment:
     """Read a segment back up to its first byte that is not a whole record."""
-    content = memoryview(path.read_bytes())
-    records: list[Any] = []
+    content = path.read_bytes()
+    records: list[bytes] = []
     at, damaged = 0, False
     while at + _FRAME.size <= len(content):
         length, checksum = _FRAME.unpack_from(content, at)
-        record = content[at + _FRAME.size : at + _FRAME.size + length]
+        start = at + _FRAME.size
+        record = content[start : start + length]
         if len(record) < length:
             break
         if crc32(record) != checksum:
             damaged = True
             break
-        records.append(orjson.loads(record))
-        at += _FRAME.size + length
+        records.append(record)
+        at = start + length
     if at < len(content):
         _logger.warning("%s: %d bytes behind the last whole record are ignored", path, len(content) - at)
     boot, _, number = path.stem.partition("-")
-    header = records[0] if records else {}
+    header = orjson.loads(records[0]) if records else {}
     return Segment(path, boot, int(number), header, records[1:], damaged)
 
 

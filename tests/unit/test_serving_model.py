@@ -107,9 +107,9 @@ def test_every_difference_of_a_graph_is_named(graph: Graph) -> None:
     problems = [str(problem).partition(": ")[2] for problem in caught.value.problems]
     assert problems == [
         "input depth: must be tensor(float) for a numeric feature; found tensor(double)",
-        "input depth: must have the shape [rows, 1] with any number of rows; found ['None', 2]",
+        "input depth: must have the shape [rows, 1] with any number of rows; found [None, 2]",
         "input spring: must exist for the feature of that name; found inputs depth, moon, port",
-        "input port: must have the shape [rows, 1] with any number of rows; found ['None', 2]",
+        "input port: must have the shape [rows, 1] with any number of rows; found [None, 2]",
         "input moon: must be a feature of the spec; found no such feature. " + hint,
         "output variable: must exist for regression; found outputs height",
     ]

@@ -32,7 +32,7 @@ def test_records_come_back_as_written(tmp_path: Path) -> None:
     segment = read_segment(path)
 
     assert segment.header == HEADER
-    assert segment.records == [[1], "two", None]
+    assert segment.records == [b"[1]", b'"two"', b"null"]
     assert not segment.damaged
 
 
@@ -50,7 +50,7 @@ def test_segments_of_one_process_are_numbered(tmp_path: Path) -> None:
 
     segments = [read_segment(path) for path in spool.sealed()]
 
-    assert [segment.records for segment in segments] == [[0], [1], [2]]
+    assert [segment.records for segment in segments] == [[b"0"], [b"1"], [b"2"]]
     assert [segment.number for segment in segments] == [0, 1, 2]
     assert len({segment.boot for segment in segments}) == 1
 
@@ -61,7 +61,7 @@ def test_a_record_is_on_disk_when_append_returns(tmp_path: Path) -> None:
     spool.append(b"[1]")
 
     (path,) = tmp_path.glob("*.spool")
-    assert read_segment(path).records == [[1]]
+    assert read_segment(path).records == [b"[1]"]
 
 
 def test_a_dead_process_leaves_its_segments_to_the_next(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_dead_process_leaves_its_segments_to_the_next(tmp_path: Path) -> None:
     new = Spool(tmp_path, HEADER)
     new.append(b"[2]")
 
-    assert [read_segment(path).records for path in new.sealed()] == [[[1]], [[2]]]
+    assert [read_segment(path).records for path in new.sealed()] == [[b"[1]"], [b"[2]"]]
 
 
 def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_damage_in_the_middle_is_told_from_a_torn_tail(tmp_path: Path) -> None:
     whole = path.read_bytes()
 
     path.write_bytes(whole[:-2] + b"\x00" + whole[-1:])
-    assert (read_segment(path).damaged, read_segment(path).records) == (True, [[1], [2]])
+    assert (read_segment(path).damaged, read_segment(path).records) == (True, [b"[1]", b"[2]"])
 
     path.write_bytes(whole[:-1])
-    assert (read_segment(path).damaged, read_segment(path).records) == (False, [[1], [2]])
+    assert (read_segment(path).damaged, read_segment(path).records) == (False, [b"[1]", b"[2]"])
 
 
 def test_a_damaged_segment_keeps_a_copy(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_full_disk_refuses_the_record_and_harms_no_other(tmp_path: Path) -> No
     spool.append(b"[3]")
 
     (path,) = spool.sealed()
-    assert read_segment(path).records == [[1], [3]]
+    assert read_segment(path).records == [b"[1]", b"[3]"]
 
 
 def test_a_disk_full_from_the_start_recovers(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_disk_full_from_the_start_recovers(tmp_path: Path) -> None:
     spool.append(b"[2]")
 
     (path,) = spool.sealed()
-    assert read_segment(path).records == [[2]]
+    assert read_segment(path).records == [b"[2]"]
 
 
 def test_a_folder_that_is_gone_is_unavailable(tmp_path: Path) -> None:
