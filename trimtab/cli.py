@@ -10,6 +10,7 @@ import click
 GOOD, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
+    "demo": "Replay a year of flights against the whole stack, in minutes.",
     "validate": "Check model YAML files; every problem is named at once.",
     "schema": "Print the JSON Schema of a model's YAML, for editors.",
     "up": "Prepare and start everything on this machine.",

@@ -32,8 +32,13 @@ def prepare(home: Path, port: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     passwords = {USER: secret(home, "airflow"), ADMIN: secret(home, "airflow-admin")}
     write_private(home / "secrets" / "airflow-passwords.json", json.dumps(passwords))
-    write_private(folder / "airflow.cfg", render(settings(home, port)))
+    write_private(file(home), render(settings(home, port)))
     write_ahead(folder / "airflow.db")
+
+
+def file(home: Path) -> Path:
+    """Return where Airflow's configuration is."""
+    return home / "airflow" / "airflow.cfg"
 
 
 def settings(home: Path, port: int) -> dict[str, dict[str, object]]:
@@ -97,10 +102,8 @@ def processes(home: Path, port: int, env: Mapping[str, str]) -> list[Process]:
         Process(name, (sys.executable, "-m", "airflow", *argv), base, url, healthy, after=(migrated,))
         for name, (healthy, *argv) in components.items()
     ]
-    if migrated.exists():
-        return found
-    migrate = shlex.join([sys.executable, "-m", "airflow", "db", "migrate"])
-    script = f"{migrate} && touch {shlex.quote(str(migrated))}"
+    migrate, done = shlex.join([sys.executable, "-m", "airflow", "db", "migrate"]), shlex.quote(str(migrated))
+    script = f"[ -e {done} ] || {{ {migrate} && touch {done}; }}"
     return [Process("airflow-db", ("/bin/sh", "-c", script), base, once=True), *found]
 
 

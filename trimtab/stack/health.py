@@ -59,7 +59,7 @@ def why_not_ready(process: Process, state: State | None) -> str:
     if state is None:
         return "the supervisor does not know it"
     if process.once:
-        return "" if state.state == "EXITED" and state.exit_status == 0 else "still at work"
+        return "" if state.done else "still at work"
     if state.state not in {"RUNNING", "STARTING"}:
         return f"{state.state.lower()}: {last_line(state.log)}"
     if process.ready:
@@ -71,8 +71,8 @@ def _refuse_dead(name: str, state: State | None, process: Process, starts: dict[
     if state is None:
         return
     seen = starts.setdefault(name, set())
-    seen.add(state.started_at)
-    ended = process.once and state.state == "EXITED" and state.exit_status != 0
+    seen |= {state.started_at} - {0.0}
+    ended = process.once and state.state == "EXITED" and not state.done
     if state.state == "FATAL" or ended or len(seen) > _RESTARTS:
         msg = f"{name} does not start: {last_line(state.log)} (log: {state.log})"
         raise Unavailable(msg)

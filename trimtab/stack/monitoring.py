@@ -61,6 +61,12 @@ def prepare(
         _write(home / "alertmanager" / "web.yml", {"basic_auth_users": users})
 
 
+def files(home: Path) -> list[Path]:
+    """Return what both servers read at their start, but no hash of a password: its salt is new each time."""
+    rule_files = sorted((home / "prometheus" / "rules").glob("*.yaml"))
+    return [home / "prometheus" / "prometheus.yml", home / "alertmanager" / "alertmanager.yml", *rule_files]
+
+
 def processes(home: Path, ports: Mapping[str, int]) -> list[Process]:
     """Return the two servers."""
     return [_prometheus(home, ports["prometheus"]), _alertmanager(home, ports["alertmanager"])]

@@ -66,7 +66,8 @@ def prepare(
         stack.settings, specs, stack.ports, replay=replay, speed=speed, scrape_interval=scrape_interval
     )
     envoy.prepare(stack.settings, specs, stack.ports)
-    changed = stack.supervisor.write(stack.processes.values())
+    read_at_start = [*models_dir.glob("*.yaml"), *monitoring.files(home), airflow.file(home)]
+    changed = stack.supervisor.write(stack.processes.values(), read_at_start)
     if changed and stack.supervisor.running():
         announce("the configuration changed; stopping what runs")
         stack.stop()

@@ -1,22 +1,17 @@
-"""The stack's supervisord: its configuration, its start, what it says over its unix socket.
-
-All programs are one group, so that supervisord stops them together and not one after the other.
-"""
+"""The stack's supervisord: its start and its end, and what it says over its unix socket."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator
-from configparser import RawConfigParser
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +19,13 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from spec import Refused, Unavailable
-from trimtab.stack import child
+from trimtab.stack import child, supervisor_config
 from trimtab.stack.processes import Process, write_owned_plan, write_plan
 from trimtab.stack.secrets import write_private
 from trimtab.surroundings import MARK
 
-GROUP = "stack"
 _FOREIGN = ("AIRFLOW_", "MLFLOW_", "TRIMTAB_", "SUPERVISOR_")
 _START_TIMEOUT_S = 15.0
-_STOP_WAIT_S = 10
-_STEADY_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,16 @@ class State:
     exit_status: int
     reason: str
     log: Path
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is being started."""
+        return self.state in {"RUNNING", "STARTING", "BACKOFF"}
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended well."""
+        return self.state == "EXITED" and self.exit_status == 0
 
 
 class Supervisor:
@@ -65,16 +67,33 @@ class Supervisor:
         self.folder, self.logs = home / "supervisor", home / "logs"
         self._started: subprocess.Popen[bytes] | None = None
 
-    def write(self, processes: Iterable[Process]) -> bool:
-        """Write the configuration and the plans; return whether anything changed."""
-        before = self._written()
+    def write(self, processes: Iterable[Process], inputs: Iterable[Path] = ()) -> bool:
+        """Write the configuration and the plans; return whether they, or the `inputs`, are not as before.
+
+        Parameters
+        ----------
+        inputs
+            Files that the processes read once, at their start.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         plans = [(process, write_plan(process, self.folder, self.home)) for process in processes]
-        for stale in set(self.folder.glob("*.json")) - {plan for _, plan in plans}:
+        written = {plan for _, plan in plans}
+        for stale in set(self.folder.glob("*.json")) - written:
             stale.unlink()
-        write_private(self.folder / "supervisord.conf", self._render(plans))
-        return before != self._written()
+        config = self.folder / "supervisord.conf"
+        write_private(config, supervisor_config.render(plans, self.folder, self.logs, self.socket))
+        return self._remember([*written, config, *inputs])
+
+    def _remember(self, files: Iterable[Path]) -> bool:
+        """Note the content of files; return whether it is another than last time."""
+        digest = hashlib.sha256()
+        for file in sorted(files):
+            digest.update(f"{file}\0".encode() + file.read_bytes() + b"\0")
+        note = self.folder / "fingerprint"
+        changed = not note.exists() or note.read_text("ascii") != digest.hexdigest()
+        write_private(note, digest.hexdigest())
+        return changed
 
     def start(self, *, owned: bool) -> None:
         """Start supervisord, with no program yet; `owned`: it dies with the calling thread's process."""
@@ -114,13 +133,11 @@ class Supervisor:
 
     def launch(self, names: Iterable[str]) -> None:
         """Start processes that do not run yet, without waiting for them."""
-        down = {
-            state.name for state in self.states() if state.state not in {"RUNNING", "STARTING", "BACKOFF"}
-        }
+        down = {state.name for state in self.states() if not (state.alive or state.done)}
         with self._proxy() as proxy:
             for name in names:
                 if name in down:
-                    proxy.startProcess(f"{GROUP}:{name}", False)  # noqa: FBT003 - do not wait; the call knows no names
+                    proxy.startProcess(f"{supervisor_config.GROUP}:{name}", False)  # noqa: FBT003 - do not wait; the call knows no names
 
     def states(self) -> list[State]:
         """Return the state of every process; empty when supervisord does not answer."""
@@ -161,51 +178,10 @@ class Supervisor:
             msg = f"{folder} must be a folder that only you can enter; it holds the supervisor's socket"
             raise Refused(msg)
 
-    def _render(self, plans: list[tuple[Process, Path]]) -> str:
-        config = RawConfigParser()
-        config["supervisord"] = {
-            "nodaemon": "true",
-            "logfile": _text(self.logs / "supervisord.log"),
-            "logfile_maxbytes": "1MB",
-            "logfile_backups": "1",
-            "pidfile": _text(self.folder / "supervisord.pid"),
-            "childlogdir": _text(self.logs),
-            "umask": "077",
-        }
-        config["unix_http_server"] = {"file": _text(self.socket), "chmod": "0700"}
-        factory = "supervisor.rpcinterface:make_main_rpcinterface"
-        config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
-        for process, plan in plans:
-            config[f"program:{process.name}"] = self._program(process, plan)
-        config[f"group:{GROUP}"] = {"programs": ",".join(process.name for process, _ in plans)}
-        text = StringIO()
-        config.write(text)
-        return text.getvalue()
-
-    def _program(self, process: Process, plan: Path) -> dict[str, str]:
-        return {
-            "command": _text(shlex.join([sys.executable, "-I", child.__file__, str(plan)])),
-            "autostart": "false",
-            "autorestart": "false" if process.once else "true",
-            "startsecs": "0" if process.once else str(_STEADY_S),
-            "startretries": "3",
-            "stopwaitsecs": str(_STOP_WAIT_S),
-            "stopasgroup": "true",
-            "killasgroup": "true",
-            "redirect_stderr": "true",
-            "stdout_logfile": _text(self.logs / f"{process.name}.log"),
-            "stdout_logfile_maxbytes": "10MB",
-            "stdout_logfile_backups": "1",
-        }
-
     def _environment(self) -> dict[str, str]:
         """Return ours, without what would reconfigure the stack's servers, and with its mark."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         return env | {MARK: str(self.home)}
-
-    def _written(self) -> dict[str, str]:
-        files = [*self.folder.glob("*.json"), *self.folder.glob("supervisord.conf")]
-        return {file.name: file.read_text("utf-8") for file in files}
 
     @contextmanager
     def _proxy(self) -> Iterator[Any]:
@@ -237,8 +213,3 @@ def _state(info: dict[str, Any]) -> State:
         reason=info["spawnerr"],
         log=Path(info["stdout_logfile"]),
     )
-
-
-def _text(value: object) -> str:
-    """Escape a value against supervisord's ``%(name)s`` expansions."""
-    return str(value).replace("%", "%%")
