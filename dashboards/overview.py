@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import frame, promql
 from dashboards.frame import Row, Surroundings
-from dashboards.panels import Query, Text, lines, rows, stat
+from dashboards.panels import Query, Text, cells, lines, rows, stat
 from dashboards.sdk import Json
 
 _CARRIED = "${datasource:queryparam}&${__url_time_range}"
@@ -81,6 +81,7 @@ def _models() -> Row:
 
 
 def _trends() -> Row:
+    asked = "sum by (outcome) (rate(trimtab_receiver_requests_total[$__rate_interval]))"
     requests = promql.rate("trimtab_predictions_total", "model", shadow="false")
     return Row(
         "Trends",
@@ -118,6 +119,35 @@ def _trends() -> Row:
                 Text("Latency", "99th percentile of latency over the objective, by model.", "percentunit"),
                 Query(promql.latency_of_objective(), "{{model}}"),
                 Query("vector(1)", "limit"),
+            ),
+            lines(
+                Text(
+                    "Retrain requests",
+                    "Alerts that asked for a retrain, a second, by what became of them.",
+                    "ops",
+                ),
+                Query(asked, "{{outcome}}"),
+            ),
+            cells(
+                Text(
+                    "Silence",
+                    "Red where a scraped server or the results store gives no answer.",
+                    "none",
+                ),
+                Query(promql.silent(), "{{job}} {{instance}}"),
+                Query(promql.store_silent(), "results store"),
+                bad_from=1,
+                span=8,
+                height=8,
+            ),
+            cells(
+                Text("Paused", "Models whose retrain DAG is paused in Airflow when it is wanted.", "none"),
+                Query(
+                    promql.or_none(promql.gauge("trimtab_receiver_dag_paused", "model"), "model"), "{{model}}"
+                ),
+                bad_from=1,
+                span=8,
+                height=8,
             ),
         ],
     )

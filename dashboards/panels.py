@@ -131,7 +131,7 @@ def timeline(
     return _asking(panel, (query,))
 
 
-def cells(text: Text, query: Query, *, bad_from: float, span: int = 12, height: int = 10) -> Panel:
+def cells(text: Text, *queries: Query, bad_from: float, span: int = 12, height: int = 10) -> Panel:
     """Return one lane of coloured cells a series: green, orange from half of `bad_from`, then red."""
     levels = [(None, GREEN), (bad_from / 2, ORANGE), (bad_from, RED)]
     panel = _dressed(statushistory.Panel(), text, span, height).max_data_points(100)
@@ -139,7 +139,7 @@ def cells(text: Text, query: Query, *, bad_from: float, span: int = 12, height: 
     panel.color_scheme(build.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     panel.show_value(common.VisibilityMode.NEVER)
     panel.legend(build_common.VizLegendOptions().show_legend(show_legend=False))
-    return _asking(panel, (query,))
+    return _asking(panel, queries)
 
 
 def heat(text: Text, query: Query, span: int = 8) -> Panel:

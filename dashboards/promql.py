@@ -119,5 +119,15 @@ def firing(*by: str, **labels: str) -> str:
     return f"count by ({', '.join(by)}) ({alerts})"
 
 
+def silent() -> str:
+    """1 for each server that Prometheus cannot scrape, by job and instance; else 0."""
+    return '1 - min by (job, instance) (up{job=~"trimtab-.+|envoy"})'
+
+
+def store_silent() -> str:
+    """1 while the results store does not answer the exporter; else 0."""
+    return "1 - min(trimtab_results_up)"
+
+
 def _matcher(label: str, value: str) -> str:
     return f'{label}=~"{value[1:]}"' if value.startswith("~") else f'{label}="{value}"'

@@ -111,8 +111,13 @@ def monitoring() -> Row:
                 span=6,
             ),
             cells(
-                Text("Targets down", "What Prometheus scrapes: red where it gets no answer.", "none"),
-                Query('1 - min by (job, instance) (up{job=~"trimtab-.+|envoy"})', "{{job}} {{instance}}"),
+                Text(
+                    "Silence",
+                    "Red where a scraped server or the results store gives no answer.",
+                    "none",
+                ),
+                Query(promql.silent(), "{{job}} {{instance}}"),
+                Query(promql.store_silent(), "results store"),
                 bad_from=1,
                 span=24,
                 height=6,

@@ -143,6 +143,20 @@ def errors() -> Row:
                 span=6,
                 bad_from=1,
             ),
+            lines(
+                Text(
+                    "Rows not yet in the log",
+                    "Answered rows that wait to be committed to the log, by slot; they survive a crash.",
+                    "short",
+                ),
+                Query(promql.gauge("trimtab_log_pending_rows", "slot"), "{{slot}}"),
+                span=12,
+            ),
+            lines(
+                Text("Failed commits", "Commits of the inference log that failed, by slot.", "ops"),
+                Query(promql.rate("trimtab_log_commit_failures_total", "slot"), "{{slot}}"),
+                span=12,
+            ),
         ],
     )
 
@@ -152,6 +166,7 @@ def resources() -> Row:
     cpu = promql.rate("process_cpu_seconds_total", "slot", job="trimtab-serving")
     memory = promql.gauge("process_resident_memory_bytes", "slot", job="trimtab-serving")
     own_cpu = "sum by (process) (rate(trimtab_process_cpu_seconds_total[$__rate_interval]))"
+    gpus = "max by (gpu) (trimtab_gpu_busy_ratio)"
     sizes = {
         "size": (Query(promql.gauge("trimtab_model_size_bytes", "version", "slot")), "bytes"),
         "load time": (Query(promql.gauge("trimtab_model_load_seconds", "version", "slot")), "s"),
@@ -190,7 +205,23 @@ def resources() -> Row:
             rows(
                 Text("Models in the slots", "Size of the ONNX file and the time it took to load.", "none"),
                 sizes,
-                height=5,
+                span=12,
+            ),
+            lines(
+                Text(
+                    "GPUs",
+                    "Share of time in which each GPU of the exporter's machine computes.",
+                    "percentunit",
+                ),
+                Query(promql.or_none(gpus, "gpu"), "{{gpu}}"),
+                span=6,
+                top=1,
+            ),
+            lines(
+                Text("GPU memory", "Memory in use of each GPU, and its size.", "bytes"),
+                Query(promql.or_none("max by (gpu) (trimtab_gpu_memory_used_bytes)", "gpu"), "{{gpu}}"),
+                Query(promql.or_none("max by (gpu) (trimtab_gpu_memory_size_bytes)", "gpu"), "limit {{gpu}}"),
+                span=6,
             ),
         ],
     )

@@ -176,7 +176,8 @@ def test_platform_may_assign_users() -> None:
 
 def test_notes_say_what_routes_traffic() -> None:
     """The notes name the secrets to make and are honest about who divides the traffic."""
-    plain, routed = (render(values)["trimtab/templates/NOTES.txt"] for values in ({}, EVERYTHING))
+    plain = render({})["trimtab/templates/NOTES.txt"]
+    routed = render(EVERYTHING)["trimtab/templates/NOTES.txt"]
 
     assert "Nothing yet. Each slot has a Service" in plain
     assert "An HTTPRoute a model divides it" in routed

@@ -40,6 +40,7 @@ VALUES = {
     "slot": ("blue", "green"),
     "shadow": ("true", "false"),
     "process": ("exporter", "monitor"),
+    "gpu": ("0", "1"),
     "alertname": ("TrimtabDataDrift",),
     "alertstate": ("firing",),
     "severity": ("critical",),

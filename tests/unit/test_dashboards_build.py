@@ -1,6 +1,8 @@
 """Files, addresses and the command."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,26 @@ def test_build_refuses_a_bad_folder(tmp_path: Path) -> None:
 
     assert isinstance(result.exception, SpecError)
     assert [] == list(tmp_path.iterdir())
+
+
+def test_command_reports_bad_input(tmp_path: Path) -> None:
+    """As a program it exits with 2 and says what is wrong, without a traceback."""
+    argv = [
+        sys.executable,
+        "-m",
+        "dashboards",
+        "build",
+        "--models",
+        str(tmp_path / "no"),
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("error: ")
+    assert "must be a folder of model YAML files" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_refresh_drops_what_has_no_original(tmp_path: Path) -> None:

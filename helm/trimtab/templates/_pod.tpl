@@ -1,6 +1,6 @@
 {{- /*
 The spec of every pod. Takes root, component, args, and:
-  home       "state" (shared claim), "own" (a StatefulSet's claim) or "scratch"
+  home       "state" (shared claim), "own" (a StatefulSet's claim, and of the shared one the slots) or "scratch"
   readOnly   whether the home may only be read
   files      secrets mounted as files: {file: {secret, key}}; the file's variable is TRIMTAB_<FILE>_FILE
   envFrom    names of secrets that become environment
@@ -111,6 +111,11 @@ containers:
         {{- if .readOnly }}
         readOnly: true
         {{- end }}
+      {{- if eq .home "own" }}
+      - name: state # which version stands in which slot: the exporter reads it
+        mountPath: /var/lib/trimtab/slots
+        subPath: slots
+      {{- end }}
       - name: tmp
         mountPath: /tmp
       - name: models
@@ -122,13 +127,13 @@ containers:
         readOnly: true
       {{- end }}
 volumes:
-  {{- if eq .home "state" }}
-  - name: home
-    persistentVolumeClaim:
-      claimName: {{ include "trimtab.claim" .root }}
-  {{- else if eq .home "scratch" }}
+  {{- if eq .home "scratch" }}
   - name: home
     emptyDir: {}
+  {{- else }}
+  - name: {{ eq .home "own" | ternary "state" "home" }}
+    persistentVolumeClaim:
+      claimName: {{ include "trimtab.claim" .root }}
   {{- end }}
   - name: tmp
     emptyDir: {}

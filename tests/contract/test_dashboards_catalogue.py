@@ -1,0 +1,75 @@
+"""The catalogue that dashboards are checked against is what the processes really export."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric as Family
+
+import spec
+from alerts.receiver import Metrics
+from dashboards.catalogue import CATALOGUE
+from monitors import exposition
+from monitors.resources import GpuUsage
+from serving.metrics import ServingMetrics
+
+FLIGHTS = spec.load(Path(__file__).parents[2] / "models" / "flights.yaml")
+SUFFIX = {"counter": "_total"}
+
+
+def _exporter() -> list[Family]:
+    gpu = GpuUsage(gpu="0", busy_ratio=0.5, memory_used_bytes=1, memory_total_bytes=2)
+    return [
+        exposition.of_build("1", "abc"),
+        *exposition.of_specs([]),
+        *exposition.of_deployments([]),
+        *exposition.of_results([], 1),
+        *exposition.of_performance([]),
+        *exposition.of_runs([], [], {}),
+        *exposition.of_events([], {}),
+        *exposition.of_resources([], [gpu]),
+        exposition.of_store(is_up=True),
+    ]
+
+
+def _server() -> Iterable[Family]:
+    metrics = ServingMetrics(FLIGHTS, "blue")
+    metrics.live("1", 0.1, 1)
+    return metrics.registry.collect()
+
+
+def _receiver() -> Iterable[Family]:
+    metrics = Metrics()
+    metrics.set_paused("flights", paused=False)
+    return metrics.registry.collect()
+
+
+EXPORTED = {
+    family.name + SUFFIX.get(family.type, ""): family
+    for family in (*_exporter(), *_server(), *_receiver())
+    if family.name.startswith("trimtab_")
+}
+
+
+def test_catalogue_is_complete() -> None:
+    """Every metric of exporter, model server and receiver is in the catalogue, and no other of ours is."""
+    ours = {name for name in CATALOGUE if name.startswith("trimtab_")}
+
+    assert set(EXPORTED) == ours
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTED))
+def test_kind_and_labels_are_right(name: str) -> None:
+    """A metric is of the kind and has the labels that the catalogue states."""
+    family, stated = EXPORTED[name], CATALOGUE[name]
+
+    assert stated.kind == family.type
+    assert set(stated.labels) == _labels(family)
+
+
+def _labels(family: Family) -> set[str]:
+    """Labels that the exporter declares, or those of the samples that a registry holds."""
+    declared = getattr(family, "_labelnames", None)
+    if declared is not None:
+        return set(declared)
+    return {label for sample in family.samples for label in sample.labels} - {"le"}
