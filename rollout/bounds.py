@@ -1,6 +1,6 @@
-"""Evidence about a share that may be looked at after every request. Pure.
+"""Evidence that may be looked at as often as one likes: about shares, and about means. Pure.
 
-All of it is the Beta mixture of Robbins (1970): the likelihood of what was seen, averaged over the
+All of it is a mixture as of Robbins (1970): the likelihood of what was seen, averaged over the
 alternatives, over its likelihood under the null. Under the null this ratio is a non-negative martingale
 that starts at 1, so the chance that it *ever* reaches 1/alpha is at most alpha (Ville), however often
 one looks and whenever one stops.
@@ -12,6 +12,8 @@ import math
 
 from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
+
+_EFFECT = 2.0
 
 
 def log_excess(hits: int, misses: int, null: float) -> float:
@@ -69,3 +71,30 @@ def interval(hits: int, of: int, alpha: float, guess: float) -> tuple[float, flo
     low = 0.0 if hits == 0 or kept(tiny) >= 0 else float(brentq(kept, tiny, peak))
     high = 1.0 if misses == 0 or kept(1 - tiny) >= 0 else float(brentq(kept, peak, 1 - tiny))
     return low, high
+
+
+def student_radius(n: int, alpha: float) -> float:
+    """Return how many standard errors a mean of `n` values may be off, at all looks together.
+
+    The t-statistic at which the scale-invariant mixture over effects N(0, 2²), in standard deviations of
+    one value, reaches ``1/alpha``: sqrt(v (q - 1) / (1 - q / (1 + 4n))) with v = n - 1 and
+    q = (sqrt(1 + 4n) / alpha)^(2/n). Exact for independent normal values of unknown variance (Wang &
+    Ramdas, arXiv 2310.03722, the Gaussian mixture); two-sided, so one side alone has half of `alpha`.
+
+    Parameters
+    ----------
+    n
+        At least 1.
+    alpha
+        Chance that the mean is ever further off, in (0, 1).
+
+    Returns
+    -------
+    float
+        Infinite while so few values can show nothing at this level.
+    """
+    spread = 1 + _EFFECT**2 * n
+    grown = (math.sqrt(spread) / alpha) ** (2 / n)
+    if n == 1 or grown >= spread:
+        return math.inf
+    return math.sqrt((n - 1) * (grown - 1) / (1 - grown / spread))

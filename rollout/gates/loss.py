@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.stats import t as student
-
+from rollout.bounds import student_radius
 from rollout.gates.levels import harm
 from rollout.observations import DayLoss, Evidence
 from rollout.verdict import GateResult, Outcome
@@ -16,38 +15,23 @@ from spec import ModelSpec, Task
 def judge_loss(evidence: Evidence, spec: ModelSpec) -> GateResult:
     """Judge the mean paired loss difference, challenger's minus champion's, against `gates.loss`.
 
-    Rows of a day are alike, so the day is the unit: a ratio estimate over days with Student's t. Harm: the
-    lower bound is above 0. Pass: the upper bound is within the limit. Both need `min_days` days.
-
-    There is one look per new day. The level of the j-th look is the gate's over j(j+1), which sums to the
-    gate's, so that looking on for weeks does not find harm by chance; within a look the bound is as good
-    as the normal approximation of daily means.
+    Rows of a day are alike, so the day is the unit: a ratio estimate over days, with a bound that holds at
+    every day's look together, as far as daily means are normal. Harm: the lower bound is above 0. Pass: the
+    upper bound is within the limit. Both need `min_days` days.
     """
-    limit, needed = spec.rollout.gates.loss, spec.rollout.min_days
-    unit = "target²" if spec.task is Task.REGRESSION else "nats"
-    days = evidence.days or ()
-    if len(days) < needed:
+    limit, needed, days = spec.rollout.gates.loss, spec.rollout.min_days, evidence.days or ()
+    outcome, why = Outcome.HOLD, ""
+    mean, error = mean_difference(days) if days else (None, math.inf)
+    low = high = None
+    if mean is None or len(days) < needed:
         why = f"{needed} days with labels are needed"
-        value = mean_difference(days)[0] if days else None
-        outcome = Outcome.HOLD
-        return GateResult(
-            gate="loss",
-            outcome=outcome,
-            value=value,
-            limit=limit,
-            unit=unit,
-            n=len(days),
-            counted="days",
-            why=why,
-        )
-    looks = len(days) - needed + 1
-    mean, error = mean_difference(days)
-    tail = [
-        float(student.isf(level / (looks * (looks + 1)), len(days) - 1))
-        for level in (spec.rollout.alpha, harm(spec))
-    ]
-    low, high = mean - tail[1] * error, mean + tail[0] * error
-    outcome = Outcome.PASS if high <= limit else Outcome.ROLLBACK if low > 0 else Outcome.HOLD
+    else:
+        low = _off(mean, -error, student_radius(len(days), 2 * harm(spec)))
+        high = _off(mean, error, student_radius(len(days), 2 * spec.rollout.alpha))
+        if high is not None and high <= limit:
+            outcome = Outcome.PASS
+        elif low is not None and low > 0:
+            outcome = Outcome.ROLLBACK
     return GateResult(
         gate="loss",
         outcome=outcome,
@@ -55,10 +39,16 @@ def judge_loss(evidence: Evidence, spec: ModelSpec) -> GateResult:
         low=low,
         high=high,
         limit=limit,
-        unit=unit,
+        unit="target²" if spec.task is Task.REGRESSION else "nats",
         n=len(days),
         counted="days",
+        why=why,
     )
+
+
+def _off(mean: float, error: float, radius: float) -> float | None:
+    """Return the bound; None while there is none."""
+    return mean + radius * error if math.isfinite(radius) else None
 
 
 def mean_difference(days: Sequence[DayLoss]) -> tuple[float, float]:

@@ -1,14 +1,16 @@
 """Bounds that may be looked at all the time: their properties, and their promise by simulation."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.stats import t as student
 
-from rollout.bounds import interval, log_excess
+from rollout.bounds import interval, log_excess, student_radius
 from rollout.counters import Span, increase
 
 counts = st.integers(0, 2000)
@@ -113,6 +115,31 @@ def test_simulated_intervals_cover_at_all_looks() -> None:
         missed += any(not low <= truth <= high for low, high in bounds)
 
     assert missed / 200 <= alpha
+
+
+def test_simulated_means_stay_within_the_radius() -> None:
+    """Looked at every day from the 7th to the 60th, a mean leaves its radius upwards in at most alpha/2."""
+    random, alpha = np.random.default_rng(10), 0.2
+    values = random.normal(size=(2000, 60))
+    days = np.arange(7, 61)
+    means = values.cumsum(axis=1)[:, 6:] / days
+    spread = (np.square(values).cumsum(axis=1)[:, 6:] / days - means**2).clip(0)
+    errors = np.sqrt(spread / (days - 1))
+    radius = np.array([student_radius(int(day), alpha) for day in days])
+    above = (means > radius * errors).any(axis=1)
+
+    assert 0.01 < above.mean() <= alpha / 2
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.1])
+def test_radius_falls_and_is_never_below_one_look(alpha: float) -> None:
+    """More days never need a larger t up to two months, and never a smaller one than a single look does."""
+    radii = [student_radius(n, alpha) for n in range(2, 60)]
+    single = [float(student.isf(alpha / 2, n - 1)) for n in range(2, 60)]
+
+    assert all(now <= then + 0.02 for then, now in pairwise(radii))
+    assert all(radius > once for radius, once in zip(radii, single, strict=True))
+    assert student_radius(1, alpha) == math.inf
 
 
 @settings(max_examples=30, deadline=None)
