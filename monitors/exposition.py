@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, UnknownMetricFamily
 
 from monitors.deployment import Deployment
 from monitors.resources import GpuUsage, Usage
 from monitors.results import MONITORS, OUTCOMES, Measurement, Newest, Runs, WindowResult
 from spec.model import ModelSpec, PerformanceMetric
 
-Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+Family: TypeAlias = Metric
 RECENT = 2
 """A version lives that has a result within this many windows of the model's newest."""
 _VERSION = ("model", "version")
@@ -53,7 +53,10 @@ def of_specs(specs: Iterable[ModelSpec]) -> Iterator[Family]:
     specs = tuple(specs)
     threshold = _gauge("drift_threshold", "Distance from which a feature has drifted.", "model", "method")
     limit = _gauge("drifted_features_ratio_limit", "Share of drifted features that is too much.", "model")
-    latency = _gauge("latency_objective_seconds", "Longest latency at a quantile.", "model", "quantile")
+    # untyped, for a gauge must not have the label `quantile`, and to join on it is what this one is for
+    latency = UnknownMetricFamily(
+        "trimtab_latency_objective_seconds", "Longest latency at a quantile.", labels=("model", "quantile")
+    )
     slo = _gauge("slo_objective_ratio", "Share of requests that must be good.", "model", "slo")
     for spec in specs:
         drift = spec.monitor.data_drift
@@ -84,7 +87,7 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
     score = _gauge("feature_drift_score", "Distance from the reference.", *_VERSION, "feature", "method")
     outputs = _gauge("prediction_drift_score", "Distance of the predictions.", *_VERSION, "method")
     faults = _gauge("data_quality_violations", "Violations in the last window.", *_VERSION, "check")
-    latency = _gauge("latency_seconds", "Latency in the last window.", *_VERSION, "quantile")
+    latency = Metric("trimtab_latency_seconds", "Latency in the last window.", "summary")
     plain = {
         "drifted_features_ratio": _gauge("drifted_features_ratio", "Share of drifted features.", *_VERSION),
         "rows": _gauge("window_rows", "Rows of the last window.", *_VERSION),
@@ -104,7 +107,9 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
                     case "prediction_drift_score":
                         outputs.add_metric((*at, method), number.value)
                     case "latency_seconds":
-                        latency.add_metric((*at, _QUANTILES.get(method, method)), number.value)
+                        quantile = {"quantile": _QUANTILES.get(method, method)}
+                        labels = dict(zip(_VERSION, at, strict=True)) | quantile
+                        latency.add_sample(latency.name, labels, number.value)
                     case name if name in plain:
                         plain[name].add_metric(at, number.value)
             for check, count in _violations(result.measurements).items():
