@@ -42,12 +42,20 @@ class _Lazy(click.Group):
             return None
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"trimtab.commands.{name}"), name)
+        _keep_lines(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _keep_lines(command: click.Command) -> None:
+    r"""Put the control character in that click wants before a paragraph whose lines it is to keep."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    for inner in getattr(command, "commands", {}).values():
+        _keep_lines(inner)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -69,6 +77,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit; errors of Trimtab are text, not tracebacks."""
+    _keep_lines(cli)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as done:
