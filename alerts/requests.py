@@ -39,7 +39,7 @@ class Notification(_Payload):
 
     version: Literal["4"]
     group_key: str = Field(alias="groupKey", min_length=1)
-    alerts: tuple[Alert, ...] = Field(min_length=1)
+    alerts: tuple[Alert, ...]
 
     @classmethod
     def read(cls, body: bytes) -> Notification:
