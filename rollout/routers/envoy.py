@@ -18,7 +18,8 @@ from spec import ModelSpec, NotFound, Refused, Settings, Unavailable, did_you_me
 CONFIRM_S = 5.0
 _POLL_S = 0.01
 _LOG_FLUSH_S = 0.05
-_REJECTION = "Filesystem config "
+_REJECTION = "Filesystem config update "
+_REASON_CHARS = 500
 _RDS = f"http.{envoy_config.STAT_PREFIX}.rds.{envoy_config.ROUTES}"
 
 
@@ -108,7 +109,7 @@ class EnvoyRouter:
             lines = log.read_bytes()[since:].decode("utf-8", "replace").splitlines() if log.is_file() else []
             reasons = [line.partition(_REJECTION)[2] for line in lines if _REJECTION in line]
             if reasons:
-                return reasons[-1]
+                return reasons[-1][:_REASON_CHARS]
             time.sleep(_LOG_FLUSH_S)  # a log has no event to wait for
         return f"the reason is in its log, which is not at {log}"
 

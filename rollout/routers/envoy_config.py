@@ -139,8 +139,8 @@ def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
 
 
 def _watched(file: Path) -> dict[str, Any]:
-    source = {"path": str(file), "watched_directory": {"path": str(file.parent)}}
-    return {"path_config_source": source, "resource_api_version": "V3"}
+    # Watching the whole folder would load the clusters again with every change of the routes.
+    return {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
 
 
 def _address(host: str, port: int) -> dict[str, Any]:
