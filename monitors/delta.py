@@ -30,6 +30,7 @@ _PARTITION = "partition."
 _ATTEMPTS = 15
 _PAUSE_S = 0.02
 _T = TypeVar("_T")
+_opened = threading.local()
 
 
 def schema_of(columns: Mapping[str, str]) -> pa.Schema:
@@ -40,17 +41,26 @@ def schema_of(columns: Mapping[str, str]) -> pa.Schema:
 def open_table(location: str) -> DeltaTable | None:
     """Open the newest state of a Delta table; None where there is none yet.
 
+    A thread that opens a table again reads what was committed since, and not a year of commits.
+
     Raises
     ------
     Unavailable
         The storage did not answer, or what is there is not a readable table.
     """
+    opened: dict[str, DeltaTable] = _opened.__dict__.setdefault("tables", {})
+    table = opened.pop(location, None)
     try:
-        return DeltaTable(location)
+        if table is None:
+            table = DeltaTable(location)
+        else:
+            table.update_incremental()
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
         raise _unreadable(location, error) from error
+    opened[location] = table
+    return table
 
 
 def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, dict[str, str]]:
@@ -197,6 +207,7 @@ def _filesystem(location: str) -> pafs.FileSystem | None:
 
 
 def _unreadable(location: str, error: Exception) -> Unavailable:
+    _opened.__dict__.get("tables", {}).pop(location, None)  # made anew, perhaps: the next look starts afresh
     return Unavailable(f"The Delta table {location} cannot be read: {_line(error)}")
 
 

@@ -11,8 +11,12 @@ from subprocess import run
 
 import numpy as np
 import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
+from monitors.database import UtcDateTime
 from monitors.results import Event, Measurement, Store, WindowResult
+from monitors.results_tables import METADATA
 from spec import SettingsError, Unavailable
 
 DAY = timedelta(days=1)
@@ -245,3 +249,12 @@ def test_a_broken_database_is_unavailable(tmp_path: Path) -> None:
 
     with Store(f"sqlite:///{file}") as store, pytest.raises(Unavailable, match=r"results\.db did not answer"):
         store.latest()
+
+
+def test_postgres_takes_the_same_tables_and_times() -> None:
+    """The tables can be made there, and its times keep their zone."""
+    dialect = postgresql.dialect()
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in METADATA.sorted_tables]
+
+    assert all("TIMESTAMP WITH TIME ZONE" in text for text in statements if "_at " in text)
+    assert T0 == UtcDateTime().process_bind_param(T0.astimezone(timezone(DAY / 24)), dialect)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,28 @@ def test_predictions_are_found_among_many_days(world: Any) -> None:
     assert {"d0": MIDNIGHT, "d19": MIDNIGHT - 19 * DAY} == {
         row["prediction_id"]: row["event_time"] for row in found.to_pylist()
     }
+
+
+def test_a_log_that_was_made_anew_is_read_anew(world: Any) -> None:
+    """A daemon outlives its table: after one failed look it reads the new one, not the memory of the old."""
+    world.write_log([{"prediction_id": "old"}])
+    inference_log.read(world.spec, world.settings)
+    shutil.rmtree(world.settings.location(world.spec.data.inference_log))
+    world.write_log([{"prediction_id": "new"}])
+
+    with contextlib.suppress(Unavailable):
+        inference_log.read(world.spec, world.settings)
+
+    assert ids(inference_log.read(world.spec, world.settings)) == ["new"]
+
+
+def test_a_multiclass_prediction_is_the_likeliest_class(make_world: Any) -> None:
+    """The index of the highest probability, a number that drift can be measured on."""
+    classes = "task: multiclass\ndata: {inference_log: log, labels: labels, id: i, time: t, "
+    target = "target: {name: k, classes: [cat, dog, emu]}}\nfeatures: {size: numeric}\n"
+    world = make_world(f"model: animal\n{classes}{target}")
+    world.write_log([{"scores": [0.2, 0.5, 0.3]}, {"row_id": "b", "scores": [0.1, 0.2, 0.7]}])
+
+    frame = inference_log.frame(world.spec, inference_log.read(world.spec, world.settings))
+
+    assert frame["prediction"].tolist() == [1.0, 2.0]
