@@ -1,0 +1,252 @@
+"""The daemon: computes every window of every model once it has closed, and again when late data say so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from monitors import inference_log, labels, recall, references, report
+from monitors.answered import Answered
+from monitors.labelled import Labelled
+from monitors.ledger import FIRST, LATE_LABELS, LATE_ROWS, Ledger, Task
+from monitors.pace import Pace
+from monitors.records import MONITORS, MonitorName, WindowResult
+from monitors.references import Reference
+from monitors.results import Store
+from monitors.revision import code_revision
+from monitors.windows import EPOCH, Window
+from spec import ModelSpec, NotFound, Settings, Unavailable
+
+SETTLE_S = 2.0
+"""Wall seconds after its close in which a window's last rows are still being committed."""
+
+_TICK_S, _TICK_MOST_S = 0.5, 30.0
+_TICKS_A_WINDOW = 3
+_SPAN = 14  # windows read at once beside those that are pooled
+_RETRY_S, _RETRY_MOST_S = 5.0, 300.0
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    specs: Mapping[str, ModelSpec],
+    settings: Settings,
+    *,
+    follow: bool = True,
+    stop: threading.Event | None = None,
+) -> None:
+    """Monitor models.
+
+    Parameters
+    ----------
+    follow
+        True: go on until `stop` is set. False: compute what has closed by now, and return.
+    stop
+        Ends the daemon after the window it is at.
+    """
+    stop = stop or threading.Event()
+    pace = Pace(settings.clock)
+    reporter = report.Reporter()
+    with Store(settings.results_url) as store:
+        settle_s = SETTLE_S if follow else 0.0
+        models = [ModelJob(spec, settings, store, reporter, settle_s) for spec in specs.values()]
+        try:
+            while not stop.is_set():
+                worked = [model.tick(time.monotonic(), stop) for model in models]
+                if not follow and not any(worked):
+                    break
+                reporter.close_if_idle()
+                if follow:
+                    stop.wait(min(_wait(pace, spec.monitor.window) for spec in specs.values()))
+        finally:
+            reporter.close()
+
+
+class ModelJob:
+    """What the daemon does for one model."""
+
+    def __init__(
+        self, spec: ModelSpec, settings: Settings, store: Store, reporter: report.Reporter, settle_s: float
+    ) -> None:
+        self._spec, self._settings, self._store, self._reporter = spec, settings, store, reporter
+        self._ledger = Ledger(spec, settle_s)
+        self._seen_rows: frozenset[str] | None = None
+        self._seen_labels: frozenset[str] | None = None
+        self._references: dict[str, Reference] = {}
+        self._spoke_last: tuple[datetime, tuple[str, ...]] = (EPOCH, ())
+        self._outages, self._retry_at = 0, 0.0
+
+    def tick(self, wall: float, stop: threading.Event) -> bool:
+        """Look for new data and compute what is due; return whether there was anything to compute."""
+        if wall < self._retry_at:
+            return False
+        try:
+            self._look()
+            tasks = self._ledger.due(self._settings.clock.now(), wall)
+            for chunk in _chunks(tasks):
+                self._compute(chunk, wall, stop)
+        except Exception as error:  # noqa: BLE001 - recorded; the other models are still watched
+            _log.exception("%s: the monitors cannot read their data", self._spec.model)
+            self._outages += 1
+            self._retry_at = wall + min(_RETRY_S * 2 ** (self._outages - 1), _RETRY_MOST_S)
+            for monitor in MONITORS:
+                self._record_failure(monitor, error)
+            return False
+        self._outages = 0
+        return bool(tasks)
+
+    def _look(self) -> None:
+        """Tell the ledger of windows with new rows or labels."""
+        first_look = self._seen_rows is None
+        self._seen_rows, rows = inference_log.changes(self._spec, self._settings, self._seen_rows)
+        self._seen_labels, labelled = labels.changes(self._spec, self._settings, self._seen_labels)
+        if first_look:
+            self._recall()
+        else:
+            self._ledger.touched(rows, LATE_ROWS)
+            self._ledger.touched(labelled, LATE_LABELS)
+        if rows:
+            self._ledger.begin(min(rows))
+
+    def _recall(self) -> None:
+        """Take up where the last daemon stopped."""
+        known = recall.computed(self._spec, self._store)
+        for (window, monitor), at in known.items():
+            self._ledger.computed(window, monitor, at)
+        for window, monitor in recall.holes(known):
+            self._ledger.failed(window, monitor, float("-inf"))
+        rows, labelled = recall.late(self._spec, self._settings, known)
+        self._ledger.touched(rows, LATE_ROWS)
+        self._ledger.touched(labelled, LATE_LABELS)
+        latest = self._store.latest(self._spec.model, "quality")
+        newest = max((result.start for result in latest), default=EPOCH)
+        self._spoke_last = newest, tuple(result.version for result in latest if result.start == newest)
+
+    def _compute(self, tasks: Sequence[Task], wall: float, stop: threading.Event) -> None:
+        """Compute neighbouring windows from one reading of their rows."""
+        if stop.is_set():
+            return
+        now = self._settings.clock.now()
+        monitor = self._spec.monitor
+        if data := [task for task in tasks if task.monitor != "performance"]:
+            span = _span(data, monitor.data_drift.over)
+            self._judge(data, Answered.read(self._spec, self._settings, span), now, wall, stop)
+        if truth := [task for task in tasks if task.monitor == "performance"]:
+            span = _span(truth, monitor.performance.over)
+            self._judge(truth, Labelled.read(self._spec, self._settings, span, now), now, wall, stop)
+
+    def _judge(
+        self,
+        tasks: Sequence[Task],
+        reading: Answered | Labelled,
+        now: datetime,
+        wall: float,
+        stop: threading.Event,
+    ) -> None:
+        for task in tasks:
+            if stop.is_set():
+                return
+            try:
+                for version in self._live(task.window, reading):
+                    self._save(task, version, reading, now)
+            except Exception as error:  # noqa: BLE001 - recorded; the other monitors still run
+                _log.exception("%s: %s of %s failed", self._spec.model, task.monitor, task.window.start)
+                self._ledger.failed(task.window, task.monitor, wall)
+                self._record_failure(task.monitor, error)
+            else:
+                self._ledger.computed(task.window, task.monitor, now)
+
+    def _live(self, window: Window, reading: Answered | Labelled) -> tuple[str, ...]:
+        """Return the versions that answered in a window; of a silent one, those that spoke last."""
+        versions = reading.versions(window)
+        if versions and window.start >= self._spoke_last[0]:
+            self._spoke_last = window.start, versions
+        return versions or self._spoke_last[1]
+
+    def _save(self, task: Task, version: str, reading: Answered | Labelled, now: datetime) -> None:
+        reference = self._reference(version)
+        started = time.perf_counter()
+        finding = reading.judge(task.monitor, task.window, version, reference)
+        self._store.save(
+            WindowResult(
+                self._spec.model,
+                version,
+                task.monitor,
+                task.window.start,
+                task.window.end,
+                finding.rows,
+                finding.status,
+                finding.measurements,
+                computed_at=now,
+                duration_s=time.perf_counter() - started,
+                reference=reference.name if reference else None,
+                code_revision=code_revision(),
+                reason=task.reason,
+            )
+        )
+        if task.monitor == "drift" and reference is not None and isinstance(reading, Answered):
+            self._report(task, version, reading, reference)
+
+    def _report(self, task: Task, version: str, reading: Answered, reference: Reference) -> None:
+        """Have Evidently's report of the window written if it is the one in which a report falls due."""
+        every = self._spec.monitor.report
+        rows = reading.pooled(task.window, version)
+        if task.reason != FIRST or rows.empty or every is None:
+            return
+        if (task.window.end - EPOCH) // every == (task.window.start - EPOCH) // every:
+            return
+        file = report.path(self._settings, self._spec, version, task.window.start)
+        self._reporter.submit(self._spec, reference.frame, rows, file).add_done_callback(_log_report)
+
+    def _reference(self, version: str) -> Reference | None:
+        if version not in self._references:
+            try:
+                self._references[version] = references.load(self._spec, self._settings, version)
+            except NotFound:
+                return None  # it may still come
+        return self._references[version]
+
+    def _record_failure(self, monitor: MonitorName, error: Exception) -> None:
+        try:
+            text = f"{type(error).__name__}: {error}"
+            self._store.record_failure(self._spec.model, monitor, text, self._settings.clock.now())
+        except Unavailable:
+            _log.exception("%s: the results store took no record of a failure", self._spec.model)
+
+
+def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """Group tasks, in order, so that the windows of a group lie near each other."""
+    for _, group in groupby(
+        tasks, key=lambda task: (task.window.start - EPOCH) // (_SPAN * task.window.length)
+    ):
+        yield list(group)
+
+
+def _span(tasks: Sequence[Task], over: int) -> Window:
+    """Return the span that holds the windows of all tasks and what each of them pools."""
+    first, last = tasks[0].window.pooled(over), tasks[-1].window
+    return Window(first.start, last.end)
+
+
+def _wait(pace: Pace, length: timedelta) -> float:
+    """Return the wall seconds between two looks: a third of a window, from half a second to half a minute."""
+    window_s = pace.wall_seconds(length)
+    if window_s == float("inf"):  # a replay that has not begun
+        return _TICK_S
+    return min(max(window_s / _TICKS_A_WINDOW, _TICK_S), _TICK_MOST_S)
+
+
+def _log_report(written: Future[Path]) -> None:
+    if written.cancelled():
+        return
+    error = written.exception()
+    if error is None:
+        _log.info("report %s", written.result())
+    else:
+        _log.error("a report failed", exc_info=error)

@@ -1,0 +1,113 @@
+"""Evidently's report of a window against its version's reference, as one HTML file for people.
+
+It takes seconds of CPU, so it is made by a process of its own at the lowest priority that still ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from monitors.drift import PREDICTION
+from spec import FeatureType, ModelSpec, Settings, Task
+
+_ROWS = 2000
+_SEED = 0
+_NICE = 10
+_IDLE_S = 60.0
+
+
+def path(settings: Settings, spec: ModelSpec, version: str, start: datetime) -> Path:
+    """Return where the report of a window lies: ``reports/<model>/<version>/<start>.html`` in the home."""
+    return settings.home / "reports" / spec.model / version / f"{start:%Y-%m-%dT%H%MZ}.html"
+
+
+def write(spec: ModelSpec, reference: pd.DataFrame, current: pd.DataFrame, file: Path) -> Path:
+    """Write the report of at most 2,000 rows a side; the file is whole or not there.
+
+    Parameters
+    ----------
+    reference, current
+        As for `drift.compare`. Columns that have no value on one of the sides are left out, because
+        Evidently's report fails on them.
+
+    Returns
+    -------
+    `file`.
+    """
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset, DataSummaryPreset
+
+    limits = spec.monitor.data_drift
+    sides = [_sample(frame, spec) for frame in (current, reference)]
+    shown = [name for name in sides[0] if all(name in side and side[name].notna().any() for side in sides)]
+    numeric = _numeric(spec)
+    definition = DataDefinition(
+        numerical_columns=[name for name in shown if name in numeric],
+        categorical_columns=[name for name in shown if name not in numeric],
+    )
+    drift = DataDriftPreset(
+        num_method=limits.method.value,
+        cat_method=limits.categorical_method.value,
+        threshold=limits.threshold,
+        drift_share=limits.share,
+    )
+    current_data, reference_data = (Dataset.from_pandas(side[shown], definition) for side in sides)
+    run = Report([drift, DataSummaryPreset()]).run(current_data, reference_data)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".draft", delete=False) as draft:
+        run.save_html(draft)
+    os.replace(draft.name, file)
+    return file
+
+
+class Reporter:
+    """Makes reports one after the other in a process of its own, which ends when it has been idle."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._last: Future[Path] | None = None
+        self._asked = time.monotonic()
+
+    def submit(
+        self, spec: ModelSpec, reference: pd.DataFrame, current: pd.DataFrame, file: Path
+    ) -> Future[Path]:
+        """Have a report written; the future gives its path or raises what went wrong."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, get_context("spawn"), os.nice, (_NICE,))
+        sides = (_sample(reference, spec), _sample(current, spec))  # what crosses to the process is small
+        self._last = self._pool.submit(write, spec, *sides, file)
+        self._asked = time.monotonic()
+        return self._last
+
+    def close_if_idle(self, after_s: float = _IDLE_S) -> None:
+        """End the process if nothing was asked of it for a while; it holds some 350 MB."""
+        if self._last is None or not self._last.done() or time.monotonic() - self._asked < after_s:
+            return
+        self.close()
+
+    def close(self) -> None:
+        """Wait for the report being written, drop the others and end the process."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = self._last = None
+
+
+def _sample(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
+    columns = [name for name in (*spec.features, PREDICTION) if name in frame]
+    rows = frame[columns]
+    rows = rows.sample(_ROWS, random_state=_SEED) if len(rows) > _ROWS else rows
+    texts = [name for name in columns if name not in _numeric(spec)]
+    return rows.astype(dict.fromkeys(texts, "str"))  # Evidently takes pandas' nullable booleans for unknown
+
+
+def _numeric(spec: ModelSpec) -> tuple[str, ...]:
+    numeric = spec.features_of(FeatureType.NUMERIC)
+    return numeric if spec.task is Task.MULTICLASS else (*numeric, PREDICTION)
