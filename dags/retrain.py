@@ -83,7 +83,6 @@ def build(spec: ModelSpec) -> DAG:
         )
         def register() -> str:
             from retraining.register import register as run
-
             from retraining.registry import Registry
 
             model, settings = surroundings.model(name)

@@ -89,20 +89,17 @@ def look(
 
 
 def promote_challenger(spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
-    """Settle the traffic on the challenger's slot, then move the alias; safe to repeat."""
+    """Settle the traffic on the challenger's slot, then move the alias; safe to repeat.
+
+    Raises
+    ------
+    Refused
+        The lease was lost: the traffic is back at the champion.
+    """
     from retraining.registry import Registry
-    from rollout.split import Split
+    from rollout import leases
 
-    def settle(current: Split) -> Split:
-        done = Split(champion=rollout["slot"])
-        if current == done:
-            return done
-        if current.settled:
-            msg = f"the traffic of {spec.model} went back to the champion before the promotion"
-            raise Refused(msg)
-        return done
-
-    _router(settings).amend(spec.model, settle)
+    leases.promote(_router(settings), spec.model, rollout["slot"])
     Registry(settings).promote(spec.model, rollout["challenger"])
 
 
@@ -113,7 +110,7 @@ def reject_challenger(
     asked: str | None,
     verdict: dict[str, Any] | None,
 ) -> str:
-    """Return all traffic to the champion and keep the verdict with the version; safe to repeat.
+    """Return all traffic to the champion's slot and keep the verdict with the version; safe to repeat.
 
     Parameters
     ----------
@@ -127,14 +124,28 @@ def reject_challenger(
     Returns
     -------
     One line for people.
+
+    Raises
+    ------
+    Refused
+        The alias has moved already: a champion is not rolled back, another version is promoted.
     """
     from retraining.registry import Registry
     from rollout import leases
+    from rollout.split import Split, other
 
-    registry = Registry(settings)
-    leases.release(_router(settings), spec.model)
-    version = rollout["challenger"] if rollout else asked or registry.version(spec.model, "challenger")
+    registry, router = Registry(settings), _router(settings)
     reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
+    if rollout is None:
+        leases.release(router, spec.model)
+        version = asked or registry.version(spec.model, "challenger")
+    else:
+        version = str(rollout["challenger"])
+        if registry.version(spec.model, "champion") == version:
+            msg = f"version {version} of {spec.model} is the champion already; its traffic stays"
+            raise Refused(msg)
+        # Not `release`: a promotion that broke before the alias moved has settled the traffic already.
+        router.apply(spec.model, Split(champion=other(rollout["slot"])))
     if version is not None:
         registry.reject(spec.model, version, verdict or {"decision": "rollback", "reason": reason})
     return f"version {version}: {reason}"
