@@ -35,6 +35,7 @@ def _exporter() -> list[Family]:
 def _server() -> Iterable[Family]:
     metrics = ServingMetrics(FLIGHTS, "blue")
     metrics.live("1", 0.1, 1)
+    metrics.pending_rows(lambda: 0)
     return metrics.registry.collect()
 
 
