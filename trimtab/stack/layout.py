@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,6 +49,5 @@ def require(home: Path) -> Layout:
 
 
 def new_socket() -> str:
-    """Return a path for a control socket: short enough for a unix socket, in a folder of ours alone."""
-    folder = tempfile.mkdtemp(prefix="trimtab-")  # mode 0700
-    return os.path.join(folder, "control")  # noqa: PTH118 - a string is what is kept
+    """Return a path for a control socket that nobody can guess, short enough for a unix socket."""
+    return str(Path(tempfile.gettempdir()) / f"trimtab-{secrets.token_hex(8)}" / "control")

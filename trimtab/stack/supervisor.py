@@ -10,7 +10,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from spec import Refused, Unavailable
-from trimtab.stack import child, supervisor_config
+from trimtab.stack import child, supervisor_config, survivors
 from trimtab.stack.processes import Process, write_owned_plan, write_plan
 from trimtab.stack.secrets import write_private
 from trimtab.surroundings import MARK
 
 _FOREIGN = ("AIRFLOW_", "MLFLOW_", "TRIMTAB_", "SUPERVISOR_")
 _START_TIMEOUT_S = 15.0
+_END_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +151,17 @@ class Supervisor:
     def stop(self) -> None:
         """Stop every process and supervisord itself; does nothing when it does not run."""
         pid = self.pid()
-        if pid is None:
-            return
-        with self._proxy() as proxy:
-            proxy.stopAllProcesses()
-            proxy.shutdown()
-        try:
-            self._await_end(pid)
-        except (psutil.TimeoutExpired, subprocess.TimeoutExpired) as error:
-            msg = f"supervisord (pid {pid}) does not end; see {self.logs / 'supervisord.log'}"
-            raise Unavailable(msg) from error
+        if pid is not None:
+            leader = psutil.Process(pid)
+            with self._proxy() as proxy:
+                proxy.stopAllProcesses()
+                proxy.shutdown()
+            if survivors.await_end([leader], _END_TIMEOUT_S):
+                msg = f"supervisord (pid {pid}) does not end; see {self.logs / 'supervisord.log'}"
+                raise Unavailable(msg)
+        if self._started is not None:
+            self._started.poll()  # take note of its end
         shutil.rmtree(self.socket.parent, ignore_errors=True)
-
-    def _await_end(self, pid: int) -> None:
-        if self._started is not None and self._started.pid == pid:
-            self._started.wait(_START_TIMEOUT_S)
-            return
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(_START_TIMEOUT_S)
 
     def _own_socket_folder(self) -> None:
         """Make the socket's folder; refuse one that somebody else could have put there."""

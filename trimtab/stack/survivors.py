@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import psutil
 from trimtab.stack.secrets import write_private
 from trimtab.surroundings import MARK
 
-_PATIENCE_S = 8.0
+_PATIENCE_S = 5.0
+_POLL_S = 0.05
 
 
 def remember(home: Path, supervisor: int) -> None:
@@ -34,7 +36,9 @@ def find(home: Path) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter()
-        if process.pid not in spared and (_in_session(process, leader, since) or _marked(process, home))
+        if process.pid not in spared
+        and (_in_session(process, leader, since) or _marked(process, home))
+        and alive(process)
     ]
 
 
@@ -44,11 +48,28 @@ def end(processes: Iterable[psutil.Process]) -> None:
     for process in asked:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, deaf = psutil.wait_procs(asked, timeout=_PATIENCE_S)
-    for process in deaf:
+    for process in await_end(asked, _PATIENCE_S):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(deaf, timeout=_PATIENCE_S)
+    await_end(asked, _PATIENCE_S)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and that nobody has buried yet (a zombie) does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def await_end(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, at most so many seconds; return those that have not."""
+    deadline = time.monotonic() + seconds
+    left = list(filter(alive, processes))
+    while left and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        left = list(filter(alive, left))
+    return left
 
 
 def _session(home: Path) -> tuple[int, float]:
