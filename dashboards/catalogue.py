@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["gauge", "counter", "histogram"]
+Kind = Literal["gauge", "counter", "histogram", "summary", "unknown"]
 TARGET_LABELS = frozenset({"job", "instance", "model", "slot"})  # the last two: model servers only
 
 
@@ -44,8 +44,8 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "trimtab_labels_available_ratio": Metric("gauge", ("model",), "share of predictions with their truth"),
     "trimtab_labels_unmatched": Metric("gauge", ("model",), "labels of no logged prediction"),
-    "trimtab_latency_seconds": Metric("gauge", (*_VERSION, "quantile"), "quantiles of the last window"),
-    "trimtab_latency_objective_seconds": Metric("gauge", ("model", "quantile"), "objective of a quantile"),
+    "trimtab_latency_seconds": Metric("summary", (*_VERSION, "quantile"), "quantiles of the last window"),
+    "trimtab_latency_objective_seconds": Metric("unknown", ("model", "quantile"), "objective of a quantile"),
     "trimtab_slo_objective_ratio": Metric("gauge", ("model", "slo"), "share of requests that must be good"),
     "trimtab_throughput_rows_per_second": Metric("gauge", _VERSION, "rows a second of the last window"),
     "trimtab_monitoring_last_success_timestamp_seconds": Metric("gauge", _MONITOR, "Unix time"),
