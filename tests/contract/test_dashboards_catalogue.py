@@ -1,6 +1,7 @@
 """The catalogue that dashboards are checked against is what the processes really export."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,21 @@ import spec
 from alerts.receiver import Metrics
 from dashboards.catalogue import CATALOGUE
 from monitors import exposition
+from monitors.deployment import Deployment
 from monitors.resources import GpuUsage
+from monitors.results import Measurement, WindowResult
 from serving.metrics import ServingMetrics
 
 FLIGHTS = spec.load(Path(__file__).parents[2] / "models" / "flights.yaml")
 SUFFIX = {"counter": "_total"}
+
+
+def _latency() -> exposition.Live:
+    """A window's latency: its family declares no labels, so that only a number shows them."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    p99 = Measurement("latency_seconds", 0.01, method="p99")
+    result = WindowResult("flights", "1", "latency", at, at, 9, "ok", (p99,), at, 0.1, None, "abc")
+    return exposition.Live(FLIGHTS, Deployment(), (result,))
 
 
 def _exporter() -> list[Family]:
@@ -23,7 +34,7 @@ def _exporter() -> list[Family]:
         exposition.of_build("1", "abc"),
         *exposition.of_specs([]),
         *exposition.of_deployments([]),
-        *exposition.of_results([], 1),
+        *exposition.of_results([_latency()], 1),
         *exposition.of_performance([]),
         *exposition.of_runs([], [], {}),
         *exposition.of_events([], {}),
@@ -70,7 +81,5 @@ def test_kind_and_labels_are_right(name: str) -> None:
 
 def _labels(family: Family) -> set[str]:
     """Labels that the exporter declares, or those of the samples that a registry holds."""
-    declared = getattr(family, "_labelnames", None)
-    if declared is not None:
-        return set(declared)
-    return {label for sample in family.samples for label in sample.labels} - {"le"}
+    declared = getattr(family, "_labelnames", ())
+    return {*declared, *(label for sample in family.samples for label in sample.labels)} - {"le"}
