@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from trimtab.demo.comparison import Comparison
+from trimtab.demo.outcome import Outcome
 from trimtab.demo.timeline import Event
 from trimtab.demo.traffic import Progress
-
-if TYPE_CHECKING:
-    from trimtab.demo.run import Outcome
 
 
 def print_timeline(console: Console, events: list[Event], started: datetime) -> None:

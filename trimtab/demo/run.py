@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
+import httpx
 import pandas as pd
 from rich.console import Console
 from rich.live import Live
@@ -19,12 +21,13 @@ from rich.live import Live
 from monitors.results import Store
 from retraining import adopt
 from retraining.registry import Registry
-from spec import ModelSpec, NotFound, pick, set_clock
+from spec import ModelSpec, NotFound, Unavailable, pick, set_clock
 from trimtab.demo import comparison, report
 from trimtab.demo.champion import notebook_model
 from trimtab.demo.flights import load_flights, sample
 from trimtab.demo.live import LiveView, plain
-from trimtab.demo.timeline import Clocks, Event, slack_messages
+from trimtab.demo.outcome import Outcome
+from trimtab.demo.timeline import Clocks, slack_messages
 from trimtab.demo.traffic import Replay
 from trimtab.slack import messages_file
 from trimtab.stack import Stack, prepare
@@ -32,6 +35,9 @@ from trimtab.stack import Stack, prepare
 MODEL = "flights"
 FIRST_LIVE_DAY = datetime(2013, 3, 1, tzinfo=UTC)
 SCRAPE_INTERVAL = timedelta(seconds=1)
+WATCHERS = ("prometheus", "alertmanager")
+LOADING_S = 180.0
+POLL_S = 0.2
 _VIEW_S = 0.5
 
 
@@ -61,24 +67,6 @@ class Plan:
     day_seconds: float = 1.2
     until: datetime | None = None
     trees: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of the replay: the promoted versions, what Slack was told, how the requests fared."""
-
-    promoted: list[str]
-    comparisons: list[comparison.Comparison]
-    events: list[Event]
-    answered: int
-    failed: int
-    first_failure: str
-    took: timedelta
-
-    def to_json(self) -> dict[str, object]:
-        """Return everything as JSON types; times as ISO 8601, the duration in seconds."""
-        plain: dict[str, object] = json.loads(json.dumps(asdict(self), default=_json))
-        return plain
 
 
 @contextmanager
@@ -120,12 +108,13 @@ def demo(plan: Plan, console: Console) -> Outcome:
 def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) -> str:
     """Start every process, with the first champion in slot blue; return its version.
 
-    The champion is trained while Airflow starts. The model servers and monitors start after it is registered.
+    The champion is trained while Airflow starts. Prometheus and Alertmanager come last: a stack that is
+    starting is not an incident.
     """
     os.environ.update(stack.environment())
     spec = pick(stack.specs, MODEL)
     console.print("starting MLflow and Airflow; training the first champion meanwhile")
-    stack.start([name for name in stack.processes if not _needs_champion(name)], owned=True)
+    stack.start([name for name in stack.processes if _comes_first(name)], owned=True)
     past = flights[flights["scheduled_departure"] < FIRST_LIVE_DAY].drop(columns="landed")
     history = Path(stack.settings.location(str(spec.data.history)))
     history.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +124,9 @@ def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) 
     version = adopt(spec, stack.settings, model, past)
     size = Registry(stack.settings).onnx(MODEL, version).stat().st_size
     console.print(f"the first champion is version {version}, {size / 1e6:.0f} MB as ONNX")
+    stack.start([name for name in stack.processes if name not in WATCHERS], owned=True)
+    stack.wait_ready(names=[name for name in stack.processes if name not in WATCHERS])
+    _wait_for_champion(stack)
     stack.start(owned=True)
     stack.wait_ready()
     return version
@@ -163,8 +155,22 @@ def live_flights(plan: Plan, flights: pd.DataFrame) -> pd.DataFrame:
     return sample(live, plan.one_in)
 
 
-def _needs_champion(process: str) -> bool:
-    return process.startswith(f"{MODEL}-") or process == "monitor"
+def _comes_first(process: str) -> bool:
+    return process == "mlflow" or process.startswith("airflow")
+
+
+def _wait_for_champion(stack: Stack) -> None:
+    """Return when the gateway answers with the champion; a forest of this size takes seconds to load."""
+    url = f"{stack.settings.gateway_url}/v2/models/{MODEL}/ready"
+    deadline = monotonic() + LOADING_S
+    while True:
+        answer = httpx.get(url, trust_env=False)
+        if answer.is_success:
+            return
+        if monotonic() > deadline:
+            msg = f"slot blue has no model after {LOADING_S:.0f} s: {answer.text}"
+            raise Unavailable(msg)
+        Event().wait(POLL_S)
 
 
 async def _watch(traffic: Replay, view: LiveView, clocks: Clocks, console: Console) -> None:
@@ -199,7 +205,3 @@ def _outcome(
         first_failure=sent.first_failure,
         took=datetime.now(UTC) - started,
     )
-
-
-def _json(value: object) -> object:
-    return value.total_seconds() if isinstance(value, timedelta) else str(value)

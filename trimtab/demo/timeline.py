@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,10 +55,10 @@ def slack_messages(file: Path, clocks: Clocks) -> list[Event]:
     return events
 
 
-def slack_text(body: dict[str, object]) -> str:
-    """Return the readable part of a Slack message: Alertmanager's attachments or Airflow's text."""
-    attachments = body.get("attachments") or []
-    parts = [str(body.get("text") or "")]
-    for attachment in attachments if isinstance(attachments, list) else []:
-        parts += [str(attachment.get("title") or ""), str(attachment.get("text") or "")]
-    return "\n".join(part for part in parts if part).strip()
+def slack_text(message: dict[str, Any]) -> str:
+    """Return what a person reads first: an alert's title and summary, or the first line of Airflow's text."""
+    lines = [str(message.get("text") or "")]
+    for attachment in message.get("attachments") or []:
+        summary = str(attachment.get("text") or "").partition("\n")[0].strip("* ")
+        lines.append(f"{attachment.get('title')}: {summary}")
+    return "\n".join(line for line in lines if line).strip()
