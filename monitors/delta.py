@@ -116,7 +116,7 @@ def scan(
         A file could not be read.
     """
     columns = list(columns or schema.names)
-    if table is None:
+    if table is None or (files is not None and not files):
         return schema.empty_table().select(columns)
     try:
         dataset = _dataset(table, location, schema, files_of(table, prune) if files is None else files)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn import metrics
+
+from monitors.finding import NoData
+from monitors.performance import Estimate, Truth, estimate, judge, truth
+from monitors.references import Band
+from monitors.resample import statistic
+from spec import ModelSpec, PerformanceMetric, loads
+
+METRIC = PerformanceMetric
+DAY = 86_400 * 10**6
+SPEC = """
+model: shop
+task: binary
+data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}
+features: {amount: numeric}
+monitor: {performance: {metric: roc_auc, drop: 0.02, min_labels: 100}}
+"""
+
+
+def binary(days: int, per_day: int, seed: int = 0, *, storm: float = 0.0) -> Truth:
+    """Calibrated scores; with `storm`, the truth of a day leans one way by a common random amount."""
+    random = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), per_day)
+    logit = random.normal(0, 1.5, days * per_day)
+    lean = random.normal(0, storm, days)[day]
+    labels = (random.random(days * per_day) < 1 / (1 + np.exp(-(logit + lean)))).astype(float)
+    return Truth(1 / (1 + np.exp(-logit))[:, None], labels, day * DAY)
+
+
+def regression(days: int, per_day: int) -> Truth:
+    """A value with noise."""
+    random = np.random.default_rng(3)
+    labels = random.normal(1e6, 10, days * per_day)  # far from zero: naive sums of squares would cancel
+    day = np.repeat(np.arange(days), per_day)
+    return Truth((labels + random.normal(0, 4, len(labels)))[:, None], labels, day * DAY)
+
+
+def measured(rows: Truth, metric: PerformanceMetric) -> Estimate:
+    """The estimate, which must exist."""
+    found = estimate(rows, metric)
+    assert isinstance(found, Estimate)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metric", "peer"),
+    [
+        (METRIC.ROC_AUC, metrics.roc_auc_score),
+        (METRIC.LOG_LOSS, metrics.log_loss),
+        (METRIC.ACCURACY, lambda y, s: metrics.accuracy_score(y, s >= 0.5)),
+    ],
+)
+def test_binary_metrics_are_scikit_learns(metric: PerformanceMetric, peer: object) -> None:
+    """The value of a metric is scikit-learn's, ties of the scores included."""
+    rows = binary(14, 50)
+    tied = Truth(rows.scores.round(1).clip(0.05, 0.95), rows.labels, rows.times)
+
+    for data in (rows, tied):
+        assert measured(data, metric).value == pytest.approx(peer(data.labels, data.scores[:, 0]), rel=1e-12)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("metric", "peer"),
+    [
+        (METRIC.RMSE, metrics.root_mean_squared_error),
+        (METRIC.MAE, metrics.mean_absolute_error),
+        (METRIC.R2, metrics.r2_score),
+    ],
+)
+def test_regression_metrics_are_scikit_learns(metric: PerformanceMetric, peer: object) -> None:
+    """The value of a metric is scikit-learn's, also for labels far from zero."""
+    rows = regression(14, 50)
+
+    assert measured(rows, metric).value == pytest.approx(peer(rows.labels, rows.scores[:, 0]), rel=1e-9)  # type: ignore[operator]
+
+
+def test_multiclass_metrics_are_scikit_learns() -> None:
+    """Log loss and accuracy of three classes are scikit-learn's."""
+    random = np.random.default_rng(0)
+    scores = random.dirichlet([1, 1, 1], 700)
+    labels = np.array([random.choice(3, p=row) for row in scores]).astype(float)
+    rows = Truth(scores, labels, np.repeat(np.arange(7), 100) * DAY)
+
+    assert measured(rows, METRIC.LOG_LOSS).value == pytest.approx(metrics.log_loss(labels, scores))
+    assert measured(rows, METRIC.ACCURACY).value == metrics.accuracy_score(labels, scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("metric", [METRIC.ROC_AUC, METRIC.LOG_LOSS, METRIC.R2])
+def test_a_resample_is_the_metric_of_the_repeated_rows(metric: PerformanceMetric) -> None:
+    """A weight on a day is that many copies of the day's rows."""
+    rows = binary(3, 40)
+    weights = np.array([2.0, 0.0, 3.0])
+    copies = np.repeat(np.arange(len(rows)), weights.astype(int)[rows.times // DAY])
+    of_weights = statistic(metric, rows.scores, rows.labels, rows.times // DAY)
+    whole = statistic(metric, rows.scores[copies], rows.labels[copies], np.zeros(len(copies), dtype=np.int64))
+
+    assert of_weights(weights[None])[0] == pytest.approx(whole(np.ones((1, 1)))[0])
+
+
+@pytest.mark.parametrize(("days", "storm"), [(5, 0.5), (14, 0.5), (14, 0.0)])
+def test_the_interval_covers_the_truth(days: int, storm: float) -> None:
+    """Nine of ten intervals hold the true loss, also when the rows of a day go together (95 % is meant)."""
+    true = estimate(binary(5000, 50, seed=999, storm=storm), METRIC.LOG_LOSS, resamples=10)
+    assert isinstance(true, Estimate)
+
+    intervals = [measured(binary(days, 50, seed, storm=storm), METRIC.LOG_LOSS) for seed in range(300)]
+    covered = np.mean([interval.low <= true.value <= interval.high for interval in intervals])
+
+    assert 0.9 <= covered <= 0.99
+
+
+def test_days_that_go_together_widen_the_interval() -> None:
+    """The same number of rows says less when each day has a weather of its own."""
+
+    def width(storm: float) -> float:
+        found = [measured(binary(14, 100, seed, storm=storm), METRIC.LOG_LOSS) for seed in range(20)]
+        return float(np.mean([interval.high - interval.low for interval in found]))
+
+    assert width(1.5) > 1.5 * width(0.0)
+
+
+def test_with_fewer_than_five_days_rows_are_resampled_in_groups() -> None:
+    """A day alone still has an interval, from 20 groups of rows."""
+    one_day = measured(binary(1, 400), METRIC.ROC_AUC)
+
+    assert one_day.blocks == 20
+    assert 0 < one_day.high - one_day.low < 0.2
+
+
+def test_the_same_rows_give_the_same_interval() -> None:
+    """The resampling is seeded."""
+    assert measured(binary(14, 50), METRIC.ROC_AUC) == measured(binary(14, 50), METRIC.ROC_AUC)
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_single_class_has_no_auc(label: float) -> None:
+    """AUC without positives or without negatives is `NoData` with the reason."""
+    rows = binary(7, 20)
+
+    found = estimate(Truth(rows.scores, np.full(len(rows), label), rows.times), METRIC.ROC_AUC)
+
+    assert found == NoData("roc_auc is not defined: the labels are of a single class")
+
+
+def test_constant_labels_have_no_r2() -> None:
+    """R² of labels without variance is `NoData` with the reason."""
+    rows = binary(7, 20)
+
+    found = estimate(Truth(rows.scores, np.ones(len(rows)), rows.times), METRIC.R2)
+
+    assert found == NoData("r2 is not defined: the labels are all the same")
+
+
+@pytest.mark.parametrize("metric", list(METRIC))
+def test_no_rows_are_no_data(metric: PerformanceMetric) -> None:
+    """Without a labelled row there is no metric."""
+    nothing = Truth(np.empty((0, 1)), np.empty(0), np.empty(0, dtype=np.int64))
+
+    assert estimate(nothing, metric) == NoData("no labelled rows")
+
+
+def test_a_single_row_is_no_data() -> None:
+    """One row has a loss and no interval."""
+    one = Truth(np.array([[0.4]]), np.array([1.0]), np.zeros(1, dtype=np.int64))
+
+    assert isinstance(estimate(one, METRIC.LOG_LOSS), NoData)
+
+
+def test_two_weeks_are_measured_fast_enough_for_a_replay() -> None:
+    """AUC with its interval of 3,500 rows in 14 days takes at most 100 ms of CPU."""
+    rows = binary(14, 250)
+    estimate(rows, METRIC.ROC_AUC)
+
+    started = time.process_time()
+    estimate(rows, METRIC.ROC_AUC)
+
+    assert time.process_time() - started < 0.1
+
+
+BAND = Band(0.75, 0.74, 0.76)
+
+
+@pytest.mark.parametrize(("high", "status"), [(0.7199, "alarm"), (0.72, "ok")])
+def test_the_alarm_is_that_the_whole_interval_lies_under_the_floor(high: float, status: str) -> None:
+    """The floor is the low end of the version's own band less the drop: 0.74 - 0.02."""
+    finding = judge(Estimate(0.70, 0.68, high, 500, 14), BAND, loads(SPEC), 500)
+
+    assert finding.status == status
+    assert finding.measurements[0].limit == pytest.approx(0.72)
+
+
+@pytest.mark.parametrize(("low", "status"), [(0.7801, "alarm"), (0.78, "ok")])
+def test_a_loss_has_a_ceiling(low: float, status: str) -> None:
+    """Of a metric that falls as the model gets better, the alarm lies above the band: 0.76 + 0.02."""
+    spec = loads(SPEC.replace("roc_auc", "log_loss"))
+
+    finding = judge(Estimate(0.8, low, 0.9, 500, 14), BAND, spec, 500)
+
+    assert finding.status == status
+    assert finding.measurements[0].limit == pytest.approx(0.78)
+
+
+@pytest.mark.parametrize(("rows", "status"), [(100, "alarm"), (99, "no_data")])
+def test_too_few_labels_are_no_data(rows: int, status: str) -> None:
+    """With one label less than `min_labels` there is no verdict, however bad the number."""
+    assert judge(Estimate(0.5, 0.4, 0.6, rows, 14), BAND, loads(SPEC), rows).status == status
+
+
+def test_without_an_expected_band_there_is_a_number_and_no_verdict() -> None:
+    """A version whose reference says nothing of the metric is measured and not judged."""
+    finding = judge(Estimate(0.5, 0.4, 0.6, 500, 14), None, loads(SPEC), 500)
+
+    assert finding.status == "no_data"
+    assert [measurement.name for measurement in finding.measurements] == ["performance", "no_data"]
+
+
+def test_what_is_not_measured_is_no_data_with_the_reason() -> None:
+    """The reason stands in the results, under the metric."""
+    finding = judge(NoData("why"), BAND, loads(SPEC), 0)
+
+    assert [(m.name, m.method, m.text) for m in finding.measurements] == [("no_data", "roc_auc", "why")]
+
+
+def joined(label: pa.Array, scores: list[list[float] | None]) -> pa.Table:
+    """Log rows beside their labels."""
+    times = pa.array(range(len(scores)), pa.timestamp("us", "UTC"))
+    return pa.table({"event_time": times, "scores": pa.array(scores, pa.list_(pa.float64())), "label": label})
+
+
+def test_rows_without_a_label_or_a_score_are_left_out() -> None:
+    """Only pairs of a score and a truth are measured."""
+    rows = truth(loads(SPEC), joined(pa.array([True, None, False]), [[0.9], [0.5], None]))
+
+    assert (rows.scores.tolist(), rows.labels.tolist(), rows.times.tolist()) == ([[0.9]], [1.0], [0])
+
+
+def test_classes_are_numbered_in_the_order_of_the_models_outputs() -> None:
+    """The label of a multiclass model becomes the index of its column in the scores."""
+    text = SPEC.replace("binary", "multiclass").replace("{name: y}", "{name: y, classes: [c, a, b]}")
+    spec: ModelSpec = loads(text.replace("metric: roc_auc, ", ""))
+
+    rows = truth(spec, joined(pa.array(["a", "c"]), [[0.1, 0.7, 0.2], [0.8, 0.1, 0.1]]))
+
+    assert rows.labels.tolist() == [1.0, 0.0]
+    assert rows.scores.shape == (2, 3)
+
+
+def test_no_joined_rows_are_no_truth() -> None:
+    """An empty join is an empty truth, not an error."""
+    assert len(truth(loads(SPEC), joined(pa.array([], pa.bool_()), []))) == 0
