@@ -41,7 +41,7 @@ bench: $(STAMP) ## measure; see bench/README.md
 	@$(BIN)/python -m bench
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
-	@$(BIN)/python -m dashboards build
+	@$(BIN)/python -m dashboards refresh
 
 clean: ## remove the state folder and the environment
 	@if [ -x $(BIN)/trimtab ] && [ -d .trimtab ]; then $(BIN)/trimtab down || true; fi
