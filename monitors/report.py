@@ -62,8 +62,12 @@ def write(spec: ModelSpec, reference: pd.DataFrame, current: pd.DataFrame, file:
     current_data, reference_data = (Dataset.from_pandas(side[shown], definition) for side in sides)
     run = Report([drift, DataSummaryPreset()]).run(current_data, reference_data)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".draft", delete=False) as draft:
-        run.save_html(draft)
+    html = run.get_html_str(as_iframe=False)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=file.parent, suffix=".draft", delete=False
+    ) as draft:
+        draft.write(html)
+    Path(draft.name).chmod(0o644)
     os.replace(draft.name, file)
     return file
 
