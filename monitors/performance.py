@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors.finding import Finding, NoData
+from monitors.records import Measurement
 from monitors.references import Band
 from monitors.resample import Array, Blocks, statistic
-from monitors.records import Measurement
 from spec import ModelSpec, PerformanceMetric, Task
 
 RESAMPLES = 200

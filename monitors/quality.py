@@ -15,8 +15,8 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from monitors.finding import Finding
-from monitors.references import Reference
 from monitors.records import Measurement
+from monitors.references import Reference
 from spec import Feature, FeatureType, ModelSpec
 
 
