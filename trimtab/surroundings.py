@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from spec import ModelSpec, Settings, load_folder
+from trimtab.mark import MARK
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-MARK = "TRIMTAB_STACK"
-"""Environment variable that every process of a stack carries: the stack's home."""
 _FOLDER: Any = click.Path(file_okay=False, path_type=Path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from spec import Unavailable
 from trimtab.surroundings import home_option, json_option, models_folder, models_option
 
 
@@ -36,6 +37,9 @@ def up(home: Path, models: Path | None, *, as_json: bool, timeout: float) -> Non
     except KeyboardInterrupt:
         say("stopping")
         stack.stop()
+        raise
+    except Unavailable:
+        say(f"what did start stays up: see `trimtab status --home {home}`, end it with `trimtab down`")
         raise
     if as_json:
         click.echo(json.dumps([door._asdict() for door in stack.doors()], indent=1))

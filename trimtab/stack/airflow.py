@@ -50,6 +50,7 @@ def settings(home: Path, port: int) -> dict[str, dict[str, object]]:
             "parallelism": _PARALLELISM,  # the default of 32 starts 32 workers
             "dags_folder": dags_folder(),
             "load_examples": False,
+            "dagbag_import_timeout": 120,  # a busy machine
             "dags_are_paused_at_creation": False,
             "execution_api_server_url": f"{url}/execution/",
             "fernet_key": secret(home, "airflow-fernet"),
@@ -74,8 +75,9 @@ def settings(home: Path, port: int) -> dict[str, dict[str, object]]:
             "refresh_interval": 2,  # a new model's DAG is seen in seconds
             "min_file_process_interval": 60,
             "parsing_processes": 1,
-            "dag_file_processor_timeout": 120,  # a busy laptop
+            "dag_file_processor_timeout": 120,  # as above
         },
+        "workers": {"execution_api_timeout": 60},  # a busy server; a task that gives up fails untold
         "scheduler": {
             "scheduler_heartbeat_sec": 1,
             "scheduler_idle_sleep_time": 0.2,  # a task waits this long for its turn

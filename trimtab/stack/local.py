@@ -18,7 +18,7 @@ from trimtab.stack.status import Row, rows
 from trimtab.stack.supervisor import Supervisor
 
 Announce = Callable[[str], None]
-_READY_TIMEOUT_S = 180.0
+_READY_TIMEOUT_S = 300.0
 
 
 class Stack:
@@ -133,9 +133,13 @@ class Stack:
         """Return the doors as text, a line each."""
         return "\n".join(map(str, self.doors()))
 
+    def members(self) -> list[psutil.Process]:
+        """Return every live process of the stack, supervisord and all children included."""
+        return survivors.find(self.home)
+
     def leftovers(self) -> list[psutil.Process]:
         """Return live processes of this home that no supervisor looks after."""
-        return [] if self.supervisor.running() else survivors.find(self.home)
+        return [] if self.supervisor.running() else self.members()
 
     def end_survivors(self) -> None:
         """End what `leftovers` finds."""

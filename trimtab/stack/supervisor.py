@@ -19,10 +19,10 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from spec import Refused, Unavailable
+from trimtab.mark import MARK
 from trimtab.stack import child, supervisor_config, survivors
 from trimtab.stack.processes import Process, write_owned_plan, write_plan
 from trimtab.stack.secrets import write_private
-from trimtab.surroundings import MARK
 
 _FOREIGN = ("AIRFLOW_", "MLFLOW_", "TRIMTAB_", "SUPERVISOR_")
 _START_TIMEOUT_S = 15.0

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from trimtab.mark import MARK
 from trimtab.stack.secrets import write_private
-from trimtab.surroundings import MARK
 
 _PATIENCE_S = 5.0
 _POLL_S = 0.05
