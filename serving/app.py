@@ -104,7 +104,8 @@ class ServingApp:
     def _route(self, path: str) -> tuple[str, Handler]:
         match path.split("/")[1:]:
             case ["v2", "models", model, *rest]:
-                return self._model_route(self._known(model), rest, path)
+                self._known(model)
+                return self._model_route(rest, path)
             case ["v2", "repository", "models", model, "load"]:
                 return "POST", partial(self._repository.load, self._known(model))
             case ["v2", "repository", "models", model, "unload"]:
@@ -120,7 +121,7 @@ class ServingApp:
             raise _nothing_at(path)
         return fixed[path]
 
-    def _model_route(self, model: str, rest: list[str], path: str) -> tuple[str, Handler]:
+    def _model_route(self, rest: list[str], path: str) -> tuple[str, Handler]:
         version: str | None = None
         if len(rest) > 1 and rest[0] == "versions":
             version, rest = rest[1], rest[2:]
@@ -128,7 +129,7 @@ class ServingApp:
             case []:
                 return "GET", partial(self._model, version)
             case ["ready"]:
-                return "GET", partial(self._model_ready, model, version)
+                return "GET", partial(self._model_ready, version)
             case ["infer"]:
                 return "POST", partial(self._started().infer, version)
         raise _nothing_at(path)
@@ -152,9 +153,7 @@ class ServingApp:
         return json_response({"live": True, "ready": self._slot.live is not None})
 
     async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
-        if self._slot.live is None:
-            return json_response({"live": True, "ready": False, "error": self._slot.why_not_ready()}, 503)
-        return json_response({"live": True, "ready": True})
+        return self._readiness({})
 
     async def _model(self, version: str | None, _scope: Scope, _receive: Receive) -> Response:
         if version is not None:
@@ -162,11 +161,17 @@ class ServingApp:
         live = self._slot.live
         return json_response(self._metadata(live.version if live else None))
 
-    async def _model_ready(self, model: str, version: str | None, scope: Scope, receive: Receive) -> Response:
+    async def _model_ready(self, version: str | None, _scope: Scope, _receive: Receive) -> Response:
         if version is not None:
             self._started().live(version)
-        response = await self._ready(scope, receive)
-        return Response(response.status, b'{"name":"%b",' % model.encode() + response.body[1:])
+        return self._readiness({"name": self._spec.model})
+
+    def _readiness(self, about: dict[str, str]) -> Response:
+        """Answer both keys that clients look for: the protocol's text says ``live``, its readers ``ready``."""
+        if self._slot.live is None:
+            unready = {"live": True, "ready": False, "error": self._slot.why_not_ready()}
+            return json_response(about | unready, 503)
+        return json_response(about | {"live": True, "ready": True})
 
     async def _exposition(self, _scope: Scope, _receive: Receive) -> Response:
         body, content_type = self._metrics.exposition()
@@ -182,7 +187,7 @@ class ServingApp:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._inference = Inference(self._spec, self._slot, self._metrics, log)
-        restoring = asyncio.create_task(self._slot.restore())
+        restoring = asyncio.create_task(self._restore())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         restoring.cancel()
@@ -191,6 +196,12 @@ class ServingApp:
         self._inference.close()
         await asyncio.to_thread(log.close)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _restore(self) -> None:
+        try:
+            await self._slot.restore()
+        except Exception:
+            _logger.exception("slot %s stays empty until a version is loaded", self._slot.name)
 
 
 def _nothing_at(path: str) -> NotFound:

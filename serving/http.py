@@ -17,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 BODY_LIMIT_BYTES = 16 * 2**20
+_PATIENCE_BYTES = 4 * BODY_LIMIT_BYTES
 _JSON = b"application/json"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RequestError, 400),
@@ -66,29 +67,31 @@ def error_response(error: Exception) -> Response:
 async def read_body(scope: Scope, receive: Receive) -> bytes:
     """Read the request's body.
 
+    A body beyond the limit is read on and thrown away for a while: a client that is still sending when
+    the connection closes never sees why.
+
     Raises
     ------
     HttpError
         413 beyond `BODY_LIMIT_BYTES`; 400 when the client leaves before the end.
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > BODY_LIMIT_BYTES:
+        if name == b"content-length" and int(value) > _PATIENCE_BYTES:
             raise _too_large()
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and message["type"] == "http.request":
-        return body
-    chunks = [body]
-    size = len(body)
-    while message["type"] == "http.request" and message.get("more_body", False):
+    chunks, size = [body], len(body)
+    while message.get("more_body", False) and size <= _PATIENCE_BYTES:
         message = await receive()
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > BODY_LIMIT_BYTES:
-            raise _too_large()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= BODY_LIMIT_BYTES:
+            chunks.append(chunk)
     if message["type"] != "http.request":
         raise HttpError(400, "the client closed the connection before the end of the body")
-    return b"".join(chunks)
+    if size > BODY_LIMIT_BYTES:
+        raise _too_large()
+    return body if len(chunks) == 1 else b"".join(chunks)
 
 
 async def respond(send: Send, response: Response) -> None:

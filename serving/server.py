@@ -13,6 +13,7 @@ from spec import ModelSpec, Settings
 
 _STARTUP_FAILED = 3
 _DRAIN_LIMIT_S = 30
+_KEEP_ALIVE_S = 3900
 _SWITCH_INTERVAL_S = 0.0005
 
 
@@ -44,6 +45,8 @@ def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) ->
         log_config=None,
         access_log=False,
         server_header=False,
+        # Envoy keeps idle connections for an hour. Whoever closes first loses a request that is on its way.
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_LIMIT_S,
     )
     # Uvicorn raises the signal again once it has drained; that is a good end, not a death by signal.

@@ -1,0 +1,187 @@
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+TIDES = """
+model: tides
+task: binary
+data: {inference_log: tides/log, labels: tides/labels, id: id, time: at, target: {name: late}}
+features: {depth: numeric, spring: boolean, port: categorical}
+"""
+TOKEN = "sesame"
+SERVE = """
+import logging, sys
+from pathlib import Path
+import serving, spec
+logging.basicConfig(level=logging.INFO)
+model, slot, port = spec.load(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+serving.run(model, slot, spec.Settings.from_env(), "127.0.0.1", port)
+"""
+HERE = Path(__file__).parent
+
+
+def request(identity: str, depth: float = 2.5) -> dict[str, Any]:
+    """One row."""
+    return {
+        "id": identity,
+        "parameters": {"event_time": "2024-02-29T12:00:00Z"},
+        "inputs": [
+            {"name": "depth", "shape": [1], "datatype": "FP64", "data": [depth]},
+            {"name": "spring", "shape": [1], "datatype": "BOOL", "data": [True]},
+            {"name": "port", "shape": [1], "datatype": "BYTES", "data": ["Brest"]},
+        ],
+    }
+
+
+@dataclass
+class Server:
+    """One model server process and a client of it."""
+
+    home: Path
+    slot: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    connections: dict[int, http.client.HTTPConnection] = field(default_factory=dict)
+    """One a thread."""
+
+    def call(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request on this thread's connection; give back status and JSON."""
+        connection = self.connection()
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        try:
+            connection.request(method, path, content, headers or {})
+            response = connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
+        kind = response.getheader("content-type", "")
+        return response.status, json.loads(text) if kind == "application/json" else text.decode()
+
+    def connection(self) -> http.client.HTTPConnection:
+        """The connection of the calling thread."""
+        fresh = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        return self.connections.setdefault(threading.get_ident(), fresh)
+
+    def infer(self, identity: str, **headers: str) -> tuple[int, Any]:
+        """Ask for one prediction."""
+        return self.call("POST", "/v2/models/tides/infer", request(identity), headers)
+
+    def load(self, token: str = TOKEN, **parameters: Any) -> tuple[int, Any]:
+        """Ask for another version."""
+        headers = {"authorization": f"Bearer {token}"}
+        return self.call("POST", "/v2/repository/models/tides/load", {"parameters": parameters}, headers)
+
+    def metric(self, series: str) -> float:
+        """The value of one series, 0 if it is not there."""
+        lines = self.call("GET", "/metrics")[1].splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(series)), 0.0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the inference log in Delta."""
+        return DeltaTable(self.home / "tides/log").to_pyarrow_table().to_pylist()
+
+    def await_status(self, path: str, status: int = 200, seconds: float = 60) -> None:
+        """Ask until the path answers with the status."""
+        pause = threading.Event()
+        for _ in range(int(seconds / 0.05)):
+            if self.process.poll() is not None:
+                pytest.fail(f"the server ended: {self.log.read_text()}")
+            try:
+                if self.call("GET", path)[0] == status:
+                    return
+            except OSError:
+                pass
+            pause.wait(0.05)
+        pytest.fail(f"{path} did not answer {status} in {seconds} s: {self.log.read_text()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; give back the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an MLflow store of the model's versions, and their ONNX files."""
+    folder = tmp_path_factory.mktemp("store")
+    program = [sys.executable, str(HERE / "registry_store.py"), uri(folder), str(folder)]
+    subprocess.run(program, check=True, capture_output=True)
+    return folder
+
+
+def uri(folder: Path) -> str:
+    """The tracking URI of a store."""
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A state folder with the model's YAML and the serving token."""
+    (tmp_path / "tides.yaml").write_text(TIDES)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "serving").write_text(f"{TOKEN}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path, store: Path) -> Iterator[Start]:
+    """Start model servers on free ports; whatever still runs at the end is killed."""
+    servers: list[Server] = []
+
+    def begin(slot: str = "blue", *, loaded: str | None = "1", mlflow_uri: str | None = None) -> Server:
+        if loaded is not None:
+            remember(home, store, slot, loaded)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = home / f"{slot}-{len(servers)}.log"
+        environment = os.environ | {
+            "TRIMTAB_HOME": str(home),
+            "TRIMTAB_MLFLOW_URI": mlflow_uri or uri(store),
+        }
+        program = [sys.executable, "-c", SERVE, str(home / "tides.yaml"), slot, str(port)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(program, env=environment, stdout=output, stderr=output)
+        server = Server(home, slot, port, process, log)
+        servers.append(server)
+        server.await_status("/v2/health/ready" if loaded else "/v2/health/live")
+        return server
+
+    yield begin
+    for server in servers:
+        server.process.kill()
+        server.process.wait()
+        for connection in server.connections.values():
+            connection.close()
+
+
+def remember(home: Path, store: Path, slot: str, version: str) -> None:
+    """Leave a slot as a server that had loaded the version leaves it, unless one already did."""
+    state = home / "slots" / f"tides-{slot}.json"
+    if state.exists():
+        return
+    folder = home / "slots" / f"tides-{slot}" / f"{version}-seed"
+    folder.mkdir(parents=True)
+    shutil.copy(store / f"{version}.onnx", folder / "model.onnx")
+    content = {"schema_version": 1, "model": "tides", "slot": slot, "version": version}
+    state.write_text(json.dumps(content | {"file": f"{version}-seed/model.onnx"}))
