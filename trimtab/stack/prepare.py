@@ -89,8 +89,9 @@ def _layout(
         chosen = ports.choose(ports.wanted(specs), announce=announce)
         return Layout(str(models), layout.new_socket(), chosen, replay, speed)
     earlier = Stack(home, before, announce)
-    earlier.end_survivors()  # they would hold the ports
     running = earlier.supervisor.running()
+    if not running:
+        earlier.stop()  # what a killed supervisor left behind would hold the ports
     wanted = ports.wanted(specs, before.ports)
     chosen = ports.choose(wanted, keep=before.ports if running else (), announce=announce)
     socket = before.socket if running else layout.new_socket()
