@@ -167,7 +167,7 @@ class ServingApp:
         return self._readiness({"name": self._spec.model})
 
     def _readiness(self, about: dict[str, str]) -> Response:
-        """Answer both keys that clients look for: the protocol's text says ``live``, its readers ``ready``."""
+        """Answer both keys: the protocol's text says ``live``, its readers look for ``ready``."""
         if self._slot.live is None:
             unready = {"live": True, "ready": False, "error": self._slot.why_not_ready()}
             return json_response(about | unready, 503)

@@ -96,7 +96,7 @@ class Slot:
         """
         try:
             remembered = self._remembered()
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             _logger.exception(
                 "%s cannot be read; slot %s stays empty until a version is loaded", self._state, self.name
             )
