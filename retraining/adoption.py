@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -21,6 +22,7 @@ from spec import DataError, ModelSpec, Problem, Settings
 _TICK = timedelta(microseconds=1)
 _MIN_ROWS = 100
 _MOST_HELD = 0.25
+_FOLDS = 2
 
 
 def adopt(
@@ -32,8 +34,8 @@ def adopt(
 ) -> str:
     """Register a fitted scikit-learn pipeline as the champion and return its version.
 
-    The performance to expect is measured on `holdout_frame`; without one, on the newest span of `train_frame`
-    (as long as ``retrain.holdout``, at most a quarter) with a clone that is fitted on the rows before it.
+    The performance to expect is measured on `holdout_frame`; without one, on the two newest spans of
+    `train_frame` (each as long as ``retrain.holdout``, at most a quarter) with clones fitted on the rows before.
     Adopting the same pipeline again returns its version.
 
     Parameters
@@ -111,11 +113,15 @@ def _ordered(spec: ModelSpec, frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _out_of_time(spec: ModelSpec, pipeline: Pipeline, train: pd.DataFrame) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the newest rows and how a clone that has not seen them scores them."""
+    """Return the newest rows and how clones that have not seen them score them: a fold forward in time each."""
     times = train[spec.data.time]
     span = min(spec.retrain.holdout, (times.iloc[-1] - times.iloc[0]) * _MOST_HELD)
-    newest = times > times.iloc[-1] - span
-    older, held = train[~newest], train[newest]
-    names = list(spec.features)
-    earlier = clone(pipeline).fit(older[names], older[spec.data.target.name])
-    return held, parity.answer(spec, earlier, held[names])[0]
+    names, end = list(spec.features), times.iloc[-1]
+    held, scores = [], []
+    for fold in range(_FOLDS, 0, -1):
+        after, upto = times > end - fold * span, times <= end - (fold - 1) * span
+        older, newer = train[~after], train[after & upto]
+        earlier = clone(pipeline).fit(older[names], older[spec.data.target.name])
+        held.append(newer)
+        scores.append(parity.answer(spec, earlier, newer[names])[0])
+    return pd.concat(held), np.concatenate(scores)

@@ -7,14 +7,16 @@ Inputs: one a feature, named as it, [None, 1], float32 or string (``""`` is null
 from __future__ import annotations
 
 import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
+from retraining import converters
 from spec import DataError, FeatureType, ModelSpec, Problem, Refused, Task
 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -35,17 +37,14 @@ def to_onnx(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
     model = _convert(spec, pipeline)
     _name_outputs(model, spec)
     if order is not None:
-        _reorder_classes(model, spec, order)
+        _reorder_classes(model, order)
     _declare_all_inputs(model, spec)
     onnx.checker.check_model(model)
     return model
 
 
 def _convert(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
-    from skl2onnx import convert_sklearn  # noqa: PLC0415 - a second of imports that scoring does not need
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
-
-    _register_lightgbm()
+    converters.register()
     text = spec.features_of(FeatureType.CATEGORICAL)
     types = [
         (name, StringTensorType([None, 1]) if name in text else FloatTensorType([None, 1]))
@@ -63,33 +62,6 @@ def _convert(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
         why = " ".join(str(error).split())[:400]
         msg = f"The pipeline does not convert to ONNX: {type(error).__name__}: {why}"
         raise Refused(msg) from error
-
-
-@cache
-def _register_lightgbm() -> None:
-    from lightgbm import LGBMClassifier, LGBMRegressor  # noqa: PLC0415 - as above
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm  # noqa: PLC0415
-    from skl2onnx import update_registered_converter  # noqa: PLC0415
-    from skl2onnx.common.shape_calculator import (  # noqa: PLC0415
-        calculate_linear_classifier_output_shapes,
-        calculate_linear_regressor_output_shapes,
-    )
-
-    classifier: dict[str, Any] = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    update_registered_converter(
-        LGBMClassifier,
-        "LightGbmLGBMClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_lightgbm,
-        options=classifier,
-    )
-    update_registered_converter(
-        LGBMRegressor,
-        "LightGbmLGBMRegressor",
-        calculate_linear_regressor_output_shapes,
-        convert_lightgbm,
-        options={"split": None},
-    )
 
 
 def _class_order(spec: ModelSpec, pipeline: Pipeline) -> list[int] | None:
@@ -124,7 +96,7 @@ def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
     next(output for output in model.graph.output if output.name == old).name = new
 
 
-def _reorder_classes(model: onnx.ModelProto, spec: ModelSpec, order: list[int]) -> None:
+def _reorder_classes(model: onnx.ModelProto, order: list[int]) -> None:
     """Put the classes in the spec's order and answer their index instead of their name."""
     graph = model.graph
     for node in graph.node:
@@ -135,18 +107,10 @@ def _reorder_classes(model: onnx.ModelProto, spec: ModelSpec, order: list[int]) 
             if name in _OUTPUTS[False]:
                 node.input[index] = f"own_{name}"
     graph.initializer.append(numpy_helper.from_array(np.asarray(order, "int64"), "class_order"))
-    classes = list(spec.data.target.classes or ())
     graph.node.extend(
         [
             helper.make_node("Gather", ["own_probabilities", "class_order"], ["probabilities"], axis=1),
-            helper.make_node(
-                "LabelEncoder",
-                ["own_label"],
-                ["label"],
-                domain="ai.onnx.ml",
-                keys_strings=classes,
-                values_int64s=list(range(len(classes))),
-            ),
+            helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
         ]
     )
     label = helper.make_tensor_value_info("label", TensorProto.INT64, [None])

@@ -88,7 +88,7 @@ def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer,
         model = Ridge(alpha=strength)
     else:
         model = LogisticRegression(C=1 / strength, max_iter=1000)
-    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, dtype=np.float32)
+    one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
     return _columns(spec, make_pipeline(_imputer(), StandardScaler()), one_hot), model
 
 

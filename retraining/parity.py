@@ -2,7 +2,8 @@
 
 Converters are known to be wrong without an error (one-hot codes of missing indicators, forests on NaN,
 native categories of histogram boosting), so what is served is compared with what was trained, on real
-rows and on rows at the edge: nulls, unseen categories, values far outside the training range.
+rows and on rows at the edge: nulls, unseen categories, values far outside the training range, values on
+which a tree decides.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from retraining import prune
 from retraining.rows import FloatArray, inputs
 from retraining.scorer import Scorer
 from spec import FeatureType, ModelSpec, Refused, Task
@@ -21,6 +24,8 @@ from spec import FeatureType, ModelSpec, Refused, Task
 TOLERANCE = 1e-4
 _REAL_ROWS = 10_000
 _EDGE_BASES = 4
+_DECISIONS = 200
+_LIGHTGBM_ZERO = 1e-34  # LightGBM takes smaller values for zero, before it compares
 _UNSEEN = "\u2060never seen\u2060"
 _WORST = 5
 
@@ -64,7 +69,7 @@ def check(spec: ModelSpec, pipeline: Pipeline, model: bytes, frame: pd.DataFrame
     rng = np.random.default_rng(seed)
     picked = np.sort(rng.permutation(len(frame))[:_REAL_ROWS])
     real = _as_served(spec, frame.iloc[picked])
-    edges = _edges(spec, real, rng)
+    edges = _edges(spec, real, rng) | _decision_edges(spec, real, model, rng)
     rows = pd.concat([real, *edges.values()])
     names = [f"row {index}" for index in real.index]
     names += [f"edge row ({kind})" for kind, block in edges.items() for _ in range(len(block))]
@@ -73,7 +78,7 @@ def check(spec: ModelSpec, pipeline: Pipeline, model: bytes, frame: pd.DataFrame
     served = inputs(spec, rows)
     found = scorer.predict(served)
     gaps = _gaps(expected, found)
-    allowed = _allowed(spec, expected)
+    allowed = _allowed(spec, expected, expected[: len(real)])
     flips = _flips(spec, expected, labels, scorer.labels(served))
     wrong = ~(gaps < allowed) | flips  # NaN is wrong
     if wrong.any():
@@ -125,6 +130,22 @@ def _edges(spec: ModelSpec, real: pd.DataFrame, rng: np.random.Generator) -> dic
     return edges
 
 
+def _decision_edges(
+    spec: ModelSpec, real: pd.DataFrame, model: bytes, rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Make rows that lie exactly on the values at which trees of the graph decide, if it has trees."""
+    values = np.unique(prune.thresholds(onnx.load_from_string(model)))
+    values = values[np.abs(values) > _LIGHTGBM_ZERO]
+    edges = {}
+    for name in spec.features_of(FeatureType.NUMERIC):
+        within = values[(values >= real[name].min()) & (values <= real[name].max())]
+        if len(within):
+            tried = rng.choice(within, min(_DECISIONS, len(within)), replace=False)
+            bases = real.iloc[rng.integers(0, len(real), len(tried))]
+            edges[f"{name} on a threshold"] = bases.assign(**{name: tried})
+    return edges
+
+
 def _real_edges(column: pd.Series[float]) -> Iterator[tuple[str, float]]:
     low, high = (float(column.min()), float(column.max())) if column.notna().any() else (0.0, 1.0)
     reach = 10 * (high - low) + 1
@@ -169,12 +190,11 @@ def _gaps(expected: FloatArray, found: FloatArray) -> FloatArray:
     return gaps if gaps.ndim == 1 else gaps.max(axis=1)
 
 
-def _allowed(spec: ModelSpec, expected: FloatArray) -> FloatArray:
+def _allowed(spec: ModelSpec, expected: FloatArray, real: FloatArray) -> FloatArray:
     if spec.task is not Task.REGRESSION:
         return np.full(len(expected), TOLERANCE)
     rounding = 4 * float(np.finfo(np.float32).eps)  # the value itself is served as float32
-    spread = float(np.nanstd(expected[np.isfinite(expected)]))
-    return TOLERANCE * spread + rounding * np.abs(expected) + float(np.finfo(np.float32).tiny)
+    return TOLERANCE * float(np.std(real)) + rounding * np.abs(expected) + float(np.finfo(np.float32).tiny)
 
 
 def _flips(spec: ModelSpec, expected: FloatArray, labels: FloatArray, found: FloatArray) -> np.ndarray:

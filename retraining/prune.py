@@ -49,6 +49,13 @@ def truncate(model: onnx.ModelProto, keep: int, *, averages: bool) -> onnx.Model
     return pruned
 
 
+def thresholds(model: onnx.ModelProto) -> NDArray[np.float64]:
+    """Return the values at which the trees of the graph decide, of all features together; [n], unsorted."""
+    nodes = [node for node in model.graph.node if node.op_type in _FIELDS]
+    values = [np.asarray(_attribute(node, "nodes_values").floats, "float64") for node in nodes]
+    return np.concatenate(values) if values else np.empty(0)
+
+
 def _ensemble(model: onnx.ModelProto) -> NodeProto | None:
     found = [node for node in model.graph.node if node.op_type in _FIELDS]
     return found[0] if len(found) == 1 else None

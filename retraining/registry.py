@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,13 +172,15 @@ class Registry:
         if path.is_file():
             return path
         self._get(model, version)
-        import mlflow.artifacts
+        with _quiet():
+            import mlflow.artifacts
 
         path.parent.mkdir(parents=True, exist_ok=True)
         with _asking(self._settings), tempfile.TemporaryDirectory(dir=path.parent) as draft:
             source = self._client().get_model_version_download_uri(model, version)
             uri = self._settings.mlflow_uri
-            mlflow.artifacts.download_artifacts(f"{source}/{_FILE}", dst_path=draft, tracking_uri=uri)
+            with _quiet():
+                mlflow.artifacts.download_artifacts(f"{source}/{_FILE}", dst_path=draft, tracking_uri=uri)
             os.replace(Path(draft) / _FILE, path)
         return path
 
@@ -226,7 +229,8 @@ class Registry:
         return str(created.version)
 
     def _fill(self, run_id: str, spec: ModelSpec, release: Release) -> None:
-        from mlflow.entities import Metric, Param
+        with _quiet():
+            from mlflow.entities import Metric, Param
 
         client, now = self._client(), int(self._now().timestamp() * 1000)
         client.log_batch(
@@ -286,7 +290,8 @@ class Registry:
         return self._settings.clock.now()
 
     def _aliases(self, model: str) -> dict[str, str]:
-        from mlflow.exceptions import MlflowException
+        with _quiet():
+            from mlflow.exceptions import MlflowException
 
         with _asking(self._settings):
             try:
@@ -298,7 +303,8 @@ class Registry:
         return {alias: str(version) for alias, version in aliases.items()}
 
     def _ensure_model(self, model: str) -> None:
-        from mlflow.exceptions import MlflowException
+        with _quiet():
+            from mlflow.exceptions import MlflowException
 
         try:
             self._client().create_registered_model(model)
@@ -320,7 +326,8 @@ class Registry:
         if self._opened is None:
             for name, value in _ENVIRONMENT.items():
                 os.environ.setdefault(name, value)
-            from mlflow import MlflowClient
+            with _quiet():
+                from mlflow import MlflowClient
 
             uri = self._settings.mlflow_uri
             with _asking(self._settings):
@@ -338,8 +345,17 @@ class Registry:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what MLflow warns of while its lazy modules are imported: its own type hints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def _asking(settings: Settings) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
+    with _quiet():
+        from mlflow.exceptions import MlflowException
 
     try:
         yield
@@ -357,24 +373,27 @@ def _tags(release: Release) -> dict[str, str]:
 
 def _write_flavor(spec: ModelSpec, release: Release, folder: Path) -> None:
     """Write an MLflow ONNX model: MLmodel with a signature, an input example, and ``model.onnx``."""
-    import mlflow.onnx
     import onnx  # noqa: PLC0415
     import onnxruntime  # noqa: PLC0415
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+
+    with _quiet():
+        import mlflow.onnx
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
 
     text = spec.features_of(FeatureType.CATEGORICAL)
     columns: list[Any] = [ColSpec("string" if name in text else "float", name) for name in spec.features]
     outputs = (
         {"variable": "float"} if spec.task is Task.REGRESSION else {"label": "long", "probabilities": "float"}
     )
-    mlflow.onnx.save_model(
-        onnx.load(release.onnx),
-        str(folder),
-        signature=ModelSignature(
-            Schema(columns), Schema([ColSpec(kind, name) for name, kind in outputs.items()])
-        ),
-        input_example=inputs(spec, release.population.head(3)),
-        pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
-        onnx_execution_providers=["CPUExecutionProvider"],
-    )
+    with _quiet():
+        mlflow.onnx.save_model(
+            onnx.load(release.onnx),
+            str(folder),
+            signature=ModelSignature(
+                Schema(columns), Schema([ColSpec(kind, name) for name, kind in outputs.items()])
+            ),
+            input_example=inputs(spec, release.population.head(3)),
+            pip_requirements=[f"onnxruntime=={onnxruntime.__version__}"],
+            onnx_execution_providers=["CPUExecutionProvider"],
+        )

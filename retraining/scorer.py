@@ -9,11 +9,19 @@ import numpy as np
 import onnxruntime as ort
 import pandas as pd
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from retraining.rows import FloatArray
-from spec import DataError, Problem, Task
+from spec import DataError, Problem, Refused, Task
 
 _BATCH = 10_000
+_FAILURES = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.NotImplemented,
+    state.RuntimeException,
+)
 
 
 class Scorer:
@@ -27,15 +35,24 @@ class Scorer:
         The file, or its bytes.
     threads
         Threads of one call; 1 is what the model server uses.
+
+    Raises
+    ------
+    Refused
+        On construction or by a call: ONNX Runtime cannot execute the graph.
     """
 
     def __init__(self, task: Task, model: Path | bytes, *, threads: int = 1) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # failures are raised; no need to print them too
         source = model if isinstance(model, bytes) else str(model)
-        self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except _FAILURES as error:
+            msg = f"ONNX Runtime cannot load the model: {' '.join(str(error).split())}"
+            raise Refused(msg) from error
         self._task = task
         self._names = [node.name for node in self._session.get_inputs()]
 
@@ -50,7 +67,13 @@ class Scorer:
 
     def call(self, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run the graph once: [label, probabilities] or [variable]."""
-        outputs: list[NDArray[Any]] = self._session.run(None, feeds)
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(None, feeds)
+        except _FAILURES as error:
+            msg = (
+                f"The ONNX graph fails on rows that the pipeline may be sent: {' '.join(str(error).split())}"
+            )
+            raise Refused(msg) from error
         return outputs
 
     def predict(self, inputs: pd.DataFrame) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining import learners, rows
 from retraining.export import to_onnx
@@ -25,6 +26,7 @@ from spec.model import Learner
 VALIDATION, TRIALS = "validation.parquet", "trials.csv"
 _MOST_VALIDATION = 0.25
 _FIT_THREADS = 2
+_ROWS_A_THREAD = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,9 @@ def _tune(spec: ModelSpec, learner: Learner, split: Split) -> optuna.Study:
     held, held_truth = rows.inputs(spec, split.validation), rows.target(spec, split.validation)
 
     def loss(trial: optuna.Trial) -> float:
-        pipeline = learners.build(spec, learner, learners.suggest(learner, trial)).fit(fit, fit_truth)
-        return objective(spec.task, held_truth, _scores(spec, pipeline, held))
+        pipeline = learners.build(spec, learner, learners.suggest(learner, trial))
+        with threadpool_limits(1):
+            return objective(spec.task, held_truth, _scores(spec, pipeline.fit(fit, fit_truth), held))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=_SAMPLERS[wanted.sampler](wanted.seed))
@@ -152,9 +155,10 @@ def _candidate(
 
 
 def _fitted(spec: ModelSpec, learner: Learner, params: Params, part: pd.DataFrame) -> Pipeline:
-    threads = min(_FIT_THREADS, os.cpu_count() or 1)
+    threads = min(_FIT_THREADS, os.cpu_count() or 1) if len(part) > _ROWS_A_THREAD else 1
     pipeline = learners.build(spec, learner, params, threads=threads)
-    return pipeline.fit(rows.inputs(spec, part), rows.target(spec, part))
+    with threadpool_limits(threads):
+        return pipeline.fit(rows.inputs(spec, part), rows.target(spec, part))
 
 
 def _export(spec: ModelSpec, pipeline: Pipeline, part: pd.DataFrame) -> tuple[bytes, Parity]:
