@@ -100,10 +100,12 @@ def estimate(
 
 
 def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows: int) -> Finding:
-    """Return the metric against the version's own expected band, widened by the spec's `drop`.
+    """Return the metric against what the version was expected to show.
 
-    `alarm` only when the whole interval lies beyond the limit; `no_data` with fewer labels than
-    `min_labels`, where the metric is not defined, and where the version has no expected band.
+    `alarm` when the metric is worse than the expected value by more than the spec's `drop` (the effect)
+    and by more than chance explains (the significance): the half-widths of both 95 % intervals, the
+    window's and the band's, added in quadrature, which is Welch's test at 2.5 %, one-sided. `no_data`
+    with fewer labels than `min_labels`, where the metric is not defined, and without a band.
 
     Parameters
     ----------
@@ -117,10 +119,7 @@ def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows:
         measured = NoData(f"{rows} labelled rows; {wanted.min_labels} are needed")
     if isinstance(measured, NoData):
         return Finding("no_data", (measured.measurement(method=metric.value),), rows)
-    better = metric.higher_is_better
-    limit = None
-    if band is not None:
-        limit = band.low - wanted.drop if better else band.high + wanted.drop
+    limit = None if band is None else _limit(measured, band, spec)
     number = Measurement(
         "performance",
         measured.value,
@@ -133,8 +132,15 @@ def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows:
     if limit is None:
         why = NoData("the version was registered without an expected band for the metric")
         return Finding("no_data", (number, why.measurement(method=metric.value)), rows)
-    lost = measured.high < limit if better else measured.low > limit
+    lost = measured.value < limit if metric.higher_is_better else measured.value > limit
     return Finding("alarm" if lost else "ok", (number,), rows)
+
+
+def _limit(measured: Estimate, band: Band, spec: ModelSpec) -> float:
+    """The value at which a loss is both as large as `drop` and significant for these two samples."""
+    noise = math.hypot((measured.high - measured.low) / 2, (band.high - band.low) / 2)
+    tolerated = max(spec.monitor.performance.drop, noise)
+    return band.value - tolerated if spec.performance_metric.higher_is_better else band.value + tolerated
 
 
 def _blocks(times: Times) -> Blocks:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from rich.console import Console
 
@@ -52,7 +51,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         flights = load_flights()
         first = bring_up(plan, stack, flights, console)
         yield Loop(stack, replay(plan, stack, flights, first, console, started), first)
-    assert [] == [p for p in psutil.process_iter() if _of_home(p, plan.home)]
+    assert [] == stack.members()
 
 
 def test_a_loop_closes_by_itself(loop: Loop) -> None:
@@ -137,7 +136,7 @@ def test_every_panel_of_the_dashboard_has_data(loop: Loop) -> None:
 
 def test_the_stack_needs_no_more_memory_than_promised(loop: Loop) -> None:
     """All processes together hold less than 6 GiB (proportional set size)."""
-    used = sum(p.memory_full_info().pss for p in psutil.process_iter() if _of_home(p, loop.stack.home))
+    used = sum(process.memory_full_info().pss for process in loop.stack.members())
 
     assert used < 6 * 2**30
 
@@ -151,13 +150,6 @@ def _runs(stack: Stack, dag: str) -> list[dict[str, Any]]:
         answer = airflow.get(f"/api/v2/dags/{dag}/dagRuns", headers={"Authorization": f"Bearer {token}"})
     runs: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
     return runs
-
-
-def _of_home(process: psutil.Process, home: Path) -> bool:
-    try:
-        return process.environ().get("TRIMTAB_HOME") == str(home) and process.pid != psutil.Process().pid
-    except psutil.Error:
-        return False
 
 
 def _series(prometheus: str, query: str) -> list[object]:

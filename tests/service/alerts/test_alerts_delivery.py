@@ -256,7 +256,7 @@ def test_people_are_told_in_the_models_channel(house: House) -> None:
     assert text["title"] == "[CRITICAL] TrimtabPerformanceBelowBand: flights"
     assert text["color"] == "danger"
     assert "*The model predicts worse than its band*" in text["text"]
-    assert "all of it below the floor of 0.68" in text["text"]
+    assert "below the floor of 0.68" in text["text"]
     assert "Runbook: docs/runbooks/TrimtabPerformanceBelowBand.md" in text["text"]
     assert "|Graph>" in text["text"]
 
