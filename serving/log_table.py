@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,16 @@ from serving.spool import Segment
 from spec import ModelSpec
 from spec.tables import PARTITION, TIMESTAMP, log_columns
 
+_logger = logging.getLogger(__name__)
+
 FORMAT = 1
+_COMPACT_EVERY = 64
+_VACUUM_EVERY = 64 * _COMPACT_EVERY
+_COMPACT_BYTES = 8 * 2**20
+_CONFIGURATION = {
+    "delta.dataSkippingStatsColumns": "event_time",  # statistics of every feature make a commit slow
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
 _ARROW = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -53,11 +63,17 @@ def to_arrow(segment: Segment) -> pa.Table:
 
 
 class LogTable:
-    """Appends segments to one Delta table; several processes may do so at once."""
+    """Appends segments to one Delta table; several processes may do so at once.
+
+    A commit a second makes many small files, and with them every later commit and read slower. So now and
+    then the small files of the days written since are merged, up to a size that bounds the work.
+    """
 
     def __init__(self, location: str) -> None:
         self._location = location
         self._table: DeltaTable | None = None
+        self._commits = 0
+        self._days: set[str] = set()
 
     def append(self, segment: Segment) -> int:
         """Commit a segment's rows unless an earlier commit already holds them; return how many.
@@ -88,7 +104,22 @@ class LogTable:
         except Exception:
             self._table = None
             raise
+        self._commits += 1
+        self._days |= set(rows[PARTITION].unique().to_pylist())
+        if self._commits % _COMPACT_EVERY == 0:
+            self._compact(table)
         return int(rows.num_rows)
+
+    def _compact(self, table: DeltaTable) -> None:
+        """Merge small files; readers keep the snapshot they have for at least a day."""
+        days, self._days = sorted(self._days), set()
+        try:
+            table.optimize.compact([(PARTITION, "in", days)], _COMPACT_BYTES, max_concurrent_tasks=1)
+            if self._commits % _VACUUM_EVERY == 0:
+                table.vacuum(dry_run=False)
+        except DeltaError as error:  # the other slot merged the same files; nothing is lost by not doing it
+            self._table = None
+            _logger.info("not compacted this time: %s", error)
 
     def _open(self, schema: pa.Schema) -> DeltaTable:
         if self._table is not None:
@@ -98,7 +129,11 @@ class LogTable:
         except TableNotFoundError:
             try:
                 self._table = DeltaTable.create(
-                    self._location, schema, mode="error", partition_by=[PARTITION]
+                    self._location,
+                    schema,
+                    mode="error",
+                    partition_by=[PARTITION],
+                    configuration=_CONFIGURATION,
                 )
             except DeltaError:  # the other slot made it in the meantime
                 self._table = DeltaTable(self._location)

@@ -44,6 +44,7 @@ def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) ->
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         # Envoy keeps idle connections for an hour. Whoever closes first loses a request that is on its way.
         timeout_keep_alive=_KEEP_ALIVE_S,

@@ -153,6 +153,19 @@ def test_both_slots_may_make_the_table(segment: Write, tmp_path: Path) -> None:
     assert DeltaTable(tmp_path / "log").to_pyarrow_table().num_rows == writers
 
 
+def test_small_files_are_merged(segment: Write, tmp_path: Path) -> None:
+    """After many commits by both slots the table has few files and every row, each once."""
+    one = segment("a")
+    slots = [LogTable(str(tmp_path / "log")) for _ in range(2)]
+    for number in range(70):
+        for boot, slot in enumerate(slots):
+            assert slot.append(replace(one, boot=f"boot{boot}", number=number)) == 1
+
+    table = DeltaTable(tmp_path / "log")
+    assert len(table.file_uris()) < 30
+    assert table.to_pyarrow_table().num_rows == 140
+
+
 def test_a_new_feature_widens_the_table(segment: Write, tmp_path: Path) -> None:
     """A spec with one more feature goes on in the same table; older rows are null there."""
     wider = spec.loads(spec_text(TIDES, "moon: numeric"))
