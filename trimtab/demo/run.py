@@ -23,7 +23,7 @@ from retraining import adopt
 from retraining.registry import Registry
 from spec import ModelSpec, NotFound, Unavailable, pick, set_clock
 from trimtab.demo import comparison, report
-from trimtab.demo.champion import notebook_model
+from trimtab.demo.champion import notebook_model, notebook_split
 from trimtab.demo.flights import load_flights, sample
 from trimtab.demo.live import LiveView, plain
 from trimtab.demo.outcome import Outcome
@@ -119,9 +119,10 @@ def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) 
     history = Path(stack.settings.location(str(spec.data.history)))
     history.parent.mkdir(parents=True, exist_ok=True)
     past.to_parquet(history)
-    model = notebook_model(past, trees=plan.trees)
+    train, test = notebook_split(past)
+    model = notebook_model(train, trees=plan.trees)
     stack.wait_ready(names=["mlflow"])
-    version = adopt(spec, stack.settings, model, past)
+    version = adopt(spec, stack.settings, model, train, test)
     size = Registry(stack.settings).onnx(MODEL, version).stat().st_size
     console.print(f"the first champion is version {version}, {size / 1e6:.0f} MB as ONNX")
     stack.start([name for name in stack.processes if name not in WATCHERS], owned=True)
