@@ -33,7 +33,7 @@ from trimtab.slack import messages_file
 from trimtab.stack import Stack, prepare
 
 MODEL = "flights"
-FIRST_LIVE_DAY = datetime(2013, 3, 1, tzinfo=UTC)
+MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 SCRAPE_INTERVAL = timedelta(seconds=1)
 WATCHERS = ("prometheus", "alertmanager")
 LOADING_S = 180.0
@@ -55,8 +55,9 @@ class Plan:
         Every n-th flight is sent.
     day_seconds
         Wall time of a simulated day.
-    until
-        End of the replay; None for the end of the year.
+    start, until
+        First day and end of the replay; None for the end of the year. The champion is trained on January
+        and February; what came after and before `start` is history that a retrain has at hand.
     trees
         Size of the first champion's forest.
     """
@@ -65,6 +66,7 @@ class Plan:
     models: Path
     one_in: int = 4
     day_seconds: float = 1.2
+    start: datetime = MARCH
     until: datetime | None = None
     trees: int = 100
 
@@ -87,7 +89,7 @@ def fresh_stack(plan: Plan, console: Console) -> Iterator[Stack]:
         scrape_interval=SCRAPE_INTERVAL,
         announce=console.print,
     )
-    set_clock(plan.home / "clock", FIRST_LIVE_DAY)
+    set_clock(plan.home / "clock", plan.start)
     try:
         yield stack
     finally:
@@ -115,11 +117,11 @@ def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) 
     spec = pick(stack.specs, MODEL)
     console.print("starting MLflow and Airflow; training the first champion meanwhile")
     stack.start([name for name in stack.processes if _comes_first(name)], owned=True)
-    past = flights[flights["scheduled_departure"] < FIRST_LIVE_DAY].drop(columns="landed")
+    past = flights[flights["scheduled_departure"] < plan.start].drop(columns="landed")
     history = Path(stack.settings.location(str(spec.data.history)))
     history.parent.mkdir(parents=True, exist_ok=True)
     past.to_parquet(history)
-    train, test = notebook_split(past)
+    train, test = notebook_split(past[past["scheduled_departure"] < MARCH])
     model = notebook_model(train, trees=plan.trees)
     stack.wait_ready(names=["mlflow"])
     version = adopt(spec, stack.settings, model, train, test)
@@ -150,7 +152,7 @@ def replay(
 def live_flights(plan: Plan, flights: pd.DataFrame) -> pd.DataFrame:
     """Return the flights that the plan sends."""
     departure = flights["scheduled_departure"]
-    live = flights[departure >= FIRST_LIVE_DAY]
+    live = flights[departure >= plan.start]
     if plan.until is not None:
         live = live[live["scheduled_departure"] < plan.until]
     return sample(live, plan.one_in)
