@@ -35,8 +35,8 @@ def adopt(
     """Register a fitted scikit-learn pipeline as the champion and return its version.
 
     The performance to expect is measured on `holdout_frame`; without one, on the two newest spans of
-    `train_frame` (each as long as ``retrain.holdout``, at most a quarter) with clones fitted on the rows before.
-    Adopting the same pipeline again returns its version.
+    `train_frame` (each as long as ``retrain.holdout``, at most a quarter) with clones fitted on the rows
+    before. Adopting the same pipeline again returns its version.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def adopt(
     train_frame
         [n ≥ 100] the rows that it was fitted on: features, time (timezone-aware) and target.
     holdout_frame
-        Later rows of the same columns that it has not seen.
+        Rows of the same columns that it has not seen; what it does on them is what will be expected of it.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _ordered(spec: ModelSpec, frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _out_of_time(spec: ModelSpec, pipeline: Pipeline, train: pd.DataFrame) -> tuple[pd.DataFrame, FloatArray]:
-    """Return the newest rows and how clones that have not seen them score them: a fold forward in time each."""
+    """Return the newest rows and how clones score them, each fitted on what is older than its fold."""
     times = train[spec.data.time]
     span = min(spec.retrain.holdout, (times.iloc[-1] - times.iloc[0]) * _MOST_HELD)
     names, end = list(spec.features), times.iloc[-1]

@@ -7,13 +7,12 @@ method may be repeated: a step that is tried again finds its work done.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from monitors import references
 from monitors.results import Store
+from retraining.lock import held
 from retraining.release import Release
 from retraining.rows import inputs
 from spec import FeatureType, ModelSpec, NotFound, Refused, Settings, Task, Unavailable, did_you_mean
@@ -28,13 +28,12 @@ from spec import FeatureType, ModelSpec, NotFound, Refused, Settings, Task, Unav
 Alias = Literal["champion", "challenger", "previous"]
 _MODEL, _FILE = "model", "model.onnx"
 _LONGEST_TAG = 4000
-_GONE = "RESOURCE_DOES_NOT_EXIST"
-_THERE = "RESOURCE_ALREADY_EXISTS"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 waits for minutes; the caller may retry
 }
+_FORBIDDEN = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 _DOWN = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 
@@ -290,27 +289,13 @@ class Registry:
         return self._settings.clock.now()
 
     def _aliases(self, model: str) -> dict[str, str]:
-        with _quiet():
-            from mlflow.exceptions import MlflowException
-
         with _asking(self._settings):
-            try:
-                aliases = self._client().get_registered_model(model).aliases
-            except MlflowException as error:
-                if error.error_code != _GONE:
-                    raise
-                return {}
-        return {alias: str(version) for alias, version in aliases.items()}
+            found = self._client().search_registered_models(f"name = '{model}'")
+        return {alias: str(version) for item in found for alias, version in item.aliases.items()}
 
     def _ensure_model(self, model: str) -> None:
-        with _quiet():
-            from mlflow.exceptions import MlflowException
-
-        try:
+        if not self._client().search_registered_models(f"name = '{model}'"):
             self._client().create_registered_model(model)
-        except MlflowException as error:
-            if error.error_code != _THERE:
-                raise
 
     def _experiment(self, model: str) -> str:
         """Return the id of the model's experiment; without a server, its files lie in the home."""
@@ -334,14 +319,8 @@ class Registry:
                 self._opened = MlflowClient(uri, uri)
         return self._opened
 
-    @contextmanager
-    def _locked(self, model: str) -> Iterator[None]:
-        """Hold the model's lock; the kernel frees it when the process ends, however it ends."""
-        path = self._settings.home / "registry" / f"{model}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _locked(self, model: str) -> AbstractContextManager[None]:
+        return held(self._settings.home / "registry" / f"{model}.lock")
 
 
 @contextmanager
@@ -360,9 +339,15 @@ def _asking(settings: Settings) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
+        said = " ".join(str(error).split())[:300]
+        if error.error_code in _FORBIDDEN:
+            msg = (
+                f"MLflow at {settings.mlflow_uri} wants other credentials (MLFLOW_TRACKING_USERNAME): {said}"
+            )
+            raise Refused(msg) from error
         if error.error_code not in _DOWN:
             raise
-        msg = f"MLflow at {settings.mlflow_uri} did not answer: {' '.join(str(error).split())[:300]}"
+        msg = f"MLflow at {settings.mlflow_uri} did not answer: {said}"
         raise Unavailable(msg) from error
 
 

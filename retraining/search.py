@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -25,8 +24,6 @@ from spec.model import Learner
 
 VALIDATION, TRIALS = "validation.parquet", "trials.csv"
 _MOST_VALIDATION = 0.25
-_FIT_THREADS = 2
-_ROWS_A_THREAD = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +152,8 @@ def _candidate(
 
 
 def _fitted(spec: ModelSpec, learner: Learner, params: Params, part: pd.DataFrame) -> Pipeline:
-    threads = min(_FIT_THREADS, os.cpu_count() or 1) if len(part) > _ROWS_A_THREAD else 1
-    pipeline = learners.build(spec, learner, params, threads=threads)
-    with threadpool_limits(threads):
+    pipeline = learners.build(spec, learner, params)
+    with threadpool_limits(1):  # OpenMP's threads wait for each other by spinning: ruinous beside other work
         return pipeline.fit(rows.inputs(spec, part), rows.target(spec, part))
 
 
