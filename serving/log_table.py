@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pa_json
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from serving.spool import Segment
 from spec import ModelSpec
@@ -18,6 +18,7 @@ from spec.tables import PARTITION, TIMESTAMP, log_columns
 _logger = logging.getLogger(__name__)
 
 FORMAT = 1
+_MOST_CONFLICTS = 4
 _COMPACT_EVERY = 64
 _VACUUM_EVERY = 64 * _COMPACT_EVERY
 _COMPACT_BYTES = 8 * 2**20
@@ -87,38 +88,44 @@ class LogTable:
             When the table cannot be read or written; the same call may succeed later.
         """
         rows = to_arrow(segment)
+        appended = self._append(rows, segment)
+        if appended:
+            self._commits += 1
+            self._days |= set(rows[PARTITION].unique().to_pylist())
+            if self._commits % _COMPACT_EVERY == 0:
+                self._compact()
+        return int(rows.num_rows) if appended else 0
+
+    def _append(self, rows: pa.Table, segment: Segment, conflicts: int = 0) -> bool:
+        """Commit rows; say whether they were missing."""
+        transaction = Transaction(segment.boot, segment.number)
         try:
             table = self._open(rows.schema)
             done = table.transaction_version(segment.boot)
             if done is not None and done >= segment.number:
-                return 0
-            write_deltalake(
-                table,
-                rows,
-                mode="append",
-                schema_mode="merge",
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(segment.boot, segment.number)]
-                ),
-            )
+                return False
+            properties = CommitProperties(app_transactions=[transaction])
+            write_deltalake(table, rows, mode="append", schema_mode="merge", commit_properties=properties)
+        except CommitFailedError:  # the other slot made or widened the table at this very moment
+            self._table = None
+            if conflicts == _MOST_CONFLICTS:
+                raise
+            return self._append(rows, segment, conflicts + 1)
         except Exception:
             self._table = None
             raise
-        self._commits += 1
-        self._days |= set(rows[PARTITION].unique().to_pylist())
-        if self._commits % _COMPACT_EVERY == 0:
-            self._compact(table)
-        return int(rows.num_rows)
+        return True
 
-    def _compact(self, table: DeltaTable) -> None:
+    def _compact(self) -> None:
         """Merge small files; readers keep the snapshot they have for at least a day."""
         days, self._days = sorted(self._days), set()
         try:
+            table = DeltaTable(self._location)
             table.optimize.compact([(PARTITION, "in", days)], _COMPACT_BYTES, max_concurrent_tasks=1)
             if self._commits % _VACUUM_EVERY == 0:
                 table.vacuum(dry_run=False)
+            self._table = table
         except DeltaError as error:  # the other slot merged the same files; nothing is lost by not doing it
-            self._table = None
             _logger.info("not compacted this time: %s", error)
 
     def _open(self, schema: pa.Schema) -> DeltaTable:

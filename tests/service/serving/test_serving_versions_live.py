@@ -50,6 +50,9 @@ def test_swapping_under_load_loses_nothing(start: Start) -> None:
         status, body = server.load(version="4")
         assert (status, body["error"]) == (404, "Version 4 of 'tides' has no model.onnx; it has README.txt")
         client.load_model("tides", headers={"Authorization": "Bearer sesame"})
+        seen = [len(each) for each in answers]
+        while any(len(each) < before + 3 for each, before in zip(answers, seen, strict=True)):
+            done.wait(0.01)
     finally:
         done.set()
         for worker in workers:
