@@ -79,9 +79,9 @@ def _histogram(convert: _Convert) -> _Convert:
 def floor32(thresholds: ArrayLike) -> FloatArray:
     """Return for each float64 threshold the largest float32 that is not above it, in float64."""
     given = np.asarray(thresholds, "float64")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         nearest = given.astype("float32")
-    down = np.nextafter(nearest, np.float32(-np.inf))
+        down = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest > given, down, nearest).astype("float64")
 
 

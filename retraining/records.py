@@ -120,7 +120,7 @@ class Validation(Record):
     """Metric name to value on the holdout."""
     opponent: dict[str, float]
     difference: float | None
-    """Mean of candidate's minus opponent's per-row loss; below zero the candidate is better."""
+    """Mean daily shortfall of the spec's metric, weighted by rows; below zero the candidate is better."""
     upper: float | None
     """One-sided upper bound of `difference`; None where the evidence does not suffice for one."""
     limit: float | None

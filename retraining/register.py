@@ -89,9 +89,9 @@ def _metrics(choice: Choice, verdict: Validation) -> dict[str, float]:
     opponent = "baseline" if verdict.against is None else "champion"
     named |= {f"{opponent}_{name}": value for name, value in verdict.opponent.items()}
     maybe = {
-        "loss_difference": verdict.difference,
-        "loss_difference_upper": verdict.upper,
-        "loss_difference_limit": verdict.limit,
+        "shortfall": verdict.difference,
+        "shortfall_upper": verdict.upper,
+        "shortfall_limit": verdict.limit,
     }
     named |= {name: value for name, value in maybe.items() if value is not None}
     return named | {

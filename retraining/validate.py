@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from monitors.resample import shortfall
 from retraining import rows
-from retraining.metrics import days_of, expected, row_losses, upper_bound
+from retraining.metrics import days_of, expected, upper_bound
 from retraining.records import Choice, Snapshot, Validation
 from retraining.registry import Registry
 from retraining.rows import FloatArray, IntArray
@@ -19,9 +20,10 @@ from spec import ModelSpec, Settings, Task
 def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
     """Judge the chosen variant on the holdout; doing it again for the same run judges again.
 
-    Accepted when the upper bound of the mean difference of the losses, at ``validate.confidence``, is at most
-    ``validate.margin`` of the champion's loss. Without a champion the candidate must be shown to beat
-    the trivial answer (the base rate or mean of the training rows). Too few days are no evidence.
+    Accepted when the upper bound of the mean daily shortfall of the spec's performance metric, at
+    ``validate.confidence``, is at most ``validate.margin`` of the champion's. Without a champion the
+    candidate must be shown to beat the trivial answer (the base rate or mean of the training rows).
+    Too few days are no evidence.
 
     Raises
     ------
@@ -64,22 +66,27 @@ def judge(
     against
         The opponent's version; None for the trivial baseline.
     """
-    loss, their_loss = (row_losses(spec.task, truth, scores) for scores in (ours, theirs))
-    difference, days = loss - their_loss, days_of(times)
-    count = int(days.max()) + 1
-    limit = spec.validation.margin * float(their_loss.mean()) if against is not None else 0.0
+    days = days_of(times)
+    mine, others = (scores.reshape(len(times), -1) for scores in (ours, theirs))
+    by_day = shortfall(spec.performance_metric, mine, others, truth.astype("float64"), days)
+    defined = np.isfinite(by_day)[days]
+    kept = np.unique(days[defined], return_inverse=True)[1]
+    count = int(np.isfinite(by_day).sum())
+    worse = by_day[days[defined]]
+    values = {"candidate": _values(spec, truth, ours, times), "opponent": _values(spec, truth, theirs, times)}
+    champions = abs(values["opponent"].get(spec.performance_metric.value, 0.0))
+    limit = spec.validation.margin * champions if against is not None else 0.0
     enough = count >= spec.validation.min_days
-    upper = upper_bound(difference, days, spec.validation.confidence) if enough else None
+    upper = upper_bound(worse, kept, spec.validation.confidence) if enough else None
     accepted = upper is not None and (upper <= limit if against is not None else upper < limit)
     return Validation(
         accepted=accepted,
-        reasons=(_evidence(spec, count, len(times)), *_why(spec, difference, upper, limit, against)),
+        reasons=(_evidence(spec, count, len(worse)), *_why(spec, worse, upper, limit, against)),
         against=against,
-        rows=len(times),
+        rows=len(worse),
         days=count,
-        candidate=_values(spec, truth, ours, times),
-        opponent=_values(spec, truth, theirs, times),
-        difference=float(difference.mean()),
+        **values,
+        difference=float(worse.mean()) if count else None,
         upper=upper,
         limit=limit,
         confidence=spec.validation.confidence,
@@ -105,13 +112,14 @@ def _evidence(spec: ModelSpec, days: int, count: int) -> str:
 
 
 def _why(
-    spec: ModelSpec, difference: FloatArray, upper: float | None, limit: float, against: str | None
+    spec: ModelSpec, worse: FloatArray, upper: float | None, limit: float, against: str | None
 ) -> tuple[str, ...]:
     if upper is None:
         return ()
     name = f"champion {against}" if against is not None else "the trivial baseline"
-    unit = "squared error" if spec.task is Task.REGRESSION else "log loss"
-    shown = f"{unit} {difference.mean():+.5f} against {name}, upper bound {upper:+.5f}"
+    shown = (
+        f"{spec.performance_metric} by day worse by {worse.mean():+.5f} than {name}, upper bound {upper:+.5f}"
+    )
     if against is None:
         return (f"{shown} {'<' if upper < limit else '>='} 0: {_verdict('better', held=upper < limit)}",)
     sign = "<=" if upper <= limit else ">"

@@ -57,7 +57,7 @@ def one_thread() -> Iterator[None]:
 def shop_yaml() -> Callable[..., str]:
     """Return the YAML of the shop for a task."""
 
-    def text(task: str = "binary", learners: str = "lightgbm", trials: int = 2) -> str:
+    def text(task: str = "binary", learners: str = "lightgbm", trials: int = 1) -> str:
         classes = _CLASSES if task == "multiclass" else ""
         return _SHOP.format(task=task, classes=classes, learners=learners, trials=trials)
 

@@ -91,7 +91,7 @@ def test_the_same_run_gives_the_same_candidates(taken: Callable[..., Any]) -> No
 
 def test_the_proxy_reproduces_the_best_trial(taken: Callable[..., Any]) -> None:
     """The proxy's ONNX graph has the very loss that its parameters won with."""
-    world = taken()
+    world = taken(trials=3)
     found = search(world.spec, world.settings, "r")
     best = found.candidates[0]
     work = Workspace(world.settings, "r")
