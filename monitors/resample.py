@@ -35,6 +35,26 @@ def statistic(metric: PerformanceMetric, scores: Array, labels: Array, block: Bl
     return _STATISTICS[metric](scores, labels, block, int(block.max()) + 1)
 
 
+def shortfall(metric: PerformanceMetric, ours: Array, theirs: Array, labels: Array, block: Blocks) -> Array:
+    """Return by how much `ours` is worse than `theirs` in each block on its own, in the metric's unit.
+
+    Within a block both face the same rows, so what a day does to everybody (its base rate, its weather)
+    cancels. NaN where the metric is not defined in a block, such as ROC AUC with one class.
+
+    Parameters
+    ----------
+    ours, theirs
+        Scores of the same rows, as of `statistic`.
+
+    Returns
+    -------
+    Shape (blocks,); positive where `ours` is worse.
+    """
+    alone = np.eye(int(block.max()) + 1)
+    mine, others = (statistic(metric, scores, labels, block)(alone) for scores in (ours, theirs))
+    return others - mine if metric.higher_is_better else mine - others
+
+
 def _per_block(values: Array, block: Blocks, blocks: int) -> Array:
     return np.bincount(block, weights=values, minlength=blocks).astype(float)
 

@@ -56,7 +56,7 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         pairs = paired.collect(spec, settings, challenger, champion, pairs_since or since_clock)
         truth = paired.truths(spec, settings, pairs)
         disagreement = paired.disagreement(spec, pairs, truth)
-        days = paired.daily_losses(spec, pairs, truth, settings.clock.now())
+        days = paired.daily_shortfalls(spec, pairs, truth, settings.clock.now())
     except Unavailable as error:
         missing.append(str(error))
     return Evidence(

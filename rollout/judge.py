@@ -6,13 +6,13 @@ from rollout import steps
 from rollout.gates.disagreement import judge_disagreement
 from rollout.gates.errors import judge_errors
 from rollout.gates.latency import judge_latency
-from rollout.gates.loss import judge_loss
+from rollout.gates.quality import judge_quality
 from rollout.observations import Evidence
 from rollout.steps import Step
 from rollout.verdict import Decision, GateResult, Outcome, Verdict
 from spec import ModelSpec, Problem, Refused, SpecError, format_duration
 
-GATES = (judge_errors, judge_latency, judge_disagreement, judge_loss)
+GATES = (judge_errors, judge_latency, judge_disagreement, judge_quality)
 
 
 def judge(evidence: Evidence, spec: ModelSpec, step: Step) -> Verdict:

@@ -1,4 +1,4 @@
-"""What the judge is shown: counts and paired losses, without where they came from."""
+"""What the judge is shown: counts and paired shortfalls, without where they came from."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Arms(_Record):
     """Requests mirrored to the challenger beside its live ones."""
 
 
-class DayLoss(_Record):
-    """Paired losses of one event-time day, on rows that both versions scored and that have a label."""
+class DayShortfall(_Record):
+    """One event-time day of rows that both versions scored and that have a label."""
 
     day: date
     rows: Annotated[int, Field(ge=1)]
     difference: Annotated[float, Field(allow_inf_nan=False)]
-    """Mean of the challenger's loss less the champion's: nats, or target² for regression."""
+    """By how much the challenger's metric is worse than the champion's, in the metric's unit."""
 
 
 class Evidence(_Record):
@@ -78,7 +78,7 @@ class Evidence(_Record):
     """Requests slower than the objective."""
     disagreement: Share | None = None
     """Pairs on which the versions decide differently, since the rollout began."""
-    days: tuple[DayLoss, ...] | None = None
+    days: tuple[DayShortfall, ...] | None = None
     """Closed days with complete labels since the rollout began, in order."""
     missing: tuple[str, ...] = ()
     """Why something is not known, a sentence each."""

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors import inference_log, labels
-from rollout.observations import DayLoss, Share
+from monitors.resample import shortfall
+from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
 Floats = npt.NDArray[np.float64]
 _COLUMNS = ("prediction_id", "event_date", "scores")
-_EPSILON = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,11 @@ def disagreement(spec: ModelSpec, pairs: Pairs, truth: Floats) -> Share | None:
     return Share(hits=int(differ.sum()), of=len(differ))
 
 
-def daily_losses(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime) -> tuple[DayLoss, ...]:
-    """Average the loss differences by event-time day, over the days whose labels are all there.
+def daily_shortfalls(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime) -> tuple[DayShortfall, ...]:
+    """Measure by day how much worse the challenger's metric is, over the days whose labels are all there.
 
-    A day counts once it is over for `target.delay`, so that no day changes after its first look.
+    A day counts once it is over for `target.delay`, so that no day changes after its first look. Days on
+    which the spec's metric is not defined (one class only) are left out.
 
     Parameters
     ----------
@@ -98,31 +99,19 @@ def daily_losses(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime) ->
     now
         Processing time, aware.
     """
-    differences = losses(spec, pairs.challenger, truth) - losses(spec, pairs.champion, truth)
     known = np.isfinite(truth)
-    days = np.asarray(pairs.days.to_pylist(), dtype=str)
-    last = now - spec.data.target.delay
-    found = []
-    for day in np.unique(days[known]):
-        if _ends(day) > last:
-            continue
-        rows = known & (days == day)
-        mean = float(differences[rows].mean())
-        found.append(DayLoss(day=date.fromisoformat(day), rows=int(rows.sum()), difference=mean))
-    return tuple(found)
-
-
-def losses(spec: ModelSpec, scores: Floats, truth: Floats) -> Floats:
-    """Return each row's log loss in nats, clipped at 1e-15, or its squared error; NaN without truth."""
-    if spec.task is Task.REGRESSION:
-        return np.square(scores[:, 0] - truth)
-    given = np.full(len(truth), np.nan)
-    known = np.isfinite(truth)
-    if spec.task is Task.BINARY:
-        given = np.where(truth == 1, scores[:, 0], 1 - scores[:, 0])
-    else:
-        given[known] = scores[known, truth[known].astype(int)]
-    return np.where(known, -np.log(np.clip(given, _EPSILON, 1.0)), np.nan)
+    names, day = np.unique(np.asarray(pairs.days.to_pylist(), dtype=str)[known], return_inverse=True)
+    if not len(names):
+        return ()
+    worse = shortfall(
+        spec.performance_metric, pairs.challenger[known], pairs.champion[known], truth[known], day
+    )
+    rows, last = np.bincount(day), now - spec.data.target.delay
+    return tuple(
+        DayShortfall(day=date.fromisoformat(name), rows=int(count), difference=float(difference))
+        for name, count, difference in zip(names, rows, worse, strict=True)
+        if _ends(name) <= last and np.isfinite(difference)
+    )
 
 
 def truths(spec: ModelSpec, settings: Settings, pairs: Pairs) -> Floats:

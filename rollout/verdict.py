@@ -40,14 +40,15 @@ class Decision(StrEnum):
 class GateResult(_Record):
     """One gate: a value with its interval beside the limit, and from how much."""
 
-    gate: Literal["errors", "latency", "disagreement", "loss"]
+    gate: Literal["errors", "latency", "disagreement", "quality"]
     outcome: Outcome
     value: Finite | None = None
     """The estimate; None where nothing was seen."""
     low: Finite | None = None
     high: Finite | None = None
     limit: Finite
-    unit: Literal["share", "nats", "target²"] = "share"
+    unit: str = "share"
+    """``share``, or the name of the metric whose unit it is."""
     n: Annotated[int, Field(ge=0)] = 0
     """Requests, pairs, or days of the challenger."""
     counted: str = "requests"

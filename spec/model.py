@@ -232,7 +232,7 @@ class Validate(_Record):
     """What a candidate must show against the champion before it may be registered."""
 
     margin: Fraction = 0.005
-    """Non-inferiority margin: how much worse the loss may be, relative to the champion's."""
+    """Non-inferiority margin: how much worse the metric may be by day, relative to the champion's."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence of the one-sided bound, from a bootstrap over days."""
     min_days: Annotated[int, Field(ge=2)] = 5
@@ -248,8 +248,8 @@ class Gates(_Record):
     """Defaults to `monitor.latency.p99`."""
     disagreement: Fraction = 0.5
     """Largest share of mirrored rows on which the two versions decide differently."""
-    loss: Annotated[float, Field(ge=0)] = 0.005
-    """How much worse the paired loss may be, in the unit of the loss (nats or target²)."""
+    quality: Annotated[float, Field(ge=0)] = 0.005
+    """How much worse the performance metric may be by day, on the same rows, in its own unit."""
 
 
 class Rollout(_Record):
@@ -265,7 +265,7 @@ class Rollout(_Record):
     min_requests: Annotated[int, Field(ge=1)] = 500
     """Requests that the challenger must have answered at a step before it may pass."""
     min_days: Annotated[int, Field(ge=2)] = 7
-    """Event-time days of paired, labelled rows that the loss gate needs."""
+    """Event-time days of paired, labelled rows that the quality gate needs."""
     deadline: Duration = timedelta(days=30)
     """A step that is still undecided after this long is rolled back."""
     lease: Duration = timedelta(minutes=2)

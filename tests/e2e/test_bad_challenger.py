@@ -155,7 +155,7 @@ def test_a_challenger_that_fails_on_a_fifth_of_the_rows_is_rolled_back(scene: Sc
 
 
 def test_a_challenger_with_shuffled_labels_is_rolled_back(scene: Scene, tmp_path: Path) -> None:
-    """It answers every request, and worse: the paired loss ends it before it gets any traffic."""
+    """It answers every request, and worse: the paired metric ends it before it gets any traffic."""
     rows = scene.past.iloc[::5].copy()
     rows["late"] = np.random.default_rng(0).permutation(rows["late"].to_numpy())
     worse = tmp_path / "worse.onnx"
@@ -165,7 +165,7 @@ def test_a_challenger_with_shuffled_labels_is_rolled_back(scene: Scene, tmp_path
     run = scene.roll_out(version)
 
     assert "failed" == run["state"]
-    _assert_rolled_back(scene, version, gate="loss")
+    _assert_rolled_back(scene, version, gate="quality")
 
 
 def _assert_rolled_back(scene: Scene, version: str, gate: str) -> None:

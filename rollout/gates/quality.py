@@ -1,4 +1,4 @@
-"""The gate on quality: the challenger's loss against the champion's on the same, labelled rows."""
+"""The gate on quality: the challenger's metric against the champion's on the same, labelled rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 from rollout.bounds import student_radius
 from rollout.gates.levels import harm
-from rollout.observations import DayLoss, Evidence
+from rollout.observations import DayShortfall, Evidence
 from rollout.verdict import GateResult, Outcome
-from spec import ModelSpec, Task
+from spec import ModelSpec
 
 
-def judge_loss(evidence: Evidence, spec: ModelSpec) -> GateResult:
-    """Judge the mean paired loss difference, challenger's minus champion's, against `gates.loss`.
+def judge_quality(evidence: Evidence, spec: ModelSpec) -> GateResult:
+    """Judge the mean daily shortfall of the spec's performance metric against `gates.quality`.
 
     Rows of a day are alike, so the day is the unit: a ratio estimate over days, with a bound that holds at
     every day's look together, as far as daily means are normal. Harm: the lower bound is above 0. Pass: the
     upper bound is within the limit. Both need `min_days` days.
     """
-    limit, needed, days = spec.rollout.gates.loss, spec.rollout.min_days, evidence.days or ()
+    limit, needed, days = spec.rollout.gates.quality, spec.rollout.min_days, evidence.days or ()
     outcome, why = Outcome.HOLD, ""
     mean, error = mean_difference(days) if days else (None, math.inf)
     low = high = None
@@ -33,13 +33,13 @@ def judge_loss(evidence: Evidence, spec: ModelSpec) -> GateResult:
         elif low is not None and low > 0:
             outcome = Outcome.ROLLBACK
     return GateResult(
-        gate="loss",
+        gate="quality",
         outcome=outcome,
         value=mean,
         low=low,
         high=high,
         limit=limit,
-        unit="target²" if spec.task is Task.REGRESSION else "nats",
+        unit=spec.performance_metric.value,
         n=len(days),
         counted="days",
         why=why,
@@ -51,7 +51,7 @@ def _off(mean: float, error: float, radius: float) -> float | None:
     return mean + radius * error if math.isfinite(radius) else None
 
 
-def mean_difference(days: Sequence[DayLoss]) -> tuple[float, float]:
+def mean_difference(days: Sequence[DayShortfall]) -> tuple[float, float]:
     """Return the mean difference over all rows and its standard error with days as clusters.
 
     The error is infinite for one day.
