@@ -5,7 +5,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo up down status test lint bench build clean
 help: ## show the targets

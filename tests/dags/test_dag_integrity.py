@@ -58,10 +58,7 @@ def test_a_rollout_has_a_task_for_each_step_and_a_way_back_from_all(dagbag: Any)
     dag = dagbag.dags["rollout_flights"]
     order = ["load", "shadow", "step_5", "step_25", "step_50", "step_100", "promote"]
 
-    assert all(
-        later in dag.task_dict[task].downstream_task_ids
-        for task, later in pairwise(order)
-    )
+    assert all(later in dag.task_dict[task].downstream_task_ids for task, later in pairwise(order))
     assert set(order) == dag.task_dict["roll_back"].upstream_task_ids
     assert "one_failed" == dag.task_dict["roll_back"].trigger_rule
 

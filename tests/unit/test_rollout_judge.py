@@ -8,9 +8,9 @@ import pytest
 from rollout.gates.errors import judge_errors
 from rollout.gates.latency import judge_latency
 from rollout.gates.levels import chances, harm
-from rollout.gates.loss import judge_loss, mean_difference
+from rollout.gates.quality import judge_quality, mean_difference
 from rollout.judge import judge
-from rollout.observations import Arms, DayLoss, Evidence, Share
+from rollout.observations import Arms, DayShortfall, Evidence, Share
 from rollout.steps import Step
 from rollout.verdict import Decision, Outcome, Verdict
 from spec import SHADOW, ModelSpec, Refused, SpecError, loads
@@ -22,7 +22,7 @@ task: binary
 data: {inference_log: log, labels: labels, id: id, time: t, target: {name: late}}
 features: {x: numeric}
 monitor: {latency: {p99: 50ms}}
-rollout: {gates: {errors: 1%, disagreement: 20%, loss: 0.005}, min_requests: 500, min_days: 7, deadline: 2w}
+rollout: {gates: {errors: 1%, disagreement: 20%, quality: 0.005}, min_requests: 500, min_days: 7, deadline: 2w}
 """)
 
 
@@ -32,11 +32,11 @@ def arms(ours: int, of: int, theirs: int = 0, among: int | None = None) -> Arms:
     return Arms(challenger=Share(hits=ours, of=of), champion=champion)
 
 
-def days(*differences: float, rows: int = 100) -> tuple[DayLoss, ...]:
-    """Days in order, with the given mean loss differences."""
+def days(*differences: float, rows: int = 100) -> tuple[DayShortfall, ...]:
+    """Days in order, with the given shortfalls."""
     first = date(2026, 3, 1)
     return tuple(
-        DayLoss(day=first + timedelta(days=i), rows=rows, difference=value)
+        DayShortfall(day=first + timedelta(days=i), rows=rows, difference=value)
         for i, value in enumerate(differences)
     )
 
@@ -77,7 +77,7 @@ def test_no_data_never_promotes(gate: str) -> None:
     verdict = judge(evidence(**{gate: None}), SPEC, SHADOW)
 
     assert verdict.decision is Decision.HOLD
-    assert outcomes(verdict)["loss" if gate == "days" else gate] == "hold"
+    assert outcomes(verdict)["quality" if gate == "days" else gate] == "hold"
 
 
 @pytest.mark.parametrize("gate", ["errors", "latency"])
@@ -96,7 +96,7 @@ def test_deadline_rolls_back_what_is_undecided() -> None:
     after = judge(evidence(days=None, at=deadline), SPEC, SHADOW)
 
     assert (before.decision, after.decision) == (Decision.HOLD, Decision.ROLLBACK)
-    assert after.reason == "Not enough evidence within 2w: loss."
+    assert after.reason == "Not enough evidence within 2w: quality."
 
 
 def test_deadline_does_not_stop_a_promotion() -> None:
@@ -191,29 +191,30 @@ def _with_gates(**gates: float) -> ModelSpec:
     return SPEC.model_copy(update={"rollout": SPEC.rollout.model_copy(update={"gates": changed})})
 
 
-def test_shuffled_labels_are_out_by_loss() -> None:
-    """A challenger that learned nothing is rolled back by its loss in the first week of labels."""
+def test_shuffled_labels_are_out_by_quality() -> None:
+    """A challenger that learned nothing is rolled back by its quality in the first week of labels."""
     worse = days(0.08, 0.12, 0.05, 0.1, 0.09, 0.07, 0.11)
     verdict = judge(evidence(days=worse), SPEC, SHADOW)
 
-    assert verdict.reason == "Harm is shown: loss."
+    assert verdict.reason == "Harm is shown: quality."
 
 
 @pytest.mark.parametrize(("count", "outcome"), [(6, Outcome.HOLD), (7, Outcome.PASS)])
 def test_min_days_is_the_boundary(count: int, outcome: Outcome) -> None:
     """One day below the minimum holds; the minimum can pass."""
-    assert judge_loss(evidence(days=days(*[-0.01, -0.012] * 4)[:count]), SPEC).outcome is outcome
+    assert judge_quality(evidence(days=days(*[-0.01, -0.012] * 4)[:count]), SPEC).outcome is outcome
 
 
-def test_identical_versions_pass_loss() -> None:
+def test_identical_versions_pass_quality() -> None:
     """Two versions with the same scores differ by nothing, which is within any limit."""
-    assert judge_loss(evidence(days=days(*[0.0] * 7)), _with_gates(loss=0.0)).outcome is Outcome.PASS
+    assert judge_quality(evidence(days=days(*[0.0] * 7)), _with_gates(quality=0.0)).outcome is Outcome.PASS
 
 
 def test_noisy_days_hold() -> None:
     """Days that contradict each other show neither harm nor its absence."""
     assert (
-        judge_loss(evidence(days=days(0.3, -0.3, 0.2, -0.2, 0.25, -0.3, 0.1)), SPEC).outcome is Outcome.HOLD
+        judge_quality(evidence(days=days(0.3, -0.3, 0.2, -0.2, 0.25, -0.3, 0.1)), SPEC).outcome
+        is Outcome.HOLD
     )
 
 
@@ -261,7 +262,7 @@ def test_summary_fits_one_screen() -> None:
     assert (
         lines[3] == "disagreement hold     no data vs 20 %, 0 pairs: no row was scored by both versions yet"
     )
-    assert lines[4].startswith("loss         pass     -0.014 nats ≤ 0.005 nats [")
+    assert lines[4].startswith("quality      pass     -0.014 roc_auc ≤ 0.005 roc_auc [")
     assert len(lines) == 5
 
 

@@ -1,4 +1,4 @@
-"""Pairs from the inference log: which rows, which decisions, which losses."""
+"""Pairs from the inference log: which rows, which decisions, which shortfalls."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.metrics import log_loss
 
 from monitors import delta
 from rollout import paired
@@ -22,14 +23,16 @@ TASKS = {
 }
 
 
-def spec_of(task: str) -> ModelSpec:
+def spec_of(task: str, metric: str | None = None) -> ModelSpec:
     """A small model of a task; labels arrive within a day."""
+    named = f"monitor: {{performance: {{metric: {metric}}}}}" if metric else ""
     return loads(f"""
 model: flights
 task: {task}
 data: {{inference_log: log, labels: labels, id: id, time: t, {TASKS[task]}}}
 features: {{x: numeric}}
 rollout: {{min_requests: 4}}
+{named}
 """)
 
 
@@ -91,7 +94,7 @@ def test_no_log_is_no_pairs(settings: Settings) -> None:
     truth = paired.truths(spec, settings, pairs)
 
     assert paired.disagreement(spec, pairs, truth) == Share(hits=0, of=0)
-    assert paired.daily_losses(spec, pairs, truth, settings.clock.now()) == ()
+    assert paired.daily_shortfalls(spec, pairs, truth, settings.clock.now()) == ()
 
 
 def test_pairs_are_what_both_scored(settings: Settings) -> None:
@@ -122,32 +125,50 @@ def test_pairs_start_with_the_rollout(settings: Settings) -> None:
     assert paired.collect(spec, settings, "2", "1", DAY + timedelta(days=1)).ids.to_pylist() == ["a1"]
 
 
-def test_daily_log_loss(settings: Settings) -> None:
-    """The loss of a day is the mean difference of the log losses over its labelled pairs."""
-    spec = spec_of("binary")
+def test_a_days_shortfall_is_that_of_the_specs_metric(settings: Settings) -> None:
+    """Log loss of a day: the mean difference over its labelled pairs; scikit-learn's value of each."""
+    spec = spec_of("binary", metric="log_loss")
     log = Log(spec, settings)
     log.predict("1", ["a", "b", "c"], [[0.8], [0.4], [0.5]], shadow=False)
     log.predict("2", ["a", "b", "c"], [[0.9], [0.1], [0.5]], shadow=True)
     log.label({"a": True, "b": False})
     pairs = paired.collect(spec, settings, "2", "1", DAY)
-    (day,) = paired.daily_losses(spec, pairs, paired.truths(spec, settings, pairs), settings.clock.now())
+    (day,) = paired.daily_shortfalls(spec, pairs, paired.truths(spec, settings, pairs), settings.clock.now())
 
     assert (f"{day.day}", day.rows) == ("2026-03-01", 2)
-    assert day.difference == pytest.approx((math.log(0.8 / 0.9) + math.log(0.6 / 0.9)) / 2)
+    assert day.difference == pytest.approx(log_loss([1, 0], [0.9, 0.1]) - log_loss([1, 0], [0.8, 0.4]))
 
 
-def test_certain_and_wrong_is_finite(settings: Settings) -> None:
-    """A probability of zero for what happened costs much and not infinitely much."""
+def test_a_better_ranking_is_a_negative_shortfall(settings: Settings) -> None:
+    """Of a metric that rises as the model gets better, the difference is turned around."""
     spec = spec_of("binary")
-    loss = paired.losses(spec, np.array([[1.0], [0.0]]), np.array([0.0, 0.0]))
+    log = Log(spec, settings)
+    log.predict("1", ["a", "b", "c"], [[0.5], [0.6], [0.4]], shadow=False)
+    log.predict("2", ["a", "b", "c"], [[0.9], [0.1], [0.2]], shadow=True)
+    log.label({"a": True, "b": False, "c": False})
+    pairs = paired.collect(spec, settings, "2", "1", DAY)
+    (day,) = paired.daily_shortfalls(spec, pairs, paired.truths(spec, settings, pairs), settings.clock.now())
 
-    assert loss.tolist() == pytest.approx([-math.log(1e-15), 0.0])
-    assert settings.home.is_dir()
+    assert day.difference == pytest.approx(0.5 - 1.0)
+
+
+def test_a_day_of_one_class_says_nothing_of_a_ranking(settings: Settings) -> None:
+    """ROC AUC is not defined on a day without both classes; the day is left out, not counted as zero."""
+    spec = spec_of("binary")
+    log = Log(spec, settings)
+    log.predict("1", ["a", "b"], [[0.5], [0.6]], shadow=False)
+    log.predict("2", ["a", "b"], [[0.9], [0.1]], shadow=True)
+    log.label({"a": True, "b": True})
+    pairs = paired.collect(spec, settings, "2", "1", DAY)
+
+    assert (
+        paired.daily_shortfalls(spec, pairs, paired.truths(spec, settings, pairs), settings.clock.now()) == ()
+    )
 
 
 def test_day_counts_once_its_labels_are_due(settings: Settings) -> None:
     """A day is left out until its end plus the label delay has passed, and in from that moment on."""
-    spec = spec_of("binary")
+    spec = spec_of("binary", metric="log_loss")
     log = Log(spec, settings)
     log.predict("1", ["a"], [[0.8]], shadow=False)
     log.predict("2", ["a"], [[0.9]], shadow=True)
@@ -156,8 +177,8 @@ def test_day_counts_once_its_labels_are_due(settings: Settings) -> None:
     truth = paired.truths(spec, settings, pairs)
     due = DAY + timedelta(days=2)
 
-    assert paired.daily_losses(spec, pairs, truth, due - timedelta(seconds=1)) == ()
-    assert len(paired.daily_losses(spec, pairs, truth, due)) == 1
+    assert paired.daily_shortfalls(spec, pairs, truth, due - timedelta(seconds=1)) == ()
+    assert len(paired.daily_shortfalls(spec, pairs, truth, due)) == 1
 
 
 def test_labels_from_the_future_are_not_seen(settings: Settings) -> None:
@@ -181,7 +202,7 @@ def test_multiclass(settings: Settings) -> None:
     log.label({"a": "fine", "b": "late"})
     pairs = paired.collect(spec, settings, "2", "1", DAY)
     truth = paired.truths(spec, settings, pairs)
-    (day,) = paired.daily_losses(spec, pairs, truth, settings.clock.now())
+    (day,) = paired.daily_shortfalls(spec, pairs, truth, settings.clock.now())
 
     assert paired.disagreement(spec, pairs, truth) == Share(hits=1, of=2)
     assert truth.tolist() == [1.0, 2.0]
@@ -189,7 +210,7 @@ def test_multiclass(settings: Settings) -> None:
 
 
 def test_regression(settings: Settings) -> None:
-    """Values differ when they are further apart than the champion's residuals spread; the loss is squared."""
+    """Values differ when they are further apart than the champion's residuals spread; the metric is the root."""
     spec = spec_of("regression")
     log = Log(spec, settings)
     ids = ["a", "b", "c", "d"]
@@ -202,10 +223,10 @@ def test_regression(settings: Settings) -> None:
 
     log.label({"d": 3.0})
     truth = paired.truths(spec, settings, pairs)
-    (day,) = paired.daily_losses(spec, pairs, truth, settings.clock.now())
+    (day,) = paired.daily_shortfalls(spec, pairs, truth, settings.clock.now())
 
     assert paired.disagreement(spec, pairs, truth) == Share(hits=1, of=4)
-    assert day.difference == pytest.approx((0.9**2 + 1.1**2 + 0.9**2 + 36) / 4 - 1)
+    assert day.difference == pytest.approx(math.sqrt((0.9**2 + 1.1**2 + 0.9**2 + 36) / 4) - 1)
 
 
 def test_rows_of_another_task_are_an_error(settings: Settings) -> None:

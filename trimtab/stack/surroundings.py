@@ -15,6 +15,7 @@ LIMITS = {
     "MALLOC_ARENA_MAX": "2",  # threads that allocate keep their memory otherwise
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "",  # compiling everything at each start costs seconds
     "PYTHONUNBUFFERED": "1",  # a log that lags explains nothing
     "NO_PROXY": f"{HOST},localhost",
     "no_proxy": f"{HOST},localhost",

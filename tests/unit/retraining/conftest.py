@@ -57,9 +57,12 @@ def one_thread() -> Iterator[None]:
 def shop_yaml() -> Callable[..., str]:
     """Return the YAML of the shop for a task."""
 
-    def text(task: str = "binary", learners: str = "lightgbm", trials: int = 1) -> str:
+    def text(
+        task: str = "binary", learners: str = "lightgbm", trials: int = 1, metric: str | None = None
+    ) -> str:
         classes = _CLASSES if task == "multiclass" else ""
-        return _SHOP.format(task=task, classes=classes, learners=learners, trials=trials)
+        named = f"\nmonitor: {{performance: {{metric: {metric}}}}}\n" if metric else ""
+        return _SHOP.format(task=task, classes=classes, learners=learners, trials=trials) + named
 
     return text
 

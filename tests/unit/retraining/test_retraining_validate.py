@@ -40,7 +40,7 @@ def test_a_better_candidate_is_accepted(
     assert verdict.difference < 0
     assert verdict.upper <= verdict.limit
     assert "1200 labelled rows of 12 days" == verdict.reasons[0]
-    assert "against champion 4, upper bound -" in verdict.reasons[1]
+    assert "than champion 4, upper bound -" in verdict.reasons[1]
     assert verdict.reasons[1].endswith("(0.50% of the champion's): non-inferior")
     assert verdict.candidate["roc_auc"] > verdict.opponent["roc_auc"]
 
@@ -72,7 +72,7 @@ def test_the_margin_is_relative_to_the_champion(
     shop: Callable[..., ModelSpec], truth: np.ndarray, times: pd.Series
 ) -> None:
     """A loss just within 0.5 % of the champion's is accepted, one just beyond is not."""
-    spec, p = shop(), np.full(len(truth), 0.5)
+    spec, p = shop(metric="log_loss"), np.full(len(truth), 0.5)
 
     def off(share: float) -> np.ndarray:
         """Return scores whose every row's loss is `share` above the champion's."""
@@ -81,6 +81,27 @@ def test_the_margin_is_relative_to_the_champion(
 
     assert judge(spec, truth, off(0.0049), p, times, "4").accepted
     assert not judge(spec, truth, off(0.0051), p, times, "4").accepted
+
+
+def test_the_base_rate_of_a_day_cancels(
+    shop: Callable[..., ModelSpec], truth: np.ndarray, times: pd.Series
+) -> None:
+    """A model that ranks well within each day is accepted although whole days are scored too high."""
+    champion = scores(truth, 0.2)
+    shifted = np.clip(scores(truth, 0.4) + np.repeat([0.0, 0.3], len(truth) // 2), 0.0, 1.0)
+
+    assert judge(shop(), truth, shifted, champion, times, "4").accepted
+
+
+def test_a_day_of_one_class_is_no_evidence(
+    shop: Callable[..., ModelSpec], truth: np.ndarray, times: pd.Series
+) -> None:
+    """Days on which ROC AUC is not defined count neither as rows nor as days."""
+    truth[:100] = 1
+
+    verdict = judge(shop(), truth, scores(truth, 0.6), scores(truth, 0.3), times, "4")
+
+    assert "1100 labelled rows of 11 days" == verdict.reasons[0]
 
 
 def test_too_few_days_are_no_evidence(
@@ -103,7 +124,7 @@ def test_one_bad_day_widens_the_bound(
 ) -> None:
     """A gain that rests on a single day is not shown."""
     ours = scores(truth, 0.4)
-    theirs = ours.copy()
+    theirs = scores(truth, 0.45)
     theirs[:100] = 1 - ours[:100]
 
     verdict = judge(shop(), truth, ours, theirs, times, "4")
@@ -122,15 +143,15 @@ def test_the_first_champion_must_beat_the_trivial_answer(
     assert judge(shop(), truth, scores(truth, 0.5), base, times, None).accepted
     useless = judge(shop(), truth, base, base, times, None)
     assert not useless.accepted
-    assert "against the trivial baseline" in useless.reasons[1]
+    assert "than the trivial baseline" in useless.reasons[1]
     assert useless.reasons[1].endswith("not shown to be better")
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
-def test_other_tasks_are_judged_by_their_loss(
+def test_other_tasks_are_judged_by_their_metric(
     shop: Callable[..., ModelSpec], times: pd.Series, task: str
 ) -> None:
-    """Three classes by log loss, values by the squared error."""
+    """Three classes by log loss, values by the root mean squared error."""
     rng = np.random.default_rng(0)
     spec: ModelSpec = shop(task)
     if task == "multiclass":
