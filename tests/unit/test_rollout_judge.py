@@ -22,7 +22,8 @@ task: binary
 data: {inference_log: log, labels: labels, id: id, time: t, target: {name: late}}
 features: {x: numeric}
 monitor: {latency: {p99: 50ms}}
-rollout: {gates: {errors: 1%, disagreement: 20%, quality: 0.005}, min_requests: 500, min_days: 7, deadline: 2w}
+rollout:
+  {gates: {errors: 1%, disagreement: 20%, quality: 0.005}, min_requests: 500, min_days: 7, deadline: 2w}
 """)
 
 

@@ -210,7 +210,7 @@ def test_multiclass(settings: Settings) -> None:
 
 
 def test_regression(settings: Settings) -> None:
-    """Values differ when they are further apart than the champion's residuals spread; the metric is the root."""
+    """Values differ when they are further apart than the champion's residuals spread."""
     spec = spec_of("regression")
     log = Log(spec, settings)
     ids = ["a", "b", "c", "d"]
