@@ -1,5 +1,5 @@
 """The Airflow side: one retrain and one rollout DAG a model, and what they need of Airflow.
 
-`retrain.py` and `rollout.py` are the DAG files; the other modules are imported as an installed package,
+`retrain_dag.py` and `rollout_dag.py` are the DAG files; the other modules are imported as an installed package,
 because the triggerer does not have the DAG folder on its path.
 """

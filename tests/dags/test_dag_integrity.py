@@ -82,7 +82,7 @@ def test_the_forms_refuse_what_the_receiver_would_never_send(dagbag: Any) -> Non
 def test_parsing_imports_nothing_heavy() -> None:
     """A DAG file is parsed without any of the packages that take seconds to import."""
     script = (
-        "import sys, dags.retrain, dags.rollout, json;"
+        "import sys, dags.retrain_dag, dags.rollout_dag, json;"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     )
     done = subprocess.run(
@@ -114,7 +114,7 @@ def test_every_module_that_is_no_dag_file_is_ignored_by_the_processor() -> None:
     ignored = set(Path("dags/.airflowignore").read_text("utf-8").split())
     modules = {path.name for path in Path("dags").glob("*.py")}
 
-    assert {"retrain.py", "rollout.py"} == modules - ignored
+    assert {"retrain_dag.py", "rollout_dag.py"} == modules - ignored
     assert ignored <= modules
 
 
@@ -124,3 +124,10 @@ def test_dags_survive_serialization(dagbag: Any) -> None:
     for dag in dagbag.dags.values():
         back = serialized.from_dict(serialized.to_dict(dag))
         assert set(dag.task_dict) == set(back.task_dict)
+
+
+def test_no_module_of_the_dag_folder_hides_a_room() -> None:
+    """Airflow puts the DAG folder first on the path, so a file named as a room would be imported for it."""
+    rooms = {path.parent.name for path in Path().glob("*/__init__.py")}
+
+    assert not rooms & {path.stem for path in Path("dags").glob("*.py")}

@@ -79,7 +79,7 @@ def test_airflow_is_told_all_addresses_alike(stack: Stack) -> None:
     assert config["core"]["execution_api_server_url"] == f"{url}/execution/"
     assert (config["api"]["base_url"], config["api"]["host"]) == (url, "127.0.0.1")
     assert config["core"]["parallelism"] == "4"
-    assert (Path(config["core"]["dags_folder"]) / "retrain.py").is_file()
+    assert (Path(config["core"]["dags_folder"]) / "retrain_dag.py").is_file()
 
 
 def test_the_person_and_the_service_differ_at_airflow(stack: Stack) -> None:

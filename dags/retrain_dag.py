@@ -9,7 +9,6 @@ A red `search` or `register` is ours or the registry's: see the task's log.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -83,12 +82,10 @@ def build(spec: ModelSpec) -> DAG:
         )
         def register() -> str:
             from retraining.register import register as run
-            from retraining.registry import Registry
 
             model, settings = surroundings.model(name)
-            version: str = run(model, settings, _run_id())
             request = {"run": _run_id()} | _request()
-            Registry(settings).tag(name, version, "request", json.dumps(request))
+            version: str = run(model, settings, _run_id(), trigger=request)
             text = f"version {version} is registered as challenger"
             notices.record(
                 model, settings, "retrain", text, outcome="accepted", version=version, request=request

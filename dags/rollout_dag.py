@@ -87,6 +87,7 @@ def build(spec: ModelSpec) -> DAG:
             retries=5,
             retry_delay=2,
             on_success_callback=notices.slack(spec, "rolled back: {{ ti.xcom_pull(task_ids='roll_back') }}"),
+            on_failure_callback=notices.slack(spec, _STUCK),
         )
         def roll_back() -> str:
             from dags.steps import reject_challenger
@@ -108,6 +109,10 @@ def build(spec: ModelSpec) -> DAG:
     return dag
 
 
+_STUCK = (
+    "the roll-back failed and a person is needed; the guard returns the traffic when the lease has run out: "
+    "{{ exception }} <{{ ti.log_url }}|log>"
+)
 _VERDICT = "{{ ti.xcom_pull(task_ids=ti.task_id, key='summary') }}"
 
 
