@@ -16,7 +16,8 @@ from spec import InputError, ModelSpec, Problem
 AIRFLOW, WATCHDOG, DEFAULT = "airflow", "watchdog", "people"
 _MONITORED = "TrimtabDataDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand|TrimtabDataQuality"
 _TITLE = (
-    '{{ if eq .Status "firing" }}[{{ .CommonLabels.severity | toUpper }}] {{ else }}[RESOLVED] {{ end }}'
+    '{{ if ne .Status "firing" }}[RESOLVED] {{ else if .CommonLabels.severity }}'
+    "[{{ .CommonLabels.severity | toUpper }}] {{ else }}[CRITICAL] {{ end }}"
     "{{ .CommonLabels.alertname }}{{ if .CommonLabels.model }}: {{ .CommonLabels.model }}{{ end }}"
 )
 _TEXT = """\

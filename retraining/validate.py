@@ -117,14 +117,17 @@ def _why(
     if upper is None:
         return ()
     name = f"champion {against}" if against is not None else "the trivial baseline"
-    shown = (
-        f"{spec.performance_metric} by day worse by {worse.mean():+.5f} than {name}, upper bound {upper:+.5f}"
-    )
+    confidence = f"{spec.validation.confidence:.0%}"
+    shown = f"{spec.performance_metric} by day {_told(float(worse.mean()))} than {name}"
+    shown += f", at worst {_told(upper)} at {confidence}"
     if against is None:
-        return (f"{shown} {'<' if upper < limit else '>='} 0: {_verdict('better', held=upper < limit)}",)
-    sign = "<=" if upper <= limit else ">"
+        return (f"{shown}: {_verdict('better', held=upper < limit)}",)
     verdict = _verdict("non-inferior", held=upper <= limit)
-    return (f"{shown} {sign} {limit:+.5f} ({spec.validation.margin:.2%} of the champion's): {verdict}",)
+    return (f"{shown}, {limit:.4f} worse is tolerated: {verdict}",)
+
+
+def _told(shortfall: float) -> str:
+    return f"{abs(shortfall):.4f} {'worse' if shortfall > 0 else 'better'}"
 
 
 def _verdict(word: str, *, held: bool) -> str:

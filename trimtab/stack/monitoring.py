@@ -80,6 +80,9 @@ def _prometheus(home: Path, port: int) -> Process:
         f"--storage.tsdb.path={folder / 'data'}",
         f"--storage.tsdb.retention.time={_KEPT}",
         f"--web.listen-address={HOST}:{port}",
+        f"--web.external-url={surroundings.url(port)}",
+        # An alert that fires before Alertmanager is discovered is lost until it is sent again.
+        "--rules.alert.resend-delay=5s",
         "--log.level=warn",
     )
     return Process("prometheus", argv, ready=f"{surroundings.url(port)}/-/ready")

@@ -40,8 +40,8 @@ def test_a_better_candidate_is_accepted(
     assert verdict.difference < 0
     assert verdict.upper <= verdict.limit
     assert "1200 labelled rows of 12 days" == verdict.reasons[0]
-    assert "than champion 4, upper bound -" in verdict.reasons[1]
-    assert verdict.reasons[1].endswith("(0.50% of the champion's): non-inferior")
+    assert "better than champion 4, at worst 0." in verdict.reasons[1]
+    assert verdict.reasons[1].endswith("worse is tolerated: non-inferior")
     assert verdict.candidate["roc_auc"] > verdict.opponent["roc_auc"]
 
 
