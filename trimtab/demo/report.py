@@ -14,13 +14,13 @@ from trimtab.demo.traffic import Progress
 
 
 def print_timeline(console: Console, events: list[Event], started: datetime) -> None:
-    """Print every event with its wall time since the start and its simulated date."""
+    """Print what Slack was told, but for the all-clears: wall time since the start, simulated date, text."""
     table = Table(title="What happened, by itself", title_justify="left", show_lines=False)
     table.add_column("wall", justify="right")
     table.add_column("simulated")
     table.add_column("told by")
     table.add_column("event", overflow="fold")
-    for event in sorted(events):
+    for event in sorted(event for event in events if not event.text.startswith("[RESOLVED]")):
         seconds = int((event.wall - started).total_seconds())
         lines = event.text.splitlines()
         table.add_row(

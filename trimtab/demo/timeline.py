@@ -59,6 +59,6 @@ def slack_text(message: dict[str, Any]) -> str:
     """Return what a person reads first: an alert's title and summary, or the first line of Airflow's text."""
     lines = [str(message.get("text") or "")]
     for attachment in message.get("attachments") or []:
-        summary = str(attachment.get("text") or "").partition("\n")[0].strip("* ")
+        summary = str(attachment.get("text") or "").partition("\n")[0].replace("* (resolved)", "").strip("* ")
         lines.append(f"{attachment.get('title')}: {summary}")
     return "\n".join(line for line in lines if line).strip()

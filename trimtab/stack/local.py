@@ -145,5 +145,5 @@ class Stack:
         """End what `leftovers` finds."""
         left = self.leftovers()
         if left:
-            self.announce(f"ending {len(left)} processes that an earlier stack left behind")
+            self.announce(f"ending {len(left)} processes that were left behind")
             survivors.end(left)
