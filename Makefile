@@ -27,7 +27,8 @@ status: $(STAMP) ## show what runs and how the models are
 	@$(BIN)/trimtab status
 
 test: $(STAMP) ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -m e2e
 
 lint: $(STAMP) ## ruff, mypy --strict, the import contract
 	@$(BIN)/ruff check .
