@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from rich.console import Console
 
@@ -133,6 +134,19 @@ def test_every_panel_of_the_dashboard_has_data(loop: Loop) -> None:
     ]
 
     assert [] == silent
+
+
+def test_everything_listens_on_loopback_only(loop: Loop) -> None:
+    """No process of the stack can be reached from another machine."""
+    listening = [
+        (process.name(), connection.laddr.ip)
+        for process in loop.stack.members()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+    assert listening
+    assert {"127.0.0.1"} == {address for _, address in listening}
 
 
 def test_the_stack_needs_no_more_memory_than_promised(loop: Loop) -> None:

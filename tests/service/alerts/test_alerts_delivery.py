@@ -243,7 +243,7 @@ def test_a_lost_performance_goes_from_metric_to_receiver(house: House) -> None:
     assert delivery.authorization == "Bearer receivers-token"
     assert (request.model, request.version, request.reason) == ("flights", "3", "performance")
     assert request.description.startswith(
-        "roc_auc of flights version 3 is 0.61, interval 0.59 to 0.63: all of it"
+        "roc_auc of flights version 3 is 0.61 (interval 0.59 to 0.63), below the floor"
     )
 
 
