@@ -67,8 +67,9 @@ def _print_processes(console: Console, rows: Sequence[Row]) -> None:
         up = f"{row.uptime_s / 60:.0f} min" if row.pid else ""
         cost = (f"{row.cpu:.0%}", f"{row.memory_bytes / _MIB:,.0f} MiB") if row.pid else ("", "")
         colour = "green" if row.fine else "red"
-        table.add_row(row.name, f"[{colour}]{row.state}", str(row.pid or ""), up, *cost, str(row.log))
+        table.add_row(row.name, f"[{colour}]{row.state}", str(row.pid or ""), up, *cost, row.log.name)
     console.print(table)
+    console.print(f"logs in {rows[0].log.parent}", soft_wrap=True, highlight=False)
 
 
 def _print_models(console: Console, views: Sequence[ModelView]) -> None:
