@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -118,14 +119,26 @@ def scan(
     columns = list(columns or schema.names)
     if table is None or (files is not None and not files):
         return schema.empty_table().select(columns)
-    try:
+    with _reading(location):
         dataset = _dataset(table, location, schema, files_of(table, prune) if files is None else files)
         return dataset.to_table(columns=columns, filter=where)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        must = "must hold the columns of the spec, in their types"
-        raise DataError([Problem(location, must, _line(error))]) from error
-    except (DeltaError, OSError) as error:
-        raise _unreadable(location, error) from error
+
+
+def scan_each(
+    table: DeltaTable | None,
+    location: str,
+    schema: pa.Schema,
+    *,
+    columns: Sequence[str],
+    files: Mapping[str, Mapping[str, str]],
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Read some files a batch at a time, each with its file's path; parameters and errors as of `scan`."""
+    if table is None or not files:
+        return
+    with _reading(location):
+        scanner = _dataset(table, location, schema, files).scanner(columns=list(columns))
+        for batch in scanner.scan_batches():
+            yield batch.fragment.path, batch.record_batch
 
 
 def append(location: str, rows: pa.Table, *, partition_by: Sequence[str] = ()) -> None:
@@ -152,6 +165,18 @@ def append(location: str, rows: pa.Table, *, partition_by: Sequence[str] = ()) -
     except (DeltaError, OSError) as error:
         msg = f"The Delta table {location} did not take {rows.num_rows} rows: {_line(error)}"
         raise Unavailable(msg) from error
+
+
+@contextmanager
+def _reading(location: str) -> Iterator[None]:
+    """Turn what goes wrong while files are read into our own errors."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        must = "must hold the columns of the spec, in their types"
+        raise DataError([Problem(location, must, _line(error))]) from error
+    except (DeltaError, OSError) as error:
+        raise _unreadable(location, error) from error
 
 
 def _check_columns(location: str, stored: pa.Schema, given: pa.Schema) -> None:

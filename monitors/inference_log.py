@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import and_
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
 from monitors import delta, frames
-from monitors.windows import starts_of
+from monitors.windows import counts_of
 from spec.errors import Problem, RequestError
 from spec.model import ModelSpec
 from spec.settings import Settings
@@ -24,6 +25,8 @@ from spec.tables import FEATURE_PREFIX, PARTITION, log_columns
 _TICK = timedelta(microseconds=1)
 _DAYS_A_LOOK = 7
 Files = dict[str, dict[str, str]]
+Seen = Mapping[str, Mapping[datetime, int]]
+"""The rows of each file of a log by the start of their window."""
 
 
 def read(
@@ -89,9 +92,12 @@ def versions(
 
 
 def changes(
-    spec: ModelSpec, settings: Settings, seen: Collection[str] | None = None
-) -> tuple[frozenset[str], frozenset[datetime]]:
+    spec: ModelSpec, settings: Settings, seen: Seen | None = None
+) -> tuple[Seen, frozenset[datetime]]:
     """Find which windows got rows since the last look, by reading the files that are new.
+
+    Serving merges small files into new ones now and then. That moves rows and brings none, so a window
+    is told by the number of its rows and not by the files that hold them.
 
     Parameters
     ----------
@@ -101,18 +107,26 @@ def changes(
     Returns
     -------
     seen
-        To be handed to the next look: the files of the log by name.
+        To be handed to the next look: the files of the log by name, each with its rows by window start.
     touched
-        Starts of the windows of `spec.monitor.window` with new rows, live or shadow.
+        Starts of the windows of `spec.monitor.window` with another number of rows, live or shadow.
     """
     location = settings.location(spec.data.inference_log)
     table = delta.open_table(location)
     files = delta.files_of(table)
-    known = frozenset(seen or ())
+    known = seen or {}
     new = {path: partition for path, partition in files.items() if path not in known}
+    found: dict[str, Counter[datetime]] = {path: Counter() for path in new}
     schema = delta.schema_of(log_columns(spec))
-    times = delta.scan(table, location, schema, columns=["event_time"], files=new)["event_time"]
-    return frozenset(files), starts_of(times, spec.monitor.window)
+    for path, batch in delta.scan_each(table, location, schema, columns=["event_time"], files=new):
+        found[path].update(counts_of(batch["event_time"], spec.monitor.window))
+    change: Counter[datetime] = Counter()
+    for counts in found.values():
+        change.update(counts)
+    for path in known.keys() - files.keys():
+        change.subtract(known[path])
+    kept = {path: known[path] for path in known.keys() & files.keys()}
+    return {**kept, **found}, frozenset(start for start, rows in change.items() if rows)
 
 
 def times_of(spec: ModelSpec, settings: Settings, ids: pa.Array | pa.ChunkedArray) -> pa.Table:

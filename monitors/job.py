@@ -76,7 +76,7 @@ class ModelJob:
     ) -> None:
         self._spec, self._settings, self._store, self._reporter = spec, settings, store, reporter
         self._ledger = Ledger(spec, settle_s)
-        self._seen_rows: frozenset[str] | None = None
+        self._seen_rows: inference_log.Seen | None = None
         self._seen_labels: frozenset[str] | None = None
         self._references: dict[str, Reference] = {}
         self._spoke_last: tuple[datetime, tuple[str, ...]] = (EPOCH, ())

@@ -117,8 +117,9 @@ def changes(
 ) -> tuple[frozenset[str], frozenset[datetime]]:
     """Find which windows got labels since the last look: those in which the labelled predictions were made.
 
-    Parameters and return value as `inference_log.changes`. A label whose prediction is not in the log
-    touches nothing; should the prediction come later, the log's own changes name its window.
+    Parameters and return value as `inference_log.changes`, but that `seen` is just the names of the files:
+    nothing merges those of labels. A label whose prediction is not in the log touches nothing; should the
+    prediction come later, the log's own changes name its window.
     """
     location = settings.location(spec.data.labels)
     table = delta.open_table(location)

@@ -42,8 +42,14 @@ def start_of(time: datetime, length: timedelta) -> datetime:
 
 def starts_of(times: pa.ChunkedArray, length: timedelta) -> frozenset[datetime]:
     """Return the starts of all windows of `length` that some times (``timestamp[us, UTC]``) lie in."""
-    ticks = pc.drop_null(times).cast(pa.int64()).to_numpy()
-    return frozenset(EPOCH + int(index) * length for index in np.unique(ticks // (length // _TICK)))
+    return frozenset(counts_of(times, length))
+
+
+def counts_of(times: pa.Array | pa.ChunkedArray, length: timedelta) -> dict[datetime, int]:
+    """Count times (``timestamp[us, UTC]``) by the start of their window of `length`; no window has zero."""
+    ticks = pc.drop_null(times).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    indices, counts = np.unique(ticks // (length // _TICK), return_counts=True)
+    return {EPOCH + int(index) * length: int(count) for index, count in zip(indices, counts, strict=True)}
 
 
 def window_at(time: datetime, length: timedelta) -> Window:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from monitors import inference_log
 from spec import DataError, RequestError, Unavailable
@@ -108,7 +108,25 @@ def test_changes_name_the_windows_of_new_rows_only(world: Any) -> None:
 
 def test_changes_of_no_log_are_none(world: Any) -> None:
     """A log that does not exist changed nowhere."""
-    assert (frozenset(), frozenset()) == inference_log.changes(world.spec, world.settings)
+    assert ({}, frozenset()) == inference_log.changes(world.spec, world.settings)
+
+
+def test_merged_files_are_no_new_rows(world: Any) -> None:
+    """Compaction moves rows to a file of another name; only the window that got a row meanwhile is named."""
+    location = world.settings.location(world.spec.data.inference_log)
+    for n in range(4):
+        world.write_log([{"prediction_id": str(n), "event_time": MIDNIGHT + n * timedelta(hours=1)}])
+        world.write_log([{"prediction_id": f"next {n}", "event_time": MIDNIGHT + DAY}])
+    seen, _ = inference_log.changes(world.spec, world.settings)
+    DeltaTable(location).optimize.compact()
+    merged, touched = inference_log.changes(world.spec, world.settings, seen)
+    world.write_log([{"prediction_id": "late", "event_time": MIDNIGHT + timedelta(hours=5)}])
+    DeltaTable(location).optimize.compact()
+    _, late = inference_log.changes(world.spec, world.settings, merged)
+
+    assert not seen.keys() & merged.keys()
+    assert frozenset() == touched
+    assert {MIDNIGHT} == late
 
 
 def test_a_column_that_the_log_does_not_have_yet_is_null(world: Any) -> None:
