@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags import surroundings
+from dags import notices, surroundings
 from dags.triggers import VerdictTrigger
+from spec import InputError, NotFound, Refused
 
 # Far beyond any deadline: a deferral without a bound hangs for ever if its trigger is lost.
 LONGEST_WAIT = timedelta(days=90)
+
+
+@contextmanager
+def final_refusals() -> Iterator[None]:
+    """Fail the task at once for what trying again does not change; anything else may be retried."""
+    try:
+        yield
+    except (Refused, NotFound, InputError) as error:
+        raise AirflowFailException(str(error)) from error
 
 
 class StepOperator(BaseOperator):
@@ -43,7 +55,8 @@ class StepOperator(BaseOperator):
         from dags.steps import begin
 
         spec, settings = surroundings.model(self.model)
-        started = begin(spec, settings, self.step, json.loads(self.rollout))
+        with final_refusals():
+            started = begin(spec, settings, self.step, json.loads(self.rollout))
         self.defer(
             trigger=VerdictTrigger(
                 model=self.model, step=self.step, rollout=json.loads(self.rollout), **started
@@ -59,4 +72,6 @@ class StepOperator(BaseOperator):
         self.log.info("%s", event["summary"])
         if event["verdict"]["decision"] != "promote":
             raise AirflowFailException(event["summary"])
+        spec, settings = surroundings.model(self.model)
+        notices.record(spec, settings, "rollout", event["summary"], outcome="step", verdict=event["verdict"])
         return str(event["verdict"]["decision"])

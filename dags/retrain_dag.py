@@ -9,6 +9,7 @@ A red `search` or `register` is ours or the registry's: see the task's log.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -31,7 +32,7 @@ def build(spec: ModelSpec) -> DAG:
         max_active_runs=1,
         tags=["trimtab", name],
         params=_form(spec),
-        default_args={"on_failure_callback": notices.slack(spec, _FAILED)},
+        default_args={"on_failure_callback": [notices.slack(spec, _FAILED), _record_failure(name)]},
     ) as dag:
 
         @task(doc_md="Join the log with the labels known now; write training and holdout rows.")
@@ -123,6 +124,15 @@ def _form(spec: ModelSpec) -> dict[str, Param]:
         name: Param(None, description, type=["string", "null"], maxLength=4000)
         for name, description in texts.items()
     }
+
+
+def _record_failure(name: str) -> Callable[[Any], None]:
+    def record(context: Any) -> None:
+        model, settings = surroundings.model(name)
+        text = f"retrain of {name} failed in {context['ti'].task_id}"
+        notices.record(model, settings, "retrain", text, outcome="failed")
+
+    return record
 
 
 def _run_id() -> str:

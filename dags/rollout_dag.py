@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 
 from dags import notices, surroundings
-from dags.operators import StepOperator
+from dags.operators import StepOperator, final_refusals
 from spec import SHADOW, ModelSpec
 
 
@@ -39,12 +39,13 @@ def build(spec: ModelSpec) -> DAG:
         },
     ) as dag:
 
-        @task(doc_md="Load the version into the idle slot and warm it up.")
+        @task(doc_md="Load the version into the idle slot and warm it up.", **_PATIENT)
         def load() -> dict[str, Any]:
             from dags.steps import load_challenger
 
             model, settings = surroundings.model(name)
-            found = load_challenger(model, settings, _context()["params"]["version"])
+            with final_refusals():
+                found = load_challenger(model, settings, _context()["params"]["version"])
             text = f"rollout of version {found['challenger']} started in slot {found['slot']}"
             notices.record(model, settings, "rollout", text, outcome="started", version=found["challenger"])
             return found
@@ -56,6 +57,7 @@ def build(spec: ModelSpec) -> DAG:
                 step=index,
                 rollout="{{ ti.xcom_pull(task_ids='load') | tojson }}",
                 on_success_callback=notices.slack(spec, f"passed {_label(step)}: {_VERDICT}"),
+                **_PATIENT,
                 doc_md=f"Traffic: {_label(step)}. Waits for the judge.",
             )
             for index, step in enumerate(spec.rollout.steps)
@@ -74,7 +76,8 @@ def build(spec: ModelSpec) -> DAG:
 
             model, settings = surroundings.model(name)
             rollout = _context()["ti"].xcom_pull(task_ids="load")
-            promote_challenger(model, settings, rollout)
+            with final_refusals():
+                promote_challenger(model, settings, rollout)
             text = f"version {rollout['challenger']} is champion"
             notices.record(
                 model, settings, "rollout", text, outcome="promoted", version=rollout["challenger"]
@@ -84,8 +87,8 @@ def build(spec: ModelSpec) -> DAG:
         @task(
             doc_md="Return all traffic to the champion; the registry keeps the verdict.",
             trigger_rule=TriggerRule.ONE_FAILED,
-            retries=5,
-            retry_delay=2,
+            retries=60,
+            retry_delay=10,
             on_success_callback=notices.slack(spec, "rolled back: {{ ti.xcom_pull(task_ids='roll_back') }}"),
             on_failure_callback=notices.slack(spec, _STUCK),
         )
@@ -97,8 +100,7 @@ def build(spec: ModelSpec) -> DAG:
             verdicts = [ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps]
             verdict = next((found for found in reversed(verdicts) if found), None)
             rollout = ti.xcom_pull(task_ids="load")
-            asked = _context()["params"]["version"]
-            text = reject_challenger(model, settings, rollout, asked, verdict)
+            text = reject_challenger(model, settings, rollout, verdict)
             notices.record(model, settings, "rollout", text, outcome="rolled_back", verdict=verdict)
             return text
 
@@ -109,8 +111,10 @@ def build(spec: ModelSpec) -> DAG:
     return dag
 
 
+# Outside systems restart; a verdict or a refusal is final and not tried again.
+_PATIENT: dict[str, Any] = {"retries": 3, "retry_delay": 5}
 _STUCK = (
-    "the roll-back failed and a person is needed; the guard returns the traffic when the lease has run out: "
+    "the roll-back failed for ten minutes and a person is needed; see `trimtab status` for the traffic: "
     "{{ exception }} <{{ ti.log_url }}|log>"
 )
 _VERDICT = "{{ ti.xcom_pull(task_ids=ti.task_id, key='summary') }}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from spec import ModelSpec, NotFound, Refused, Settings
+from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
 
 if TYPE_CHECKING:
     from rollout.routers import Router
@@ -20,7 +20,7 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
     NotFound
         No version was named and there is no challenger, or the model has no champion.
     Refused
-        The version is the champion already.
+        The version is the champion already, or the slot to load into has traffic.
     """
     from retraining.registry import Registry
     from rollout import slots
@@ -35,18 +35,24 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
     if challenger == champion:
         msg = f"version {challenger} of {spec.model} is the champion already"
         raise Refused(msg)
-    slot = _router(settings).read(spec.model).idle
-    slots.load(spec, settings, slot, challenger)
+    split = _router(settings).read(spec.model)
+    if not split.settled:
+        msg = f"slot {split.idle} of {spec.model} is not idle ({split}); its rollout must end first"
+        raise Refused(msg)
+    slots.load(spec, settings, split.idle, challenger)
     return {
         "challenger": challenger,
         "champion": champion,
-        "slot": slot,
+        "slot": split.idle,
         "began": settings.clock.now().isoformat(),
     }
 
 
 def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any]) -> dict[str, str]:
-    """Set the traffic of a step; return since when it holds, on the wall and on the clock."""
+    """Set the traffic of a step; return since when it holds, on the wall and on the clock.
+
+    Safe to repeat: traffic that is as the step wants it, under a lease that is held, stays.
+    """
     from rollout import leases
     from rollout.split import other
     from rollout.steps import at_step
@@ -54,7 +60,11 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
     router = _router(settings)
     lease_until = datetime.now(UTC) + spec.rollout.lease
     split = at_step(other(rollout["slot"]), spec.rollout.steps[step], lease_until)
-    (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
+    current = router.read(spec.model)
+    if current.same_routes(split) and not current.lapsed(datetime.now(UTC)):
+        leases.renew(router, spec.model, lease_until)
+    else:
+        (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
     return {"since_wall": datetime.now(UTC).isoformat(), "since_clock": settings.clock.now().isoformat()}
 
 
@@ -100,24 +110,22 @@ def promote_challenger(spec: ModelSpec, settings: Settings, rollout: dict[str, A
     from rollout import leases
 
     leases.promote(_router(settings), spec.model, rollout["slot"])
-    Registry(settings).promote(spec.model, rollout["challenger"])
+    # Forced: what was rolled out may have been named by a person, or a newer challenger may wait by now.
+    Registry(settings).promote(spec.model, rollout["challenger"], force=True)
 
 
 def reject_challenger(
-    spec: ModelSpec,
-    settings: Settings,
-    rollout: dict[str, Any] | None,
-    asked: str | None,
-    verdict: dict[str, Any] | None,
+    spec: ModelSpec, settings: Settings, rollout: dict[str, Any] | None, verdict: dict[str, Any] | None
 ) -> str:
     """Return all traffic to the champion's slot and keep the verdict with the version; safe to repeat.
+
+    The traffic goes back first and without the registry, which may be what broke. A promotion whose alias has
+    moved is not undone.
 
     Parameters
     ----------
     rollout
-        What `load_challenger` returned; None when loading itself failed.
-    asked
-        The version that the run was started with, if any.
+        What `load_challenger` returned; None when loading failed: then nothing was decided on the version.
     verdict
         The last verdict; None when the rollout broke without one.
 
@@ -127,28 +135,35 @@ def reject_challenger(
 
     Raises
     ------
-    Refused
-        The alias has moved already: a champion is not rolled back, another version is promoted.
+    Unavailable
+        The registry did not answer; the traffic is back.
     """
     from retraining.registry import Registry
     from rollout import leases
-    from rollout.split import Split, other
 
     registry, router = Registry(settings), _router(settings)
-    reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
     if rollout is None:
         leases.release(router, spec.model)
-        version = asked or registry.version(spec.model, "challenger")
-    else:
-        version = str(rollout["challenger"])
-        if registry.version(spec.model, "champion") == version:
-            msg = f"version {version} of {spec.model} is the champion already; its traffic stays"
-            raise Refused(msg)
-        # Not `release`: a promotion that broke before the alias moved has settled the traffic already.
-        router.apply(spec.model, Split(champion=other(rollout["slot"])))
-    if version is not None:
-        registry.reject(spec.model, version, verdict or {"decision": "rollback", "reason": reason})
-    return f"version {version}: {reason}"
+        return "nothing was rolled out: loading failed; see the log of `load`"
+    challenger = str(rollout["challenger"])
+    try:
+        promoted = registry.version(spec.model, "champion") == challenger
+    except Unavailable:
+        _give_back(router, spec, rollout)
+        raise
+    if promoted:
+        return f"version {challenger} is the champion already and stays it"
+    _give_back(router, spec, rollout)
+    reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
+    registry.reject(spec.model, challenger, verdict or {"decision": "rollback", "reason": reason})
+    return f"version {challenger}: {reason}"
+
+
+def _give_back(router: Router, spec: ModelSpec, rollout: dict[str, Any]) -> None:
+    """Settle the traffic on the slot that the rollout began from, also after a promotion that broke."""
+    from rollout.split import Split, other
+
+    router.apply(spec.model, Split(champion=other(rollout["slot"])))
 
 
 def _router(settings: Settings) -> Router:

@@ -44,7 +44,7 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
     step
         The step whose split is in force.
     pairs_since
-        Event time from which pairs count: the begin of the rollout. Defaults to `since_clock`.
+        Processing time from which pairs count: the begin of the rollout. Defaults to `since_clock`.
     """
     missing: list[str] = []
     now = datetime.now(UTC)

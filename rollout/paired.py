@@ -16,7 +16,7 @@ from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
 Floats = npt.NDArray[np.float64]
-_COLUMNS = ("prediction_id", "event_date", "scores")
+_COLUMNS = ("prediction_id", "event_date", "logged_at", "scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,11 @@ class Pairs:
 
 
 def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str, since: datetime) -> Pairs:
-    """Pair the log rows of two versions with event time from `since` on, by prediction id.
+    """Pair the rows that two versions answered from `since` on (processing time), by prediction id.
 
-    Which of the two was live does not matter. A prediction that a version scored twice counts once,
-    with its first row.
+    Events are looked for up to the deadline of a step before that; older ones are no evidence. Which of
+    the two versions was live does not matter. A prediction that a version scored twice counts once, with its
+    first row.
 
     Raises
     ------
@@ -46,10 +47,7 @@ def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str,
     Unavailable
         The inference log did not answer.
     """
-    tables = [
-        inference_log.read(spec, settings, start=since, shadow=None, version=version, columns=_COLUMNS)
-        for version in (challenger, champion)
-    ]
+    tables = [_answered(spec, settings, version, since) for version in (challenger, champion)]
     ours, theirs = (table.take(inference_log.first_of_each(table["prediction_id"])) for table in tables)
     places = pc.index_in(ours["prediction_id"], value_set=theirs["prediction_id"].combine_chunks())
     ours = ours.filter(pc.is_valid(places))
@@ -60,6 +58,12 @@ def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str,
         challenger=_scores(spec, ours["scores"]),
         champion=_scores(spec, theirs["scores"]),
     )
+
+
+def _answered(spec: ModelSpec, settings: Settings, version: str, since: datetime) -> pa.Table:
+    oldest = since - spec.rollout.deadline
+    rows = inference_log.read(spec, settings, start=oldest, shadow=None, version=version, columns=_COLUMNS)
+    return rows.filter(pc.greater_equal(rows["logged_at"], pa.scalar(since, rows["logged_at"].type)))
 
 
 def disagreement(spec: ModelSpec, pairs: Pairs, truth: Floats) -> Share | None:

@@ -283,6 +283,9 @@ class Rollout(_Record):
         if shares[0] == 0:
             msg = "steps: a share of 0 % sends no traffic; use shadow"
             raise ValueError(msg)
+        if any(round(share * 100, 6) % 1 for share in shares):
+            msg = "steps: the shares must be whole percents"
+            raise ValueError(msg)
         return self
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "up": "Prepare and start everything on this machine.",
     "down": "Stop everything that `up` started.",
     "status": "Show processes, models and last results on one screen.",
+    "env": "Print the variables that a client of the stack needs.",
     "retrain": "Start a retrain of a model now.",
     "rollout": "Start the rollout of a model's challenger.",
     "labels": "Bring in the ground truth.",

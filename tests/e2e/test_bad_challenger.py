@@ -119,6 +119,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Sc
         with _going_by(replay):
             yield Scene(stack, past, champion)
         assert 0 == replay.progress.failed, replay.progress.first_failure
+        assert replay.progress.answers[200] > 5000
 
 
 class _going_by:  # noqa: N801 - reads as what it does

@@ -71,10 +71,13 @@ def test_no_request_was_lost(loop: Loop) -> None:
 def test_the_retrain_was_started_by_the_alert_and_once(loop: Loop) -> None:
     """The DAG run bears the episode's id, and each attempt of an episode has one run."""
     ids = [run["dag_run_id"] for run in _runs(loop.stack, "retrain_flights")]
+    prometheus = loop.stack.settings.prometheus_url
+    asked = {outcome: _last(prometheus, outcome) for outcome in ("triggered", "duplicate", "busy")}
 
     assert ids
     assert all(run_id.startswith("alert-") for run_id in ids)
-    assert len(ids) == len(set(ids))
+    assert len(ids) == asked["triggered"]
+    assert asked["duplicate"] + asked["busy"] > 0
 
 
 def test_people_were_told_what_and_why(loop: Loop) -> None:
@@ -165,6 +168,13 @@ def _runs(stack: Stack, dag: str) -> list[dict[str, Any]]:
         answer = airflow.get(f"/api/v2/dags/{dag}/dagRuns", headers={"Authorization": f"Bearer {token}"})
     runs: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
     return runs
+
+
+def _last(prometheus: str, outcome: str) -> float:
+    """Return how many deliveries of alerts ended in an outcome."""
+    query = {"query": f'sum(trimtab_receiver_requests_total{{outcome="{outcome}"}})'}
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query?{urllib.parse.urlencode(query)}") as answer:
+        return float(json.load(answer)["data"]["result"][0]["value"][1])
 
 
 def _series(prometheus: str, query: str) -> list[object]:

@@ -84,6 +84,7 @@ def test_all_problems_are_reported_at_once_with_their_places() -> None:
         ("task: binary", "task: binary\nrollout: {steps: [5%, 50%]}", "must rise and end with 100%"),
         ("task: binary", "task: binary\nrollout: {steps: [50%, 5%, 100%]}", "must rise and end with 100%"),
         ("task: binary", "task: binary\nrollout: {steps: [0%, 100%]}", "use shadow"),
+        ("task: binary", "task: binary\nrollout: {steps: [2.5%, 100%]}", "whole percents"),
         ("task: binary", "task: binary\ntask: binary", "must be given once"),
         ("task: binary", "task: binary\nretrain: {on: [drift]}", "retrain.on.0"),
         ("task: binary", "task: [", "must be valid YAML"),

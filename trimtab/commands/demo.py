@@ -51,9 +51,12 @@ def demo(
 
     from rich.console import Console
 
-    from trimtab.demo.run import Plan
+    from trimtab.demo.run import MARCH, Plan
     from trimtab.demo.run import demo as run
 
+    if until is not None and until.replace(tzinfo=UTC) <= MARCH:
+        msg = "the replay starts on 1 March 2013; name a later day of that year"
+        raise click.BadParameter(msg, param_hint="--until")
     plan = Plan(
         home=home.absolute(),
         models=(models or Path("models")).absolute(),

@@ -21,7 +21,7 @@ from rich.live import Live
 from monitors.results import Store
 from retraining import adopt
 from retraining.registry import Registry
-from spec import ModelSpec, NotFound, Unavailable, pick, set_clock
+from spec import ModelSpec, Problem, SettingsError, Unavailable, pick, set_clock
 from trimtab.demo import comparison, report
 from trimtab.demo.champion import notebook_model, notebook_split
 from trimtab.demo.flights import load_flights, sample
@@ -74,12 +74,7 @@ class Plan:
 @contextmanager
 def fresh_stack(plan: Plan, console: Console) -> Iterator[Stack]:
     """Prepare a stack in an emptied home; on the way out stop all that was started."""
-    if plan.home.exists():
-        try:
-            Stack.open(plan.home, console.print).stop()
-        except NotFound:
-            console.print(f"{plan.home} holds no stack; it is emptied")
-        shutil.rmtree(plan.home)
+    _empty(plan.home, console)
     speed = timedelta(days=1).total_seconds() / plan.day_seconds
     stack = prepare(
         plan.home,
@@ -103,8 +98,10 @@ def demo(plan: Plan, console: Console) -> Outcome:
     with fresh_stack(plan, console) as stack:
         flights = load_flights()
         first = bring_up(plan, stack, flights, console)
-        console.print(stack.addresses())
-        return replay(plan, stack, flights, first, console, started)
+        console.print(stack.addresses(), soft_wrap=True)
+        outcome = replay(plan, stack, flights, first, console, started)
+        console.print(stack.addresses(), soft_wrap=True)
+        return outcome
 
 
 def bring_up(plan: Plan, stack: Stack, flights: pd.DataFrame, console: Console) -> str:
@@ -156,6 +153,18 @@ def live_flights(plan: Plan, flights: pd.DataFrame) -> pd.DataFrame:
     if plan.until is not None:
         live = live[live["scheduled_departure"] < plan.until]
     return sample(live, plan.one_in)
+
+
+def _empty(home: Path, console: Console) -> None:
+    """Remove what an earlier demo left in `home`; anything else there is not ours to remove."""
+    if not home.is_dir() or not any(home.iterdir()):
+        return
+    earlier = Stack.open_if_there(home, console.print)
+    if earlier is None or not earlier.layout.replay:
+        must = "must be empty, missing, or the home of an earlier demo"
+        raise SettingsError([Problem(str(home), must, hint="Name another folder with --home")])
+    earlier.stop()
+    shutil.rmtree(home)
 
 
 def _comes_first(process: str) -> bool:

@@ -1,4 +1,4 @@
-"""What happened, when, on both clocks: told by Slack and the results store, never by the script."""
+"""What happened, when, on both clocks: told by Slack, never by the script."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from spec import ModelSpec, Problem, SpecError, load_folder, set_clock
+from spec import ModelSpec, Problem, SettingsError, SpecError, load_folder, set_clock
 from trimtab.stack import airflow, binaries, envoy, layout, mlflow, monitoring, ports, secrets
 from trimtab.stack.layout import Layout
 from trimtab.stack.local import Stack
@@ -51,7 +51,7 @@ def prepare(
     specs = _specs(models_dir)
     binaries.check_all()
     home = home.absolute()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(home)
     secrets.ensure(home / "secrets")
     _warn(announce)
     chosen = _layout(home, models_dir.absolute(), specs, replay=replay, speed=speed, announce=announce)
@@ -72,6 +72,16 @@ def prepare(
         announce("the configuration changed; stopping what runs")
         stack.stop()
     return stack
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / ".writable").touch()
+        (home / ".writable").unlink()
+    except OSError as error:
+        must = "must be a folder that can be written to"
+        raise SettingsError([Problem(str(home), must, error.strerror or str(error))]) from error
 
 
 def _layout(
