@@ -16,7 +16,7 @@ from spec import ModelSpec
 
 FIRST, LATE_ROWS, LATE_LABELS, FAILED = "first", "late rows", "late labels", "after a failure"
 HORIZON = 60
-"""Windows back from the newest closed one that late data still change."""
+"""Windows back from the newest one that a monitor has computed in which it still notes late data."""
 
 _RETRY_S, _RETRY_MOST_S = 5.0, 3600.0
 
@@ -58,12 +58,6 @@ class Ledger:
         self._computed: dict[tuple[Window, MonitorName], datetime] = {}
         self._again: dict[tuple[Window, MonitorName], str] = {}
         self._failed: dict[tuple[Window, MonitorName], tuple[int, float]] = {}  # attempts, next at
-
-    @property
-    def oldest_open(self) -> datetime | None:
-        """Start of the oldest window that late data may still change; None before there is any."""
-        newest = max((window for window, _ in self._computed), default=None)
-        return newest.shifted(-HORIZON).start if newest else None
 
     def begin(self, start: datetime) -> None:
         """Take the window at `start` for the first one, unless an earlier call or result said so."""
@@ -127,9 +121,12 @@ class Ledger:
         return wall - self._closed.setdefault(key, wall) >= self._settle_s
 
     def _forget(self) -> None:
-        oldest = self.oldest_open
-        if oldest is None:
-            return
-        for state in (self._computed, self._again, self._failed):
-            for key in [key for key in state if key[0].start < oldest]:
-                del state[key]
+        """Drop what lies behind a monitor's horizon; performance lags, and so has its own."""
+        for monitor in MONITORS:
+            newest = max((window for window, name in self._computed if name == monitor), default=None)
+            if newest is None:
+                continue
+            oldest = newest.shifted(-HORIZON)
+            for state in (self._computed, self._again, self._failed):
+                for key in [key for key in state if key[1] == monitor and key[0] < oldest]:
+                    del state[key]

@@ -22,14 +22,15 @@ _TICK = timedelta(microseconds=1)
 
 
 def computed(spec: ModelSpec, store: Store) -> Computed:
-    """Return what the store has of the windows that late data may still change."""
-    newest = max((result.start for result in store.latest(spec.model)), default=None)
-    if newest is None:
-        return {}
+    """Return what the store has of the windows that late data may still change, by each monitor's horizon."""
     known: dict[tuple[Window, MonitorName], datetime] = {}
-    for result in store.history(spec.model, start=newest - HORIZON * spec.monitor.window):
-        key = (Window(result.start, result.end), result.monitor)
-        known[key] = max(known.get(key, result.computed_at), result.computed_at)
+    for monitor in MONITORS:
+        newest = max((result.start for result in store.latest(spec.model, monitor)), default=None)
+        if newest is None:
+            continue
+        for result in store.history(spec.model, monitor, start=newest - HORIZON * spec.monitor.window):
+            key = (Window(result.start, result.end), monitor)
+            known[key] = max(known.get(key, result.computed_at), result.computed_at)
     return known
 
 

@@ -4,14 +4,16 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from monitors import delta, job, labels, references
+from monitors import delta, job, labels, recall, references
 from monitors.job import ModelJob
+from monitors.ledger import HORIZON
 from monitors.records import MonitorName, WindowResult
 from monitors.report import Reporter
 from monitors.results import Store
@@ -275,6 +277,36 @@ def test_a_new_daemon_takes_up_where_the_last_one_stopped(shop: Shop) -> None:
         (120, "first"),
         (120, "first"),
     ]
+
+
+def test_a_new_daemon_knows_the_windows_of_a_monitor_that_lags(shop: Shop) -> None:
+    """Performance results further back than the other monitors' horizon are found again after a restart."""
+    far = START + (HORIZON + 40) * DAY
+    for monitor, start in (("performance", START), ("quality", far)):
+        shop.store.save(
+            WindowResult(
+                "shop",
+                "1",
+                cast("MonitorName", monitor),
+                start,
+                start + DAY,
+                ROWS,
+                "ok",
+                (),
+                computed_at=far,
+                duration_s=0.1,
+                reference=None,
+                code_revision="",
+                reason="first",
+            )
+        )
+
+    known = recall.computed(shop.spec, shop.store)
+
+    assert {(window.start, monitor) for window, monitor in known} == {
+        (START, "performance"),
+        (far, "quality"),
+    }
 
 
 def test_one_monitors_failure_is_recorded_and_stops_no_other(

@@ -131,6 +131,20 @@ def test_late_data_older_than_the_horizon_change_nothing() -> None:
     assert min(days) == newest - HORIZON
 
 
+def test_each_monitor_has_its_own_horizon() -> None:
+    """Performance that lags further behind than the horizon still has its failures and its late labels."""
+    book = ledger(days=3)
+    book.failed(window(3), "performance", 0.0)
+    far = HORIZON + 40
+    book.computed(window(far), "drift", window(far).end)
+    book.due(window(5).end, 0.0)
+    book.touched([window(2).start], LATE_LABELS)
+
+    again = names(book.due(window(far).end, 3600.0))
+
+    assert {(2, "performance", LATE_LABELS), (3, "performance", FAILED)} <= again
+
+
 def test_a_failure_is_tried_again_ever_more_rarely() -> None:
     """After 5 s, then 10 s more, then 20 s more; the next window is not held up."""
     book = ledger()
