@@ -1,7 +1,8 @@
 """What the processes of this stack use: CPU time, memory, and the GPU where there is one.
 
-A process belongs to the stack when its environment names the stack's TRIMTAB_HOME, or when its parent
-does. It is named by TRIMTAB_PROCESS, or SUPERVISOR_PROCESS_NAME, or as its parent is.
+A process belongs to the stack when its environment names the stack's home, in TRIMTAB_HOME or, as that
+of foreign servers does, in TRIMTAB_STACK, or when its parent does. It is named by TRIMTAB_PROCESS, or
+SUPERVISOR_PROCESS_NAME, or as its parent is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+_HOMES = ("TRIMTAB_HOME", "TRIMTAB_STACK")
 _NAMES = ("TRIMTAB_PROCESS", "SUPERVISOR_PROCESS_NAME")
 _UNNAMED = "other"
 
@@ -76,8 +78,7 @@ class Sampler:
         """Name a process of the stack; None for any other. Parents are named before their children."""
         parents = by_pid.get(process.ppid())
         env = process.environ()
-        home = env.get("TRIMTAB_HOME")
-        if home and Path(home).absolute() == self._home:
+        if any(env.get(key) and Path(env[key]).absolute() == self._home for key in _HOMES):
             return next((env[key] for key in _NAMES if env.get(key)), None) or parents or _UNNAMED
         return self._names.get((process.pid, process.create_time())) or parents
 

@@ -51,6 +51,15 @@ def test_a_process_of_the_stack_is_named_by_its_environment(tmp_path: Path) -> N
     assert all(one.resident_bytes > 1_000_000 and one.cpu_seconds >= 0 for one in usage.values())
 
 
+def test_a_foreign_server_of_the_stack_is_counted(tmp_path: Path) -> None:
+    """Envoy or MLflow know no TRIMTAB_HOME: what every process of a stack carries is TRIMTAB_STACK."""
+    with (
+        process(READY, TRIMTAB_STACK=str(tmp_path), SUPERVISOR_PROCESS_NAME="envoy"),
+        process(READY, TRIMTAB_STACK=str(tmp_path / "other"), SUPERVISOR_PROCESS_NAME="mlflow"),
+    ):
+        assert set(by_name(Sampler(tmp_path).sample())) == {"envoy"}
+
+
 def test_processes_of_another_stack_are_not_counted(tmp_path: Path) -> None:
     """Two stacks on one machine do not see each other."""
     with process(READY, TRIMTAB_HOME=str(tmp_path / "other"), TRIMTAB_PROCESS="gateway"):
