@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rollout.slots
+from dags import steps
+from rollout.routers.memory import MemoryRouter
+from rollout.split import Split
+from spec import ModelSpec, NotFound, Refused, Settings, Unavailable, load
+
+SPEC: ModelSpec = load(Path("models/flights.yaml"))
+ROLLOUT: dict[str, Any] = {
+    "challenger": "2",
+    "champion": "1",
+    "slot": "green",
+    "began": "2013-04-01T00:00:00+00:00",
+}
+VERDICT = {"decision": "rollback", "reason": "Harm is shown: errors.", "gates": []}
+RETURNED = Split(champion="blue")
+
+
+class Aliases:
+    """The registry's aliases in memory: what `retraining.registry.Registry` does, without MLflow."""
+
+    down = False
+
+    def __init__(self, settings: Settings) -> None:
+        del settings
+
+    names: dict[str, str]
+    rejected: dict[str, dict[str, Any]]
+
+    def version(self, model: str, alias: str) -> str | None:
+        """As the registry's."""
+        del model
+        if self.down:
+            msg = "MLflow did not answer"
+            raise Unavailable(msg)
+        return self.names.get(alias)
+
+    def promote(self, model: str, version: str, *, force: bool = False) -> None:
+        """As the registry's."""
+        del model, force
+        if self.down:
+            msg = "MLflow did not answer"
+            raise Unavailable(msg)
+        self.names["champion"] = version
+
+    def reject(self, model: str, version: str, verdict: dict[str, Any]) -> None:
+        """As the registry's."""
+        del model
+        self.rejected[version] = verdict
+
+
+@pytest.fixture
+def aliases(monkeypatch: pytest.MonkeyPatch) -> type[Aliases]:
+    """Version 1 is champion, 2 the challenger."""
+    monkeypatch.setattr(Aliases, "names", {"champion": "1", "challenger": "2"}, raising=False)
+    monkeypatch.setattr(Aliases, "rejected", {}, raising=False)
+    monkeypatch.setattr(Aliases, "down", False)
+    monkeypatch.setattr("retraining.registry.Registry", Aliases)
+    return Aliases
+
+
+@pytest.fixture
+def router(monkeypatch: pytest.MonkeyPatch) -> MemoryRouter:
+    """Traffic of the flights in memory, and slots that load whatever they are told to."""
+    memory = MemoryRouter(["flights"])
+    monkeypatch.setattr(steps, "_router", lambda _: memory)
+    monkeypatch.setattr(rollout.slots, "load", lambda *_: None)
+    return memory
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home."""
+    return Settings.from_env({"TRIMTAB_HOME": str(tmp_path)})
+
+
+def held(weights: dict[str, int]) -> Split:
+    """Return a canary with a lease."""
+    return Split(champion="blue", weights=weights, lease_until=datetime.now(UTC) + timedelta(minutes=1))
+
+
+def test_the_challenger_loads_into_the_idle_slot(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """Without a named version the alias challenger is rolled out, beside the champion's slot."""
+    del aliases, router
+
+    found = steps.load_challenger(SPEC, settings, None)
+
+    assert ("2", "1", "green") == (found["challenger"], found["champion"], found["slot"])
+
+
+def test_a_slot_with_traffic_is_not_loaded_over(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """What takes live traffic is never swapped for something unproven."""
+    del aliases
+    router.apply("flights", held({"blue": 75, "green": 25}))
+
+    with pytest.raises(Refused, match="is not idle"):
+        steps.load_challenger(SPEC, settings, "3")
+
+
+def test_the_champion_and_nothing_cannot_be_rolled_out(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """A version that is champion already, and a model without a challenger, are refused by name."""
+    del router
+    with pytest.raises(Refused, match="champion already"):
+        steps.load_challenger(SPEC, settings, "1")
+
+    del aliases.names["challenger"]
+    with pytest.raises(NotFound, match="no challenger"):
+        steps.load_challenger(SPEC, settings, None)
+
+
+def test_a_step_may_begin_twice(aliases: type[Aliases], router: MemoryRouter, settings: Settings) -> None:
+    """A task that is tried again finds its traffic and goes on."""
+    del aliases
+    first = steps.begin(SPEC, settings, 0, ROLLOUT)
+    again = steps.begin(SPEC, settings, 0, ROLLOUT)
+
+    assert set(first) == set(again) == {"since_wall", "since_clock"}
+    assert "green" == router.read("flights").mirror
+
+
+def test_a_step_does_not_begin_without_the_lease(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """After the guard has returned the traffic, no later step sends it out again."""
+    del aliases
+    router.apply("flights", RETURNED)
+
+    with pytest.raises(Refused, match="lease"):
+        steps.begin(SPEC, settings, 2, ROLLOUT)
+    assert RETURNED == router.read("flights")
+
+
+def test_the_alias_moves_after_the_traffic(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """A promotion settles the traffic on the challenger's slot and names it champion; twice is once."""
+    router.apply("flights", held({"blue": 0, "green": 100}))
+
+    steps.promote_challenger(SPEC, settings, ROLLOUT)
+    steps.promote_challenger(SPEC, settings, ROLLOUT)
+
+    assert Split(champion="green") == router.read("flights")
+    assert "2" == aliases.names["champion"]
+
+
+def test_a_roll_back_keeps_the_verdict(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """The traffic is the champion's, the version rejected with why."""
+    router.apply("flights", held({"blue": 50, "green": 50}))
+
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, VERDICT)
+
+    assert RETURNED == router.read("flights")
+    assert {"2": VERDICT} == aliases.rejected
+    assert "version 2: Harm is shown: errors." == told
+
+
+def test_a_promotion_that_broke_gives_the_traffic_back_without_the_registry(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """With MLflow down after the traffic was settled, the roll-back still returns it, and then asks again."""
+    router.apply("flights", held({"blue": 0, "green": 100}))
+    aliases.down = True
+    with pytest.raises(Unavailable):
+        steps.promote_challenger(SPEC, settings, ROLLOUT)
+
+    with pytest.raises(Unavailable):
+        steps.reject_challenger(SPEC, settings, ROLLOUT, None)
+
+    assert RETURNED == router.read("flights")
+
+
+def test_a_champion_is_not_rolled_back(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """Clearing the roll-back of an old run after its promotion changes nothing."""
+    router.apply("flights", Split(champion="green"))
+    aliases.names["champion"] = "2"
+
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, VERDICT)
+
+    assert Split(champion="green") == router.read("flights")
+    assert {} == aliases.rejected
+    assert "stays it" in told
+
+
+def test_a_version_that_was_never_loaded_is_not_judged(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """When loading failed the version keeps its alias, so that it can be rolled out again."""
+    told = steps.reject_challenger(SPEC, settings, None, None)
+
+    assert {} == aliases.rejected
+    assert "nothing was rolled out" in told
+    assert RETURNED == router.read("flights")
