@@ -53,7 +53,7 @@ class Airflow:
     """
 
     def __init__(self, url: str, user: str, password_file: Path) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S)
+        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         self._user = user
         self._password_file = password_file
         self._token = ""

@@ -72,7 +72,7 @@ def _slots(
     found = []
     for slot in BOTH:
         version = _version(client, settings.slot_url(spec, slot), spec.model)
-        role = "champion" if slot == split.champion else ("challenger" if version else "idle")
+        role = "champion" if slot == split.champion else ("idle" if split.settled else "challenger")
         weight = split.weights.get(slot, 0)
         found.append(SlotView(slot, role, version, weight, split.mirror == slot))
     return tuple(found)
