@@ -69,6 +69,10 @@ def _print_processes(console: Console, rows: Sequence[Row]) -> None:
         colour = "green" if row.fine else "red"
         table.add_row(row.name, f"[{colour}]{row.state}", str(row.pid or ""), up, *cost, row.log.name)
     console.print(table)
+    for row in rows:
+        if not row.fine:
+            told = f"{row.name}: {row.state}: {row.trouble}"
+            console.print(told, style="red", soft_wrap=True, highlight=False, markup=False)
     console.print(f"logs in {rows[0].log.parent}", soft_wrap=True, highlight=False)
 
 

@@ -17,7 +17,8 @@ class Row:
     """One process and its children.
 
     `uptime_s` is in seconds, `cpu` the mean share of one core since the start, `memory_bytes` the
-    resident memory (pages shared between processes count in each).
+    resident memory (pages shared between processes count in each), `trouble` what is known of why it
+    neither runs nor is done with what it had to do, nothing when all is well.
     """
 
     name: str
@@ -27,11 +28,12 @@ class Row:
     cpu: float
     memory_bytes: int
     log: Path
+    trouble: str
 
     @property
     def fine(self) -> bool:
         """Whether it runs, or is done with what it had to do."""
-        return self.state in {"running", "starting", "exited"}
+        return not self.trouble
 
 
 def rows(states: Iterable[State]) -> list[Row]:
@@ -51,6 +53,7 @@ def _row(state: State) -> Row:
         cpu=seconds / uptime if uptime > 0 else 0.0,
         memory_bytes=memory,
         log=state.log,
+        trouble=state.trouble,
     )
 
 

@@ -51,6 +51,19 @@ class State:
         """Whether it has ended well."""
         return self.state == "EXITED" and self.exit_status == 0
 
+    @property
+    def fine(self) -> bool:
+        """Whether it runs or is in its first start, or is done with what it had to do."""
+        return self.done or self.state in {"RUNNING", "STARTING"}
+
+    @property
+    def trouble(self) -> str:
+        """What is known of why it is not fine; nothing when it is."""
+        if self.fine:
+            return ""
+        ended = f"exit status {self.exit_status}" if self.state == "EXITED" else ""
+        return "; ".join(part for part in (ended, self.reason, last_line(self.log)) if part)
+
 
 class Supervisor:
     """One supervisord, which need not run.
