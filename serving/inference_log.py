@@ -14,7 +14,7 @@ from serving import log_table
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
-from spec import ModelSpec, Settings, Task
+from spec import ModelSpec, Refused, Settings, Task
 from spec.tables import FEATURE_PREFIX
 
 _logger = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ class InferenceLog:
 
     What a dead process left in the spool is committed first. If Delta does not take a commit, the rows
     stay in the spool, the failure is logged and counted, and it is tried again, ever more rarely up to
-    every 30 s.
+    every 30 s. A segment that Delta never takes, as after a feature has changed its type, is set aside as
+    ``.refused``, logged and counted, and those behind it are committed.
 
     Raises
     ------
@@ -127,8 +128,21 @@ class InferenceLog:
     def _commit_segment(self, path: Path) -> None:
         segment = read_segment(path)
         rows = segment.rows
-        if rows:
-            self._table.append(segment)
+        try:
+            if rows:
+                self._table.append(segment)
+        except Refused as error:
+            kept = self._spool.refuse(path)
+            self._rows_out += rows
+            self._metrics.commit_failures.inc()
+            _logger.error(  # noqa: TRY400 - the reason is the message; a traceback would hide it
+                "%d answered rows are refused by Delta for good and kept in %s; "
+                "once the table takes them, rename it to .spool and restart. %s",
+                rows,
+                kept,
+                error,
+            )
+            return
         if segment.damaged:
             _logger.error("%s was damaged on disk; a copy is kept as .damaged", path)
         self._spool.discard(path, keep_copy=segment.damaged)

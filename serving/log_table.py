@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.json as pa_json
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from serving.spool import Segment
-from spec import ModelSpec
+from spec import ModelSpec, Refused
 from spec.tables import PARTITION, TIMESTAMP, log_columns
 
 _logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ _CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "event_time",  # statistics of every feature make a commit slow
     "delta.deletedFileRetentionDuration": "interval 1 days",
 }
+_FOR_GOOD = re.compile(
+    r"cast error|unsupported cast|cannot cast|schema error|cannot merge|failed to merge", re.IGNORECASE
+)
 _ARROW = {
     "string": pa.string(),
     "bool": pa.bool_(),
@@ -84,10 +88,16 @@ class LogTable:
 
         Raises
         ------
+        Refused
+            When the table never takes these rows, as of a feature whose type has changed.
         DeltaError, OSError
             When the table cannot be read or written; the same call may succeed later.
         """
-        rows = to_arrow(segment)
+        try:
+            rows = to_arrow(segment)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            msg = f"The rows cannot be read back: {error}"
+            raise Refused(msg) from error
         appended = self._append(rows, segment)
         if appended:
             self._commits += 1
@@ -111,8 +121,12 @@ class LogTable:
             if conflicts == _MOST_CONFLICTS:
                 raise
             return self._append(rows, segment, conflicts + 1)
-        except Exception:
+        except Exception as error:
             self._table = None
+            # A cast that fails is a bare Exception in deltalake: only its words tell it from a bad network.
+            if isinstance(error, SchemaMismatchError) or _FOR_GOOD.search(str(error)):
+                msg = f"The table {self._location} does not take the rows: {error}"
+                raise Refused(msg) from error
             raise
         return True
 

@@ -118,6 +118,18 @@ class Spool:
         with self._lock:
             self._sealed.remove(path)
 
+    def refuse(self, path: Path) -> Path:
+        """Set an ended segment aside as ``.refused`` and return where it is.
+
+        Its name gets a boot of its own, so that it is not taken for committed when it comes back as
+        ``.spool`` after later segments of its boot.
+        """
+        kept = path.with_name(f"{path.stem.replace('-', 'r')}-{0:08d}.refused")
+        os.replace(path, kept)
+        with self._lock:
+            self._sealed.remove(path)
+        return kept
+
     def close(self) -> None:
         """End the open segment and let go of the folder."""
         with self._lock:

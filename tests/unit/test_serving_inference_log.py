@@ -1,3 +1,4 @@
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -246,6 +247,38 @@ def test_a_failing_table_keeps_the_rows_and_says_so(
     assert again.pending() == 1
     again.close()
     assert [row["prediction_id"] for row in rows(settings)] == ["a"]
+
+
+def test_a_segment_that_delta_never_takes_is_set_aside(
+    settings: spec.Settings, segment: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rows of a feature that was numeric block nothing: they are kept, named, counted, and can come back."""
+    numeric = spec.loads(spec_text(TIDES, "port: numeric"))
+    LogTable(str(settings.home / "tides/log")).append(segment("old", model=numeric, f_port=3.0))
+    folder = settings.home / "spool/tides-blue"
+    spool = Spool(folder, log_table.header(TIDES))
+    for identity, port in (("poison", "Brest"), ("next", None)):
+        spool.append(segment(identity, f_port=port).records[0])
+        spool.sealed()
+    spool.close()
+
+    metrics = ServingMetrics(TIDES, "blue")
+    log = InferenceLog(TIDES, "blue", settings, metrics)
+    log.close()
+
+    assert {row["prediction_id"] for row in rows(settings)} == {"old", "next"}
+    assert log.pending() == 0
+    assert list(folder.glob("*.spool")) == []
+    (kept,) = folder.glob("*.refused")
+    assert f"1 answered rows are refused by Delta for good and kept in {kept}" in caplog.text
+    assert "Cannot cast string 'Brest'" in caplog.text
+    exposition = metrics.exposition()[0].decode()
+    assert 'trimtab_log_commit_failures_total{model="tides",slot="blue"} 1.0' in exposition
+
+    kept.rename(kept.with_suffix(".spool"))
+    shutil.rmtree(settings.home / "tides/log")
+    InferenceLog(TIDES, "blue", settings, ServingMetrics(TIDES, "blue")).close()
+    assert [row["prediction_id"] for row in rows(settings)] == ["poison"]
 
 
 def test_an_empty_or_torn_first_record_is_cleared_away(settings: spec.Settings) -> None:
