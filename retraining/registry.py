@@ -244,16 +244,23 @@ class Registry:
             client.log_artifact(run_id, str(file))
 
     def _crown(self, model: str, version: str) -> None:
-        """Move the aliases in an order in which stopping anywhere leaves a champion, and a retry the rest."""
+        """Move the aliases in an order in which stopping anywhere leaves a champion, and a retry the rest.
+
+        The status ``champion`` comes last: a champion without it has tags or its event still to get.
+        """
         old = self.version(model, "champion")
-        if old is not None and old != version:
-            self._set_alias(model, "previous", old)
-        self._set_alias(model, "champion", version)
+        if old != version:
+            if old is not None:
+                self._set_alias(model, "previous", old)
+            if self._get(model, version).status == "champion":  # from a crown whose end nobody noted
+                self._tag(model, version, "status", "retired")
+            self._set_alias(model, "champion", version)
         if self.version(model, "challenger") == version:
             self._delete_alias(model, "challenger")
-        self._tag(model, version, "status", "champion")
         if old == version:
-            return
+            if self._get(model, version).status == "champion":
+                return
+            old = self.version(model, "previous")
         now = self._now().isoformat()
         self._tag(model, version, "promoted_at", now)
         if old is not None:
@@ -261,6 +268,7 @@ class Registry:
             self._tag(model, old, "status", "retired")
             self._tag(model, old, "retired_at", now)
         self._record(model, f"version {version} is the champion (before: {old})", version, "promoted")
+        self._tag(model, version, "status", "champion")
 
     def _get(self, model: str, version: str) -> Version:
         known = {item.version: item for item in self.versions(model)}

@@ -173,6 +173,47 @@ def test_a_promotion_keeps_what_was_before(house: Any) -> None:
     assert 1 == sum(text == "version 2 is the champion (before: 1)" for text in texts)
 
 
+class Died(Exception):
+    """The process went away."""
+
+
+@pytest.mark.parametrize("call", range(9))
+def test_a_promotion_that_died_anywhere_is_finished_by_the_next_try(
+    monkeypatch: pytest.MonkeyPatch, house: Any, call: int
+) -> None:
+    """Whichever change was the last before a crash, the retry leaves all tags, aliases and the event."""
+    world, release = house
+    registry = Registry(world.settings)
+    registry.adopt(world.spec, release("adopt/a"))
+    registry.publish(world.spec, release("retrain/b"))
+    left = iter([True] * call)
+
+    def dying(change: Callable[..., None]) -> Callable[..., None]:
+        def step(*given: Any) -> None:
+            if not next(left, False):
+                raise Died
+            change(*given)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        for name in ("_set_alias", "_delete_alias", "_tag", "_record"):
+            patched.setattr(registry, name, dying(getattr(registry, name)))
+        with pytest.raises(Died):
+            registry.promote("shop", "2")
+    registry.promote("shop", "2")
+
+    assert ("2", "1") == (registry.version("shop", "champion"), registry.version("shop", "previous"))
+    assert registry.version("shop", "challenger") is None
+    old, new = registry.versions("shop")
+    assert ("retired", "champion") == (old.status, new.status)
+    assert {"trimtab.promoted_at", "trimtab.replaced"} <= new.tags.keys()
+    assert "trimtab.retired_at" in old.tags
+    with Store(world.settings.results_url) as store:
+        texts = [event.text for event in store.events("shop")]
+    assert "version 2 is the champion (before: 1)" in texts
+
+
 def test_only_the_challenger_is_promoted(house: Any) -> None:
     """A version that earned nothing is refused; a rollback may force it."""
     world, release = house
