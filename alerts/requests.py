@@ -29,9 +29,14 @@ class Alert(_Payload):
     starts_at: AwareDatetime = Field(alias="startsAt")
 
     @property
+    def is_for_retrain(self) -> bool:
+        """Whether its rule says that a retrain helps, firing or resolved."""
+        return self.labels.get("action") == ACTION
+
+    @property
     def asks_for_retrain(self) -> bool:
         """Whether it fires and its rule says that a retrain helps."""
-        return self.status == "firing" and self.labels.get("action") == ACTION
+        return self.status == "firing" and self.is_for_retrain
 
 
 class Notification(_Payload):
@@ -56,16 +61,17 @@ class Notification(_Payload):
             raise RequestError([_problem(dict(detail)) for detail in error.errors()]) from error
 
     def retrains(self) -> dict[str, tuple[Alert, ...]]:
-        """Return the firing alerts that ask for a retrain, by model (`""` without one), oldest first."""
-        wanted = sorted((a for a in self.alerts if a.asks_for_retrain), key=lambda alert: alert.starts_at)
-        models = dict.fromkeys(alert.labels.get("model", "") for alert in wanted)
+        """Return the alerts of each model that asks for a retrain (`""` without a model), oldest first.
+
+        A model asks while one of its alerts fires; those that have been resolved come along.
+        """
+        wanted = sorted((a for a in self.alerts if a.is_for_retrain), key=lambda alert: alert.starts_at)
+        models = dict.fromkeys(a.labels.get("model", "") for a in wanted if a.asks_for_retrain)
         return {m: tuple(a for a in wanted if a.labels.get("model", "") == m) for m in models}
 
     def solved(self) -> frozenset[str]:
         """Return the models whose alerts here have asked for a retrain and have all been resolved."""
-        asked = {
-            a.labels["model"] for a in self.alerts if a.labels.get("action") == ACTION and "model" in a.labels
-        }
+        asked = {a.labels["model"] for a in self.alerts if a.is_for_retrain and "model" in a.labels}
         return frozenset(asked - self.retrains().keys())
 
 
@@ -88,8 +94,12 @@ class RetrainRequest:
 
     @classmethod
     def of(cls, group_key: str, alerts: tuple[Alert, ...], now: datetime) -> RetrainRequest:
-        """Make the request of one model's firing alerts, oldest first; the oldest speaks for all."""
-        oldest = alerts[0]
+        """Make the request of one model's alerts, oldest first and one of them firing.
+
+        The oldest that fires speaks for all. The episode began with the oldest of all, so that it stays
+        the same when that one is resolved before the others.
+        """
+        oldest = next(alert for alert in alerts if alert.asks_for_retrain)
         return cls(
             model=oldest.labels.get("model", ""),
             reason=oldest.labels.get("monitor", ""),
@@ -98,7 +108,7 @@ class RetrainRequest:
             requested_at=now,
             summary=oldest.annotations.get("summary", ""),
             description=oldest.annotations.get("description", ""),
-            episode=episode(group_key, oldest.starts_at),
+            episode=episode(group_key, alerts[0].starts_at),
         )
 
     def conf(self) -> dict[str, str | int]:
@@ -116,7 +126,7 @@ class RetrainRequest:
 
 
 def episode(group_key: str, starts_at: datetime) -> str:
-    """Return the id of an alert episode: 16 hex digits of its group and its earliest firing start.
+    """Return the id of an alert episode: 16 hex digits of its group and its earliest start.
 
     It is the same however often and in whatever company the alert is delivered. The body itself
     is never hashed: a group grows while it fires.

@@ -94,6 +94,20 @@ def test_the_oldest_firing_alert_speaks_for_its_model() -> None:
     assert RetrainRequest.of(GROUP, alerts, START).version == "3"
 
 
+def test_an_episode_stays_when_its_first_alert_is_resolved() -> None:
+    """Of two alerts the later one fires on: it speaks, and no second run is started for it."""
+    late = alert(starts="2026-11-22T09:00:00Z", version="9")
+    other = alert("fares", status="resolved", starts="2026-11-22T07:00:00Z")
+    told = alert(starts="2026-11-22T06:00:00Z", action="tell")
+    both, half = (
+        RetrainRequest.of(GROUP, Notification.read(body(late, one, other, told)).retrains()["flights"], START)
+        for one in (alert(), alert(status="resolved"))
+    )
+
+    assert both.episode == half.episode == episode(GROUP, START)
+    assert (both.version, half.version) == ("3", "9")
+
+
 def test_the_conf_is_what_the_dag_declares() -> None:
     """The run is told why, of what, and when by the clock; all of it JSON."""
     now = datetime(2013, 6, 1, 12, tzinfo=UTC)
