@@ -18,8 +18,9 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
 
     The objective is an edge of the servers' histogram, so slower-than is a plain count. Harm: the share is
     shown to be above 1 % *and* above the champion's, for a machine that is slow for both is not the
-    challenger's fault. Pass: with `min_requests` the share seen is at most 1 %, or the challenger's is shown
-    to exceed the champion's by at most 1 %. Slow requests come in bursts, so the levels are approximate here.
+    challenger's fault. Pass: with `min_requests` the upper bound of the share is at most 1 %, or the
+    challenger's is shown to exceed the champion's by at most 1 %. Mirrored requests narrow the bounds as in
+    `judge_errors`. Slow requests come in bursts, so the levels are approximate here.
     """
     arms, needed = evidence.latency, spec.rollout.min_requests
     if arms is None or arms.challenger.rate is None:
@@ -29,14 +30,15 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
     proof = harm_evidence(spec)
     slow = log_excess(own.hits, own.of - own.hits, TAIL) >= proof
     slower = log_excess(own.hits, arms.champion.hits, part(evidence.step)) >= proof
+    pooled = own + arms.mirrored if arms.mirrored else own
+    low, high = interval(pooled.hits, pooled.of, spec.rollout.alpha, TAIL)
     outcome, why = Outcome.HOLD, "" if enough else f"{needed} requests are needed"
-    if enough and arms.challenger.rate <= TAIL:
+    if enough and high <= TAIL:
         outcome = Outcome.PASS
     elif enough and difference(arms, spec.rollout.alpha, TAIL)[1] <= TAIL:
         outcome, why = Outcome.PASS, "the champion is no faster"
     elif slow and slower:
         outcome, why = Outcome.ROLLBACK, f"the champion: {arms.champion.hits} of {arms.champion.of}"
-    low, high = interval(own.hits, own.of, spec.rollout.alpha, TAIL)
     return GateResult(
         gate="latency",
         outcome=outcome,

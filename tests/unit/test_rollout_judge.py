@@ -154,6 +154,30 @@ def test_slow_challenger_is_out() -> None:
     assert judge_latency(evidence(latency=arms(40, 1000, 2)), SPEC).outcome is Outcome.ROLLBACK
 
 
+@pytest.mark.parametrize(
+    ("slow", "of", "outcome"),
+    [(0, 500, "pass"), (5, 500, "hold"), (2, 1000, "pass"), (10, 2000, "hold"), (30, 10_000, "pass")],
+)
+def test_few_slow_requests_pass_once_that_is_shown(slow: int, of: int, outcome: str) -> None:
+    """A share of slow requests that is within the limit by luck holds until its upper bound is, too."""
+    counts = arms(slow, of, 0, 20)  # of the champion too little is known to compare
+
+    assert judge_latency(evidence(latency=counts), SPEC).outcome.value == outcome
+
+
+def test_mirrored_requests_narrow_the_bound_of_the_slow() -> None:
+    """Copies help to show that few are slow, or that many are; the live ones must still be enough."""
+
+    def at(live: int, mirrored: Share | None) -> Outcome:
+        counts = Arms(challenger=Share(hits=1, of=live), champion=Share(hits=0, of=20), mirrored=mirrored)
+        return judge_latency(evidence(latency=counts, step=0.05), SPEC).outcome
+
+    assert at(500, None) is Outcome.HOLD
+    assert at(500, Share(hits=1, of=2000)) is Outcome.PASS
+    assert at(499, Share(hits=1, of=2000)) is Outcome.HOLD
+    assert at(1000, Share(hits=60, of=2000)) is Outcome.HOLD
+
+
 def test_slow_machine_is_not_the_challengers_fault() -> None:
     """Where the champion is as slow, the challenger holds, and passes once shown to be no slower."""
     assert judge_latency(evidence(latency=arms(40, 1000, 40)), SPEC).outcome is Outcome.HOLD
