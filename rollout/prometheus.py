@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from spec import Refused, Unavailable
+from spec import Unavailable
 
 LOOKBACK = timedelta(minutes=5)
 _RAW = timedelta(hours=6)
@@ -41,9 +41,8 @@ class Prometheus:
         Raises
         ------
         Unavailable
-            Prometheus did not answer, or failed.
-        Refused
-            Prometheus does not understand the query; with its reason.
+            Prometheus did not answer, failed or refused the query, as of too many samples; with its
+            reason. What is not known holds a rollout and does not end it.
         """
         span = end - start + LOOKBACK
         if span <= _RAW:
@@ -67,7 +66,7 @@ class Prometheus:
             raise Unavailable(msg)
         if content.get("status") != "success":
             msg = f"Prometheus refused {params['query']!r}: {content.get('error')}"
-            raise Refused(msg)
+            raise Unavailable(msg)
         data: dict[str, Any] = content["data"]
         return data
 

@@ -9,7 +9,7 @@ import httpx
 from rollout.split import Slot
 from spec import ModelSpec, Refused, Settings, Unavailable, read_secret
 
-LOAD_S = 120.0
+LOAD_S = 240.0  # the server gives its own fetch 180 s, and warms the model after that
 _ASK_S = 5.0
 
 
@@ -21,7 +21,7 @@ def load(spec: ModelSpec, settings: Settings, slot: Slot, version: str) -> None:
     Refused
         The server will not load it, with its reason; what was there stays.
     Unavailable
-        The server did not answer within two minutes.
+        The server did not answer within four minutes.
     SettingsError
         The token's file cannot be read.
     """

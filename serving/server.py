@@ -46,7 +46,7 @@ def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) ->
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # Envoy keeps idle connections for an hour. Whoever closes first loses a request that is on its way.
+        # Longer than clients stay idle (Envoy: 3 s): a server that closes first loses a request on its way.
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_LIMIT_S,
     )

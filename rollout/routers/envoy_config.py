@@ -123,7 +123,7 @@ def _listener(folder: Path, port: int) -> dict[str, Any]:
 def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
     options = {
         "@type": f"type.googleapis.com/{_PROTOCOL}",
-        # Shorter than the servers' keep-alive (uvicorn: 5 s), so that no request meets a closing connection.
+        # Shorter than the servers' keep-alive (3900 s), so that no request meets a closing connection.
         "common_http_protocol_options": {"idle_timeout": "3s"},
         "explicit_http_config": {"http_protocol_options": {}},
     }

@@ -19,7 +19,7 @@ from rollout.evidence import collect
 from rollout.observations import Evidence, Share
 from rollout.prometheus import LOOKBACK, Prometheus, selector
 from rollout.steps import Step
-from spec import SHADOW, ModelSpec, Refused, Settings, Unavailable, loads
+from spec import SHADOW, ModelSpec, Settings, Unavailable, loads
 
 pytestmark = pytest.mark.service
 SPEC: ModelSpec = loads("""
@@ -290,10 +290,10 @@ def test_long_spans_come_in_points(prometheus: Scraped) -> None:
 
 
 def test_query_that_prometheus_refuses(prometheus: Scraped) -> None:
-    """A query that is none is our fault, and says so with Prometheus's reason."""
+    """A query that is none makes the evidence unknown, with Prometheus's reason."""
     now = datetime.now(UTC)
 
-    with pytest.raises(Refused, match="parse error"):
+    with pytest.raises(Unavailable, match="parse error"):
         Prometheus(prometheus.settings.prometheus_url).samples("rate(", now - timedelta(seconds=9), now)
 
 
