@@ -80,9 +80,8 @@ def main() -> None:
     """Run the command line and exit; errors of Trimtab are text, not tracebacks."""
     _keep_lines(cli)
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Outside of standalone mode click returns the code of an Exit instead of raising it.
+        sys.exit(cli(standalone_mode=False) or GOOD)
     except click.ClickException as error:
         error.show()
         sys.exit(BAD_INPUT)

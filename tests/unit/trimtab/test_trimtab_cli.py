@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from trimtab.cli import COMMANDS, cli, main
+from trimtab.stack import prepare
 
 MODELS = Path(__file__).parents[3] / "models"
 
@@ -145,3 +146,12 @@ def test_unknown_predictions_are_refused_unless_allowed(
     code, _, err = run("labels", "append", "shop", file, *where)
     assert (code, "nobody" in err) == (2, True)
     assert run("labels", "append", "shop", file, *where, "--allow-unknown")[0] == 0
+
+
+def test_the_answer_no_is_exit_code_1(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """A stack that is prepared and does not run makes `status` say so and exit 1, for scripts."""
+    prepare(tmp_path / "home", MODELS, announce=lambda _: None)
+
+    code, out, _ = run("status", "--home", tmp_path / "home")
+
+    assert (code, "not running" in out) == (1, True)
