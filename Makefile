@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Compiling every module at each start of a process would double the time of the demo and the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo up down status test lint bench build clean
 help: ## show the targets
