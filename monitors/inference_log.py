@@ -77,20 +77,6 @@ def read(
     return (rows if len(once) == rows.num_rows else rows.take(once)).select(wanted)
 
 
-def versions(
-    spec: ModelSpec,
-    settings: Settings,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    shadow: bool | None = False,
-) -> dict[str, int]:
-    """Count the rows of each version with event time in ``[start, end)``; others are not there."""
-    answered = read(spec, settings, start, end, shadow=shadow, columns=["version"])["version"]
-    counts = {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(answered).to_pylist()}
-    return dict(sorted(counts.items()))
-
-
 def changes(
     spec: ModelSpec, settings: Settings, seen: Seen | None = None
 ) -> tuple[Seen, frozenset[datetime]]:

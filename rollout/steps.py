@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -57,9 +56,3 @@ def percent(step: float) -> int:
 def name(step: Step) -> str:
     """Return a step as a model's YAML spells it: ``shadow``, ``5%``."""
     return step if isinstance(step, str) else f"{step * 100:g}%"
-
-
-def following(steps: Sequence[Step], step: Step) -> Step | None:
-    """Return the step after `step`; None after the last."""
-    place = list(steps).index(step)
-    return steps[place + 1] if place + 1 < len(steps) else None

@@ -70,14 +70,6 @@ def test_shadow_rows_are_read_when_asked_for(world: Any, shadow: bool | None, ex
     assert expected == sorted(ids(inference_log.read(world.spec, world.settings, shadow=shadow)))
 
 
-def test_versions_are_counted_by_live_rows(world: Any) -> None:
-    """Each version of a span with its rows; mirrored answers do not count."""
-    world.write_log([{"prediction_id": str(n), "version": "1"} for n in range(3)])
-    world.write_log([{"version": "2"}, {"version": "3", "shadow": True}])
-
-    assert {"1": 3, "2": 1} == inference_log.versions(world.spec, world.settings, MIDNIGHT, MIDNIGHT + DAY)
-
-
 def test_one_version_can_be_read(world: Any) -> None:
     """Only the rows of the version that was asked for."""
     world.write_log([{"prediction_id": "a", "version": "1"}, {"prediction_id": "b", "version": "2"}])

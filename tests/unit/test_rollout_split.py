@@ -10,7 +10,7 @@ from pydantic import ValidationError
 import rollout
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split, as_slot, other, parse
-from rollout.steps import at_step, following, name, percent, promoted
+from rollout.steps import at_step, name, percent, promoted
 from spec import SHADOW, DataError, NotFound, Refused, SpecError
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
@@ -96,12 +96,11 @@ def test_shares_that_no_weight_can_carry(step: float) -> None:
         percent(step)
 
 
-def test_names_and_order_of_steps() -> None:
-    """Steps are named as the YAML spells them, and each knows the next."""
+def test_names_of_steps() -> None:
+    """Steps are named as the YAML spells them."""
     steps = (SHADOW, 0.05, 1.0)
 
     assert [name(step) for step in steps] == ["shadow", "5%", "100%"]
-    assert [following(steps, step) for step in steps] == [0.05, 1.0, None]
 
 
 def test_split_reads_as_words() -> None:
