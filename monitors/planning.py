@@ -1,0 +1,112 @@
+"""Takes the plan from a sample of the reference: what each column is, and where its bins lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from monitors import columns
+from monitors.bins import numeric_plan
+from monitors.plan import TRACKED, CategoricalPlan, ColumnPlan, Family, Kind, Plan
+from spec import DataError, Problem, did_you_mean
+
+SAMPLE = 2**16
+"""Rows of the reference from which the plan is taken."""
+
+_TEXT_SHARE, _TEXT_LEAST, _TEXT_WORDS = 0.5, 100, 3
+
+
+def make_plan(sample: pa.Table, *, kinds: Mapping[str, Kind] | None = None, pairs: bool = False) -> Plan:
+    """Return the plan of a reference.
+
+    Numbers are numeric, instants and dates datetime, strings categorical: or text, where more than half of at
+    least 100 values are distinct and have three words or more on average.
+
+    Parameters
+    ----------
+    sample
+        Rows of the reference from all over it, for instance 65,536.
+    kinds
+        What columns are, where their types do not say: numbers that are categories.
+    pairs
+        Whether to count the joint moments of the numeric columns too.
+
+    Raises
+    ------
+    DataError
+        With every name of `kinds` that is no column, and every kind that its type cannot have.
+    """
+    kinds = kinds or {}
+    _check(sample.schema, kinds)
+    planned: dict[str, ColumnPlan] = {}
+    skipped: dict[str, str] = {}
+    for place, field in enumerate(sample.schema):
+        family = columns.family(field.type)
+        if sample.schema.names.count(field.name) > 1:
+            skipped[field.name] = "more than one column has this name"
+        elif family is None:
+            skipped[field.name] = f"columns of type {field.type} are not profiled"
+        else:
+            array = sample.column(place).combine_chunks()
+            planned[field.name] = _plan(field.name, family, array, kinds.get(field.name))
+    return Plan(planned, skipped, pairs)
+
+
+def _plan(name: str, family: Family, array: pa.Array, kind: Kind | None) -> ColumnPlan:
+    kind = kind or _kind(family, array)
+    if kind is Kind.BOOLEAN:
+        return CategoricalPlan(name, kind, family, ("false", "true"))
+    if kind is Kind.CATEGORICAL:
+        return CategoricalPlan(name, kind, family, _frequent(array))
+    values = columns.lengths(array) if kind is Kind.TEXT else columns.numbers(array)
+    return numeric_plan(name, kind, family, values)
+
+
+def _kind(family: Family, array: pa.Array) -> Kind:
+    if family is Family.STRING:
+        return Kind.TEXT if _is_text(array) else Kind.CATEGORICAL
+    known = {Family.BOOLEAN: Kind.BOOLEAN, Family.TIME: Kind.DATETIME}
+    return known.get(family, Kind.NUMERIC)
+
+
+def _is_text(array: pa.Array) -> bool:
+    codes, values = columns.coded(array)
+    if len(codes) < _TEXT_LEAST or len(values) <= _TEXT_SHARE * len(codes):
+        return False
+    texts = [value for value in values.to_pylist() if value is not None]
+    return sum(len(text.split()) for text in texts) >= _TEXT_WORDS * len(texts)
+
+
+def _frequent(array: pa.Array) -> tuple[str, ...]:
+    codes, values = columns.coded(columns.as_text(array))
+    counts: Counter[str] = Counter()
+    names = values.to_pylist()
+    for code, count in Counter(codes.tolist()).items():
+        if names[code] is not None:
+            counts[names[code]] += count
+    ranked = sorted(counts, key=lambda value: (-counts[value], value))
+    return tuple(ranked[:TRACKED])
+
+
+def _check(schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:
+    possible = {
+        Kind.NUMERIC: {Family.NUMBER},
+        Kind.DATETIME: {Family.TIME},
+        Kind.BOOLEAN: {Family.BOOLEAN},
+        Kind.TEXT: {Family.STRING},
+        Kind.CATEGORICAL: {Family.STRING, Family.NUMBER, Family.BOOLEAN, Family.TIME},
+    }
+    problems = []
+    for name, kind in kinds.items():
+        if name not in schema.names:
+            problems.append(
+                Problem(name, "must be a column", "no such column", did_you_mean(name, schema.names))
+            )
+        elif columns.family(schema.field(name).type) not in possible[kind] | {Family.NULL}:
+            problems.append(
+                Problem(name, f"must be of a type that can be {kind.value}", str(schema.field(name).type))
+            )
+    if problems:
+        raise DataError(problems)
