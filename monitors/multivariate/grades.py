@@ -1,0 +1,71 @@
+"""Rows of mixed columns as one matrix of small integers that trees can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monitors.multivariate.rows import Pair, canonical
+
+Matrix = npt.NDArray[np.float32]
+
+GRADES = 128
+"""Of a numeric column, of equal mass in both samples together."""
+CATEGORIES = 62
+"""That are told apart, the most frequent in both samples together; all others are one more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graded:
+    """Both samples, shapes (rows, columns), NaN where missing, rows in an order of their values alone."""
+
+    reference: Matrix
+    current: Matrix
+    categorical: npt.NDArray[np.bool_]
+
+
+def grade(pairs: Sequence[Pair]) -> Graded:
+    """Return the grades of all rows, on cuts that both samples decide together.
+
+    A numeric value becomes the number of cuts below or at it; the cuts are `GRADES` - 1 quantiles of both
+    samples pooled. So ±inf, integers beyond 2⁵³, units and one absurd value need no care. A category
+    becomes its rank by frequency. Nothing here knows a row's side, so a test on the grades is as valid as
+    one on the values.
+    """
+    graders = [_categories if pair.categorical else _cuts for pair in pairs]
+    sides = [grader(pair) for grader, pair in zip(graders, pairs, strict=True)]
+    reference, current = (np.column_stack([side[at] for side in sides]) for at in (0, 1))
+    return Graded(
+        reference[canonical(reference)],
+        current[canonical(current)],
+        np.array([pair.categorical for pair in pairs]),
+    )
+
+
+def _cuts(pair: Pair) -> tuple[Matrix, Matrix]:
+    pooled = np.sort(np.concatenate([pair.reference.values, pair.current.values]))
+    cuts = np.unique(pooled[np.arange(1, GRADES) * len(pooled) // GRADES])
+    return _spread(
+        pair, [np.searchsorted(cuts, side.values, "right") for side in (pair.reference, pair.current)]
+    )
+
+
+def _categories(pair: Pair) -> tuple[Matrix, Matrix]:
+    pooled = np.concatenate([pair.reference.values, pair.current.values]).astype(str)
+    values, codes, counts = np.unique(pooled, return_inverse=True, return_counts=True)
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(values))
+    ranks = np.minimum(rank, CATEGORIES)[codes]
+    return _spread(pair, np.split(ranks, [len(pair.reference.values)]))
+
+
+def _spread(pair: Pair, graded: Sequence[npt.NDArray[np.int64]]) -> tuple[Matrix, Matrix]:
+    reference, current = (
+        np.full(len(side.present), np.nan, dtype=np.float32) for side in (pair.reference, pair.current)
+    )
+    reference[pair.reference.present] = graded[0]
+    current[pair.current.present] = graded[1]
+    return reference, current
