@@ -54,11 +54,16 @@ def ks_within(reference: npt.ArrayLike, current: npt.ArrayLike, atoms: Flags | N
     atoms
         Bins that hold a single value, shape (bins,): inside them there is nothing between the edges.
     """
-    p, q = (shares(side) for side in checked(reference, current))
+    return ks_measured(*checked(reference, current), atoms)[1]
+
+
+def ks_measured(reference: Floats, current: Floats, atoms: Flags | None = None) -> tuple[float, float]:
+    """Return the statistic and its bound, of counts that need no check."""
+    p, q = shares(reference), shares(current)
     after = np.cumsum(p - q)
     before = after - p + q
     inside = np.maximum(before + p, q - before)
     if atoms is not None:
         inside = inside[~atoms]
-    statistic = float(np.abs(after).max())
-    return max(float(inside.max(initial=0.0)) - statistic, 0.0)
+    statistic = min(float(np.abs(after).max()), 1.0)
+    return statistic, max(float(inside.max(initial=0.0)) - statistic, 0.0)

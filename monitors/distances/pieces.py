@@ -1,13 +1,12 @@
-"""What one side does inside one bin, where more is known of it than its count."""
+"""What both sides do inside one bin, where more is known of them than their counts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A side's rows in a bin: some at both ends of a stretch, the others spread evenly between.
 
     Parameters
@@ -24,14 +23,17 @@ class Piece:
     spread: float
     last: float
 
-    def below(self, place: float, *, inclusive: bool) -> float:
-        """Return the share of the side that lies in the bin and below `place`, or at it too."""
-        past_begin = place > self.begin or (inclusive and place == self.begin)
-        past_end = place > self.end or (inclusive and place == self.end)
-        between = float(past_end)
-        if past_begin and not past_end:
-            between = (place - self.begin) / (self.end - self.begin)
-        return self.first * past_begin + self.spread * between + self.last * past_end
+    def below(self, place: float) -> tuple[float, float]:
+        """Return the shares of the side that lie in the bin: below `place`, and at or below it."""
+        begin, end, first, spread, last = self
+        if place < begin:
+            return 0.0, 0.0
+        if place > end:
+            return first + spread + last, first + spread + last
+        if begin == end:
+            return 0.0, first + spread + last
+        inside = first + spread * (place - begin) / (end - begin)
+        return (inside if place > begin else 0.0), (inside if place < end else inside + last)
 
     @property
     def doubt(self) -> float:
@@ -42,15 +44,14 @@ class Piece:
 def area(width: float, before: float, reference: Piece, current: Piece) -> float:
     """Return ∫ |F - G| over a bin, exactly, where F - G is `before` at its left edge."""
     stops = sorted({0.0, width, reference.begin, reference.end, current.begin, current.end})
+    heights = []
+    for stop in stops:
+        ours, theirs = reference.below(stop), current.below(stop)
+        heights.append((before + ours[0] - theirs[0], before + ours[1] - theirs[1]))
     total = 0.0
-    for left, right in pairwise(stops):
-        after = before + reference.below(left, inclusive=True) - current.below(left, inclusive=True)
-        until = before + reference.below(right, inclusive=False) - current.below(right, inclusive=False)
-        total += (right - left) * _mean_height(after, until)
+    for (left, right), ((_, after), (until, _)) in zip(pairwise(stops), pairwise(heights), strict=True):
+        mean = (abs(after) + abs(until)) / 2
+        if after * until < 0:
+            mean -= abs(after) * abs(until) / (2 * mean)
+        total += (right - left) * mean
     return total
-
-
-def _mean_height(left: float, right: float) -> float:
-    """Return the mean of the absolute value along a straight line between two heights."""
-    mean = (abs(left) + abs(right)) / 2
-    return mean - abs(left) * abs(right) / (2 * mean) if left * right < 0 else mean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,52 +85,80 @@ def wasserstein_measured(
         must = "must be above 0 and finite: it is the unit of the distance"
         raise DataError([Problem("scale", must, f"{scale}")])
     lows, highs = (end if isinstance(end, tuple) else (end, end) for end in (low, high))
-    known = isinstance(low, tuple), isinstance(high, tuple)
-    sides = zip(checked(reference, current), lows, highs, strict=True)
-    ours, theirs = (_Side.of(counts, least, most, known) for counts, least, most in sides)
-    edges = np.asarray(edges, dtype=np.float64)
+    sides = checked(reference, current)
+    known = isinstance(low, tuple) and isinstance(high, tuple)
+    return histograms_apart(
+        *sides, np.asarray(edges, dtype=np.float64), scale, (lows, highs), atoms, known=known
+    )
+
+
+def histograms_apart(
+    reference: Floats,
+    current: Floats,
+    edges: Floats,
+    scale: float,
+    reach: tuple[Ends, Ends],
+    atoms: Flags | None = None,
+    *,
+    known: bool = True,
+) -> tuple[float, float]:
+    """Return what `wasserstein_measured` does, of counts and a scale that need no check.
+
+    Parameters
+    ----------
+    reach
+        The smallest values of both sides, and the largest.
+    known
+        Whether these are rows of their sides.
+    """
+    (ours, theirs), (lows, highs) = _sides(reference, current, reach, known=known), reach
     closed = np.clip(edges, min(lows), max(highs))
     with np.errstate(over="ignore"):
-        widths = np.minimum(np.diff(closed) / scale, _FARTHEST)
-    after = np.cumsum(ours.mass - theirs.mass)
-    before = after - ours.mass + theirs.mass
-    areas = widths * _heights(before, after, atoms)
-    doubts = widths * (ours.mass + theirs.mass) / 2
+        widths = np.minimum((closed[1:] - closed[:-1]) / scale, _FARTHEST)
+    heights = np.zeros(len(edges))
+    np.cumsum(ours.mass - theirs.mass, out=heights[1:])
+    means = _means(heights, atoms)
+    loose = ours.mass + theirs.mass
     if atoms is not None:
-        doubts[atoms] = 0.0
+        loose[atoms] = 0.0
+    distance = within = 0.0
     for index in {ours.first, ours.last, theirs.first, theirs.last}:
         middle = None if atoms is None or not atoms[index] else float(edges[index] / 2 + edges[index + 1] / 2)
         left, width = float(closed[index]), float(widths[index])
         pieces = [side.piece(index, left, width, scale, middle) for side in (ours, theirs)]
-        areas[index] = area(width, float(before[index]), *pieces)
-        doubts[index] = pieces[0].doubt + pieces[1].doubt
-    return float(areas.sum()), float(doubts.sum())
+        distance += area(width, float(heights[index]), *pieces)
+        within += pieces[0].doubt + pieces[1].doubt
+        means[index] = loose[index] = 0.0
+    return distance + float(widths @ means), within + float(widths @ loose) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One side's shares; the bins where they begin and end, and what is known to lie at the very ends."""
+def _sides(reference: Floats, current: Floats, reach: tuple[Ends, Ends], *, known: bool) -> list[_Side]:
+    sides = zip((reference, current), *reach, strict=True)
+    return [_Side.of(counts, low, high, known=known) for counts, low, high in sides]
+
+
+class _Side(NamedTuple):
+    """One side's shares; the bins where they begin and end, and a `row` known to lie at either end."""
 
     mass: Floats
-    at_low: float
-    at_high: float
+    row: float
     low: float
     high: float
     first: int
     last: int
 
     @classmethod
-    def of(cls, counts: Floats, low: float, high: float, known: tuple[bool, bool]) -> _Side:
+    def of(cls, counts: Floats, low: float, high: float, *, known: bool) -> _Side:
         filled = counts.nonzero()[0]
         size = float(counts.sum())
-        at_low, at_high = (1 / size if row else 0.0 for row in known)
-        return cls(counts / size, at_low, at_high, float(low), float(high), int(filled[0]), int(filled[-1]))
+        row = 1 / size if known else 0.0
+        return cls(counts / size, row, float(low), float(high), int(filled[0]), int(filled[-1]))
 
     def piece(self, index: int, left: float, width: float, scale: float, middle: float | None) -> Piece:
         """Return what the side does in a bin, in units of the scale from the bin's left edge."""
         spread = float(self.mass[index])
-        first = min(self.at_low, spread) if index == self.first else 0.0
-        last = min(self.at_high, spread - first) if index == self.last else 0.0
+        first = min(self.row, spread) if index == self.first else 0.0
+        last = min(self.row, spread - first) if index == self.last else 0.0
         low = self.low if index == self.first else left
         begin = min(max(((low if middle is None else middle) - left) / scale, 0.0), width)
         end = begin
@@ -139,12 +167,14 @@ class _Side:
         return Piece(begin, end, first, spread - first - last, last)
 
 
-def _heights(before: Floats, after: Floats, atoms: Flags | None) -> Floats:
+def _means(heights: Floats, atoms: Flags | None) -> Floats:
     """Return the mean of |F - G| in each bin: along a straight line or, in an atom, a step in the middle."""
-    left, right = np.abs(before), np.abs(after)
-    mean = (left + right) / 2
-    crossing = before * after < 0
+    size = np.abs(heights)
+    means: Floats = (size[:-1] + size[1:]) / 2
+    crossing = heights[:-1] * heights[1:] < 0
     if atoms is not None:
         crossing &= ~atoms
-    mean[crossing] -= left[crossing] * right[crossing] / (2 * mean[crossing])
-    return mean
+    places = crossing.nonzero()[0]
+    if len(places):
+        means[places] -= size[places] * size[places + 1] / (2 * means[places])
+    return means
