@@ -1,0 +1,142 @@
+"""The methods of the quality benches: each one's shipped rule, and one score a window out of its answers."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.peers.client import ask
+
+Values = npt.NDArray[np.float64]
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to judge windows.
+
+    Parameters
+    ----------
+    cost
+        Seconds for a window of 200 rows and 50 features, measured once; only orders the work.
+    column
+        When a column alarms as shipped.
+    window
+        When a window alarms as shipped.
+    univariate
+        It judges each column, so the false alarms of column tests can be counted.
+    """
+
+    name: str
+    peer: str
+    task: str
+    cost: float
+    column: str
+    window: str
+    univariate: bool = True
+
+
+METHODS = (
+    Method(
+        "trimtab",
+        "trimtab",
+        "windows",
+        0.05,
+        "effect and significance (BH)",
+        "any lookback exceeds the budget",
+    ),
+    Method(
+        "evidently",
+        "evidently",
+        "windows",
+        0.06,
+        "n_ref > 1000: Wasserstein or Jensen-Shannon >= 0.1; else KS, chi-square, z: p <= 0.05",
+        "any column (its dataset rule, half of the columns, is shown beside)",
+    ),
+    Method(
+        "nannyml",
+        "nannyml",
+        "windows",
+        0.05,
+        "Jensen-Shannon > mean + 3 std of reference chunks",
+        "any column",
+    ),
+    Method("whylogs", "whylogs", "windows", 0.13, "KS or chi-square p < 0.05", "any column"),
+    Method(
+        "alibi-detect", "alibi-detect", "windows", 0.03, "KS or chi-square p < 0.05", "any p < 0.05 / columns"
+    ),
+    Method("frouros", "frouros", "windows", 0.03, "KS or chi-square p <= 0.001 (its README)", "any column"),
+    Method(
+        "nannyml PCA",
+        "nannyml",
+        "reconstruction",
+        0.04,
+        "-",
+        "reconstruction error outside mean +- 3 std of reference chunks",
+        univariate=False,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method said of a batch: scores and alarms of (windows, columns), alarms of (windows,)."""
+
+    scores: Values
+    alarms: npt.NDArray[np.bool_]
+    window_alarms: npt.NDArray[np.bool_]
+
+
+def judge(method: Method, batches: list[Batch], timeout: float) -> tuple[list[Answer], float]:
+    """Return an answer for each batch, and the seconds that the method's process took in all.
+
+    Raises
+    ------
+    bench.peers.client.Failed
+        The method's process failed.
+    """
+    request = {"task": method.task, "batches": batches}
+    answer = ask(method.peer, request, timeout=timeout, threads=1)
+    answers = []
+    for each in answer["batches"]:
+        scores, alarms = np.array(each["scores"], float), np.array(each["alarms"], bool)
+        window = np.array(each["window_alarms"], bool) if "window_alarms" in each else alarms.any(axis=1)
+        answers.append(Answer(scores, alarms, window))
+    return answers, answer["task_seconds"]
+
+
+def judge_all(
+    methods: list[Method], batches: list[Batch], *, workers: int, timeout: float
+) -> dict[str, tuple[list[Answer], float]]:
+    """Ask `workers` methods at a time, the slowest first, each with one thread."""
+    ordered = sorted(methods, key=lambda method: -method.cost)
+    with ThreadPoolExecutor(workers) as pool:
+        running = {each.name: pool.submit(judge, each, batches, timeout) for each in ordered}
+        return {each.name: running[each.name].result() for each in methods}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where each column's score lies without drift, so that columns of different noise share one threshold.
+
+    Evidently has one threshold for all columns of a kind, which its noisiest column would set; standardizing
+    each column by its own windows without drift is what a person who tunes thresholds would do, and helps it.
+    It changes little for p-values.
+    """
+
+    center: Values
+    spread: Values
+
+    @classmethod
+    def of(cls, answers: list[Answer]) -> Scale:
+        """Take the mean and the standard deviation of each column over the windows without drift."""
+        scores = np.vstack([each.scores for each in answers])
+        return cls(scores.mean(axis=0), np.maximum(scores.std(axis=0), 1e-12))
+
+    def windows(self, answer: Answer) -> Values:
+        """Return one score a window: the greatest over its columns."""
+        return ((answer.scores - self.center) / self.spread).max(axis=1)
