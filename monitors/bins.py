@@ -17,8 +17,9 @@ GROUPS = 20
 _TAIL = 0.005  # share of the reference on each side that the grid's scale does not follow
 _WINSOR = 0.001
 _MARGIN = 8  # bins between the end of the reference and the end of the grid
-_DOUBLINGS = (1, 2, 4, 8, 16, 32, 64, 2**7, 2**8, 2**10, 2**12, 2**16, 2**24, 2**40, 2**64)
+_DOUBLINGS = 2.0 ** np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40, 64])
 _COARSE = 2  # a cell with the mass of so many bins, and more than one value, is too coarse
+_SMALLEST = 2.0**-1000  # a step below this one has no reciprocal, or no precision
 
 
 def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.number]) -> NumericPlan:
@@ -36,55 +37,74 @@ def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.n
         return NumericPlan(name, kind, family, 0, 1.0, np.zeros(0), nothing, nothing, 0.0)
     center, step = _grid(values)
     cells = grid.cells(values, center, step)
-    offsets = grid.offsets(values, center).astype(np.float64)
-    exact = _too_coarse(cells, offsets)
+    exact = _is_too_coarse(cells, values)
+    if exact and isinstance(center, float) and abs(center) <= GRID * step:
+        center = 0.0  # what spans decades is finest near 0
+    offsets = grid.offsets(values, center)
     cuts = _spread(offsets) if exact else _cell_cuts(cells)
-    places = offsets if exact else cells
-    counts = np.bincount(np.searchsorted(cuts, places, side="right"), minlength=len(cuts) + 1)
+    counts = _counts(offsets if exact else cells, cuts)
     scale = _winsorized(offsets)
     return NumericPlan(name, kind, family, center, step, cuts, _groups(counts), _ranks(counts), scale, exact)
 
 
 def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float]:
-    """Return center and step: one for integers that fit on the grid, else a cell is 1/32,767 of the central 99 %."""
+    """Return center and step.
+
+    The step is 1 for integers that fit on the grid, else 1/32,767 of the span of the central 99 %.
+    """
     last = len(values) - 1
     low, high = (values[round(last * share)].item() for share in (_TAIL, 1 - _TAIL))
-    whole = values.dtype.kind in "iu"
-    center = (low + high) // 2 if whole else low / 2 + high / 2
-    reach = high - low if high > low else values[-1].item() - values[0].item()
-    integral = whole or bool((np.rint(values) == values).all() and abs(center) < 2**52)
-    if integral and reach <= GRID:
-        return (center if whole else float(np.rint(center))), 1.0
-    step = (high / GRID - low / GRID) if high > low else (values[-1] / GRID - values[0] / GRID)
-    if not np.isfinite(step) or step <= 0 or not np.isfinite(1 / step):
-        step = 1.0
-    return center, float(step)
+    if low == high:
+        low, high = values[0].item(), values[-1].item()
+        middle = values[last // 2].item()
+    elif isinstance(low, int):
+        middle = (low + high) // 2
+    else:
+        middle = low / 2 + high / 2
+    if _are_integers(values) and high - low <= GRID:
+        return (middle if isinstance(middle, int) else float(np.rint(middle))), 1.0
+    step = high / GRID - low / GRID
+    return middle, float(step) if step > _SMALLEST else 1.0 if low == high else _SMALLEST
 
 
-def _too_coarse(cells: Floats, offsets: Floats) -> bool:
-    """Return whether some cell holds much mass that is not one value."""
-    _, starts, counts = np.unique(cells, return_index=True, return_counts=True)
+def _are_integers(values: npt.NDArray[np.number]) -> bool:
+    if values.dtype.kind in "iu":
+        return True
+    return bool(max(-values[0], values[-1]) < 2**52 and (np.rint(values) == values).all())
+
+
+def _is_too_coarse(cells: Floats, values: npt.NDArray[np.number]) -> bool:
+    """Return whether cells put together what bins should tell apart: values of a few, or much mass."""
+    starts, counts = _runs(cells)
+    mixed = values[starts] < values[starts + counts - 1]
+    if not mixed.any():
+        return False
     heavy = counts > _COARSE * max(len(cells) / BODY, 1)
-    first, last = starts[heavy], starts[heavy] + counts[heavy] - 1
-    return bool((offsets[first] < offsets[last]).any())
+    return bool((mixed & heavy).any()) or len(_runs(values)[0]) <= BODY
+
+
+def _runs(places: npt.NDArray[np.number]) -> tuple[Ints, Ints]:
+    """Return where each value of a sorted array begins, and how often it stands there."""
+    starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    return starts, np.diff(starts, append=len(places))
 
 
 def _cell_cuts(cells: Floats) -> Floats:
     """Return the cuts between bins of cells: the body, a margin to the grid's ends, doublings beyond."""
-    inner = cells[(cells >= -GRID) & (cells <= GRID)]
+    inner = cells[np.searchsorted(cells, -GRID) : np.searchsorted(cells, GRID, side="right")]
     body = _body(inner, 1.0)
     ends = [np.rint(np.linspace(-GRID, body[0], _MARGIN)), np.rint(np.linspace(body[-1], GRID + 1, _MARGIN))]
-    beyond = (GRID + 1) * np.array(_DOUBLINGS, dtype=np.float64)
+    beyond = (GRID + 1) * _DOUBLINGS
     return np.unique(np.concatenate([-beyond, [-GRID], *ends, body, beyond]))
 
 
 def _body(places: Floats, width: float) -> Floats:
     """Return cuts around values of much mass, and between runs of about equal mass of the others."""
-    values, counts = np.unique(places, return_counts=True)
+    starts, counts = _runs(places)
+    values = places[starts]
     if len(values) <= BODY:
         return np.unique(np.concatenate([values, _after(values, width)]))
-    share = len(places) / BODY
-    heavy = values[counts >= share]
+    heavy = values[counts >= len(places) / BODY]
     runs = places[np.round(np.linspace(0, len(places) - 1, BODY + 1)).astype(np.int64)]
     return np.unique(np.concatenate([runs, heavy, _after(heavy, width), _after(values[-1:], width)]))
 
@@ -96,41 +116,46 @@ def _after(places: Floats, width: float) -> Floats:
 def _spread(offsets: Floats) -> Floats:
     """Return cuts by offset, for a body that no even grid resolves."""
     body = _body(offsets, 0.0)
-    reach = max(body[-1] - body[0], np.spacing(np.abs(body).max()))
     with np.errstate(over="ignore"):
-        beyond = reach * np.array(_DOUBLINGS, dtype=np.float64)
+        reach = max(body[-1] - body[0], np.spacing(np.abs(body).max()))
+        beyond = reach * _DOUBLINGS
         cuts = np.unique(np.concatenate([body[0] - beyond, body, body[-1] + beyond]))
-    return cuts[np.isfinite(cuts)]
+    finite: Floats = cuts[np.isfinite(cuts)]
+    return finite
+
+
+def _counts(places: Floats, cuts: Floats) -> Ints:
+    """Return how many of sorted places are in each bin."""
+    return np.diff(np.searchsorted(places, cuts, side="left"), prepend=0, append=len(places))
 
 
 def _groups(counts: Ints) -> Ints:
-    """Return the group of each bin: below the reference, runs of about equal mass, above it."""
+    """Return the group of each bin: below the reference, runs of about equal mass, above it.
+
+    Where at most 20 bins are filled each has a group; a bin of a tenth of the mass always has.
+    """
     filled = np.flatnonzero(counts)
-    before = np.cumsum(counts) - counts
-    heavy = counts >= counts.sum() / GROUPS
-    level = np.floor((before + counts / 2) / counts.sum() * GROUPS)
-    level[: filled[0]] = -1
-    level[filled[-1] + 1 :] = GROUPS
-    changes = np.concatenate(
-        [[0], (np.diff(level) > 0) | (heavy[1:] & ~heavy[:-1]) | _after_heavy(heavy, counts)]
-    )
-    groups: Ints = np.cumsum(changes).astype(np.int64)
+    if len(filled) <= GROUPS:
+        level = np.cumsum(counts > 0)
+    else:
+        middle = np.cumsum(counts) - counts / 2
+        level = np.floor(middle / counts.sum() * GROUPS).astype(np.int64) + 1
+    level[: filled[0]] = 0
+    level[filled[-1] + 1 :] = GROUPS + 1
+    groups: Ints = np.cumsum(np.diff(level, prepend=level[0]) > 0)
     return groups
-
-
-def _after_heavy(heavy: npt.NDArray[np.bool_], counts: Ints) -> npt.NDArray[np.bool_]:
-    return heavy[:-1] & (counts[1:] > 0)
 
 
 def _ranks(counts: Ints) -> Ints:
     """Return the mid-rank of each bin among the rows, from -63 to 63."""
     middle = (np.cumsum(counts) - counts / 2) / counts.sum()
-    return np.rint((2 * middle - 1) * REACH).astype(np.int64)
+    ranks: Ints = np.rint((2 * middle - 1) * REACH).astype(np.int64)
+    return ranks
 
 
 def _winsorized(offsets: Floats) -> float:
-    """Return the standard deviation of sorted offsets, of which the outermost 0.1 % (at least one row) are drawn in."""
-    drawn = max(1, int(len(offsets) * _WINSOR)) if len(offsets) > 2 else 0  # noqa: PLR2004 - two rows have no middle
+    """Return the standard deviation of sorted offsets, the outermost 0.1 % (one row or more) drawn in."""
+    drawn = max(1, int(len(offsets) * _WINSOR)) if len(offsets) > 2 else 0  # noqa: PLR2004 - no middle
     with np.errstate(over="ignore", invalid="ignore"):
         clipped = np.clip(offsets, offsets[drawn], offsets[-1 - drawn])
         deviation = float(clipped.std()) or float(offsets.std())

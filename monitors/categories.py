@@ -1,8 +1,7 @@
-"""The categorical kernel: exact counts of the reference's values, an honest rest, and an estimate of how many there are."""
+"""The categorical kernel: exact counts of the reference's values, an honest rest, and how many there are."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -10,15 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitors.columns import decoded, plain
+from monitors.hashing import Hashes, hashes
 from monitors.plan import CategoricalPlan, Ints
 
 BUCKETS = 64
 """Buckets, by hash, of the values that the plan does not track."""
 
 RARE = 256
-"""Untracked values that are counted by name: those of the smallest hashes, so that any merge keeps the same."""
-
-Hashes = npt.NDArray[np.uint64]
+"""Untracked values that are counted by name: those of the smallest hashes, the same after any merge."""
 
 
 class CategoryTally:
@@ -30,42 +29,64 @@ class CategoryTally:
         self.others: Ints = np.zeros(BUCKETS, dtype=np.int64)
         self.rare: dict[str, int] = {}
         self.nulls = 0
-        self._values = pa.array(plan.values, pa.string())
+        self._tracked = pa.array(plan.values, pa.string())
+        self._options: dict[pa.DataType, pc.SetLookupOptions] = {}
 
-    def add(self, codes: npt.NDArray[np.integer], values: pa.Array, nulls: int) -> None:
-        """Count values.
+    def add(self, array: pa.Array) -> None:
+        """Count strings of any Arrow type but views, which may be coded and null."""
+        coded = pa.types.is_dictionary(array.type)
+        if coded and len(array.dictionary) <= len(array):
+            self._add_coded(array)
+        else:
+            self._add_plain(plain(array) if coded else array)
 
-        Parameters
-        ----------
-        codes
-            Positions in `values`, shape (n,).
-        values
-            Strings, which may repeat and may be null.
-        nulls
-            Missing values beside those.
-        """
+    def _add_plain(self, array: pa.Array) -> None:
+        places = self._places(array)
+        counts = np.bincount(places, minlength=len(self.counts) + 1)
+        self.counts += counts[:-1]
+        self.nulls += array.null_count
+        if counts[-1] > array.null_count:
+            unknown = pa.array(np.flatnonzero(places == len(self.counts)))
+            found = array.take(unknown).drop_null().value_counts()
+            self._add_others(found.field(0), found.field(1).to_numpy())
+
+    def _add_coded(self, array: pa.Array) -> None:
+        values = array.dictionary
+        codes = array.indices.drop_null().to_numpy().astype(np.int64, copy=False)
         counts = np.bincount(codes, minlength=len(values))
+        nulls = len(array) - len(codes)
         if values.null_count:
-            missing = pc.is_null(values).to_numpy(zero_copy_only=False)
-            nulls += int(counts[missing].sum())
-            counts = np.where(missing, 0, counts)
+            there = values.is_valid().to_numpy(zero_copy_only=False)
+            nulls += int(counts[~there].sum())
+            values, counts = values.drop_null(), counts[there]
+        self.add_counts(values, counts, nulls)
+
+    def add_counts(self, values: pa.Array, counts: Ints, nulls: int) -> None:
+        """Count strings, none of them null, as often as `counts` says, beside `nulls` that are missing."""
         self.nulls += nulls
-        places = pc.fill_null(pc.index_in(values, value_set=self._values), -1).to_numpy(zero_copy_only=False)
-        known = places >= 0
+        places = self._places(values)
+        known = places < len(self.counts)
         np.add.at(self.counts, places[known], counts[known])
         unknown = np.flatnonzero(~known & (counts > 0))
         if len(unknown):
-            self._add_others(values.take(pa.array(unknown)).to_pylist(), counts[unknown])
+            self._add_others(values.take(pa.array(unknown)), counts[unknown])
 
-    def _add_others(self, values: list[str], counts: Ints) -> None:
+    def _places(self, array: pa.Array) -> npt.NDArray[np.int32]:
+        """Return the place of each string among the tracked ones; their number where it is not or is null."""
+        if array.type not in self._options:
+            self._options[array.type] = pc.SetLookupOptions(value_set=self._tracked.cast(array.type))
+        places = pc.index_in(array, options=self._options[array.type])
+        found: npt.NDArray[np.int32] = pc.fill_null(places, len(self.counts)).to_numpy()
+        return found
+
+    def _add_others(self, values: pa.Array, counts: Ints) -> None:
         hashed = hashes(values)
         np.add.at(self.others, bucket(hashed), counts)
-        if len(values) > RARE:  # only the smallest can stay
-            smallest = np.argsort(hashed, kind="stable")[: 2 * RARE]
-            values, counts = [values[place] for place in smallest], counts[smallest]
+        kept = hashed <= _largest(hashed)
+        names = decoded(values.filter(pa.array(kept)))
         batch: dict[str, int] = {}
-        for value, count in zip(values, counts.tolist(), strict=True):
-            batch[value] = batch.get(value, 0) + count
+        for name, count in zip(names, counts[kept].tolist(), strict=True):
+            batch[name] = batch.get(name, 0) + count
         self.rare = merge(self.rare, batch)
 
 
@@ -77,19 +98,19 @@ def merge(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     if len(both) <= RARE:
         return both
     names = list(both)
-    ranked = sorted(zip(hashes(names).tolist(), names, strict=True))
+    ranked = sorted(zip(_hashes(names).tolist(), names, strict=True))
     return {name: both[name] for _, name in ranked[:RARE]}
 
 
 def distinct(rare: Mapping[str, int]) -> float:
     """Return the number of distinct untracked values: exact below 256, else the k-minimum-values estimate.
 
-    ``(k - 1) / U_k`` with `U_k` the k-th smallest hash on (0, 1); relative standard error 1/√(k-2), 6 % (Beyer et
-    al., "On synopses for distinct-value estimation under multiset operations", SIGMOD 2007).
+    ``(k - 1) / U_k`` with `U_k` the k-th smallest hash on (0, 1); relative standard error 1/√(k-2), 6 %
+    (Beyer et al., "On synopses for distinct-value estimation under multiset operations", SIGMOD 2007).
     """
     if len(rare) < RARE:
         return float(len(rare))
-    largest = int(hashes(rare).max())
+    largest = int(_hashes(rare).max())
     return (RARE - 1) / ((largest + 1) / 2**64)
 
 
@@ -98,14 +119,12 @@ def bucket(hashed: Hashes) -> Ints:
     return (hashed % np.uint64(BUCKETS)).astype(np.int64)
 
 
-def hashes(values: Iterable[str]) -> Hashes:
-    """Return a 64-bit hash of each string: two CRC-32 mixed by SplitMix64; the same on every machine."""
-    encoded = [value.encode("utf-8", "surrogatepass") for value in values]
-    low = np.array([zlib.crc32(value) for value in encoded], dtype=np.uint64)
-    high = np.array([zlib.crc32(value, len(value) + 1) for value in encoded], dtype=np.uint64)
-    mixed = low | (high << np.uint64(32))
-    with np.errstate(over="ignore"):
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    hashed: Hashes = mixed ^ (mixed >> np.uint64(31))
-    return hashed
+def _largest(hashed: Hashes) -> np.uint64:
+    """Return the 256th smallest of the distinct hashes, or the largest."""
+    ordered = np.unique(hashed)
+    largest: np.uint64 = ordered[min(len(ordered), RARE) - 1]
+    return largest
+
+
+def _hashes(names: Iterable[str]) -> Hashes:
+    return hashes(pa.array(names, pa.large_string()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,37 +12,43 @@ import pyarrow.compute as pc
 
 from monitors.plan import Family
 
-MICROSECONDS = pa.timestamp("us")
+_FAMILIES: tuple[tuple[Family, tuple[Callable[[pa.DataType], bool], ...]], ...] = (
+    (Family.NULL, (pa.types.is_null,)),
+    (Family.BOOLEAN, (pa.types.is_boolean,)),
+    (Family.NUMBER, (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)),
+    (Family.NUMBER, (pa.types.is_time, pa.types.is_duration)),
+    (Family.TIME, (pa.types.is_timestamp, pa.types.is_date)),
+    (Family.STRING, (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
+)
+_DAY = 86_400_000_000
+_MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1}
+_MOST = np.iinfo(np.int64).max
+_MIDNIGHT = "T00:00:00.000000"
 
 
 def family(kind: pa.DataType) -> Family | None:
     """Return the family of an Arrow type; None for types that are not monitored (nested, binary, …)."""
-    if pa.types.is_dictionary(kind):
+    if isinstance(kind, pa.BaseExtensionType):
+        return family(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return family(kind.value_type)
-    if pa.types.is_null(kind):
-        return Family.NULL
-    if pa.types.is_boolean(kind):
-        return Family.BOOLEAN
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return Family.NUMBER
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return Family.TIME
-    if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return Family.NUMBER
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return Family.STRING
-    return None
+    return next((found for found, tests in _FAMILIES if any(test(kind) for test in tests)), None)
 
 
 def numbers(array: pa.Array) -> npt.NDArray[np.number]:
     """Return the values that are not null as a NumPy array, without a copy where there is no null.
 
     Decimals become float64; instants, dates, times and durations become integers (microseconds since the
-    epoch, or of the day).
+    epoch, or of the day), the nearest there is where they are out of range.
     """
-    array = _plain(array)
+    array = plain(array)
+    kind = array.type
+    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        array = array.cast(pa.float64())
     if array.null_count:
         array = array.drop_null()
+    if pa.types.is_temporal(kind):
+        return _microseconds(array)
     values: npt.NDArray[np.number] = array.to_numpy(zero_copy_only=False)
     return values
 
@@ -50,47 +59,87 @@ def lengths(array: pa.Array) -> npt.NDArray[np.number]:
 
 
 def strings(array: pa.Array) -> pa.Array:
-    """Return the values as strings; numbers and instants as Arrow writes them."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return array if pa.types.is_string(array.type) else array.cast(pa.string())
+    """Return the values as strings, coded no longer, by `labels` what is none."""
+    array = plain(labels(array))
+    return array if pa.types.is_string(array.type) else array.cast(pa.large_string())
 
 
-def as_text(array: pa.Array) -> pa.Array:
-    """Return an array of strings, coded or not: numbers and instants as Arrow writes them."""
-    return array if family(array.type) is Family.STRING else strings(array)
+def labels(array: pa.Array) -> pa.Array:
+    """Return the values as strings (of any Arrow type but views), coded or not: the names of categories.
 
-
-def coded(array: pa.Array) -> tuple[npt.NDArray[np.integer], pa.Array]:
-    """Return the code of each value that is not null, and the strings that the codes number.
-
-    A string may have more than one code, or none.
+    A number's name does not depend on its type: 1, 1.0 and 1.00 are "1". Instants are in ISO 8601 and UTC,
+    without a time where it is midnight. NaN is null.
     """
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    codes = array.indices
-    if codes.null_count:
-        codes = codes.drop_null()
-    values = array.dictionary
-    if not pa.types.is_string(values.type):
-        values = values.cast(pa.string())
-    return codes.to_numpy(zero_copy_only=False), values
-
-
-def _plain(array: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = _stored(array)
     kind = array.type
-    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return array.cast(pa.float64())
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return pc.cast(array, MICROSECONDS, safe=False).view(pa.int64())
-    if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return _microseconds(array)
+    found = family(kind)
+    if pa.types.is_string_view(kind) or found in (Family.BOOLEAN, Family.NULL):
+        return plain(array).cast(pa.string())
+    if found is Family.STRING:
+        values = array.dictionary if pa.types.is_dictionary(kind) else None
+        return plain(array).cast(pa.string()) if values is not None and _is_view(values) else array
+    if pa.types.is_integer(kind):
+        return array.cast(pa.string())
+    coded = plain(array).dictionary_encode()
+    names = _instants(coded.dictionary) if found is Family.TIME else _numerals(coded.dictionary)
+    return pa.DictionaryArray.from_arrays(coded.indices, names)
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """Return the values themselves: neither an extension type, nor coded by a dictionary."""
+    array = _stored(array)
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def decoded(array: pa.Array) -> list[str]:
+    """Return strings of Python, of which none is null, whatever their bytes are."""
+    return [value.decode("utf-8", "replace") for value in array.cast(pa.large_binary()).to_pylist()]
+
+
+def _stored(array: pa.Array) -> pa.Array:
+    while isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    if pa.types.is_run_end_encoded(array.type):
+        return _stored(pc.run_end_decode(array))
     return array
 
 
-def _microseconds(array: pa.Array) -> pa.Array:
-    if pa.types.is_duration(array.type):
-        return pc.cast(array, pa.duration("us"), safe=False).view(pa.int64())
-    return pc.cast(array, pa.time64("us"), safe=False).view(pa.int64())
+def _is_view(array: pa.Array) -> bool:
+    return bool(pa.types.is_string_view(array.type))
+
+
+def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
+    """Return instants, dates, times or durations without nulls in microseconds."""
+    kind = array.type
+    narrow = pa.types.is_date32(kind) or pa.types.is_time32(kind)
+    stored = array.view(pa.int32() if narrow else pa.int64()).to_numpy(zero_copy_only=False)
+    values: npt.NDArray[np.int64] = stored.astype(np.int64, copy=False)
+    unit = "ms" if pa.types.is_date64(kind) else getattr(kind, "unit", None)
+    if unit == "ns":
+        return values // 1000
+    factor = _DAY if unit is None else _MICROSECONDS[unit]
+    return values if factor == 1 else np.clip(values, -(_MOST // factor), _MOST // factor) * factor
+
+
+def _instants(array: pa.Array) -> pa.Array:
+    instants = numbers(array).view("datetime64[us]")
+    names = [str(name).removesuffix(_MIDNIGHT) for name in np.datetime_as_string(instants)]
+    return pa.array(names, pa.string())
+
+
+def _numerals(array: pa.Array) -> pa.Array:
+    """Return the names of numbers, of which none is null."""
+    if pa.types.is_decimal(array.type):
+        return pa.array([_decimal_name(value) for value in array.to_pylist()], pa.string())
+    return pa.array([_float_name(value) for value in numbers(array).tolist()], pa.string())
+
+
+def _decimal_name(value: Decimal) -> str:
+    name = f"{value:f}"
+    return name.rstrip("0").rstrip(".") if "." in name else name
+
+
+def _float_name(value: float) -> str | None:
+    if value != value:  # noqa: PLR0124 - NaN, and only NaN
+        return None
+    return str(int(value)) if value == value // 1 and abs(value) < 2**63 else repr(value)

@@ -1,7 +1,7 @@
 """Joint moments of the ranks of numeric columns, for their correlations: mergeable and exact.
 
-A row's rank in a column is the mid-rank of its bin in the frozen plan, as an integer from -63 to 63, so that a
-shift of the marginals or one absurd value cannot fake or hide a change of dependence.
+A row's rank in a column is the mid-rank of its bin in the frozen plan, as an integer from -63 to 63, so that
+a shift of the marginals or one absurd value cannot fake or hide a change of dependence.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from monitors import grid
+from monitors.grid import Numbers
+from monitors.lookup import Workspace
 from monitors.plan import Floats, Ints, NumericPlan
+
+Present = npt.NDArray[np.bool_]
+Singles = npt.NDArray[np.float32]
 
 _BLOCK = 4096  # rows whose products of two ranks single precision adds up exactly
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossMoments:
-    """Sums over the rows in which both columns of a pair have a finite value; all of shape (columns, columns).
+    """Sums over the rows in which both columns of a pair are finite; all of shape (columns, columns).
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ class CrossMoments:
     __hash__ = None  # type: ignore[assignment]
 
     def spearman(self) -> Floats:
-        """Return the rank correlations, shape (columns, columns), in [-1, 1]; NaN where a column is constant."""
+        """Return the rank correlations, shape (columns, columns), in [-1, 1]; NaN beside a constant."""
         n, sums = self.n.astype(np.float64), self.sums.astype(np.float64)
         covariance = n * self.products - sums * sums.T
         variance = n * self.squares - sums**2
@@ -74,11 +79,13 @@ class CrossMoments:
 class CrossTally:
     """Counts the joint moments of a table's numeric columns, batch by batch."""
 
-    def __init__(self, plans: Sequence[NumericPlan]) -> None:
+    def __init__(self, plans: Sequence[NumericPlan], space: Workspace | None = None) -> None:
         self.moments = CrossMoments.zero([plan.name for plan in plans])
-        self._binners = [grid.Binner(plan) for plan in plans]
+        self._plans = plans
+        self._ranks = [plan.ranks.astype(np.float32) for plan in plans]
+        self._space = space or Workspace()
 
-    def add(self, columns: Sequence[tuple[npt.NDArray[np.number], npt.NDArray[np.bool_] | None]]) -> None:
+    def add(self, columns: Sequence[tuple[Numbers, Present | None]]) -> None:
         """Count rows.
 
         Parameters
@@ -87,48 +94,47 @@ class CrossTally:
             In the order of the plans: the values that are there, and for each row whether it has one
             (None if all have).
         """
-        ranks, present = zip(*map(self._ranked, self._binners, columns), strict=True)
-        rows = max(map(len, ranks))
-        whole = all(mask is None for mask in present)
-        there = None if whole else np.column_stack([_mask(mask, rows) for mask in present])
-        table = np.column_stack(ranks)
+        rows = max(len(values) if present is None else len(present) for values, present in columns)
+        ranks = np.zeros((len(columns), rows), dtype=np.float32)
+        there = [self._rank(place, *column, ranks[place]) for place, column in enumerate(columns)]
+        whole = all(mask is None for mask in there)
+        present = None if whole else np.stack([_mask(mask, rows) for mask in there])
         for start in range(0, rows, _BLOCK):
             block = slice(start, start + _BLOCK)
-            self.moments += self._block(table[block], None if there is None else there[block])
+            self.moments += self._block(ranks[:, block], None if present is None else present[:, block])
 
-    def _ranked(
-        self,
-        binner: grid.Binner,
-        column: tuple[npt.NDArray[np.number], npt.NDArray[np.bool_] | None],
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
-        values, present = column
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            finite = np.isfinite(values)
-            if present is None:
-                present = finite
-            else:
-                present = present.copy()
-                present[present] = finite
+    def _rank(self, place: int, values: Numbers, present: Present | None, out: Singles) -> Present | None:
+        """Write each row's rank, 0 where it has none, and return which rows have one."""
+        finite = np.isfinite(values) if values.dtype.kind == "f" else None
+        if finite is not None and not finite.all():
             values = values[finite]
-        ranks = binner.plan.ranks.astype(np.float32)[binner.bins(values)]
-        if present is None:
-            return ranks, None
-        spread = np.zeros(len(present), dtype=np.float32)
-        spread[present] = ranks
-        return spread, present
+            present = finite if present is None else _both(present, finite)
+        ranks = out if present is None else np.empty(len(values), dtype=np.float32)
+        for part, bins in grid.bins(self._plans[place], values, self._space):
+            np.take(self._ranks[place], bins, out=ranks[part], mode="clip")
+        if present is not None:
+            out[present] = ranks
+        return present
 
-    def _block(self, ranks: npt.NDArray[np.float32], present: npt.NDArray[np.float32] | None) -> CrossMoments:
-        products = ranks.T @ ranks
+    def _block(self, ranks: Singles, present: Singles | None) -> CrossMoments:
+        products = ranks @ ranks.T
         if present is None:
             shape = products.shape
-            sums = np.broadcast_to(ranks.sum(axis=0, dtype=np.float64)[:, None], shape)
+            sums = np.broadcast_to(ranks.sum(axis=1, dtype=np.float64)[:, None], shape)
             squares = np.broadcast_to(np.diag(products)[:, None], shape)
-            n = np.full(shape, len(ranks))
+            n = np.full(shape, ranks.shape[1])
         else:
-            sums, squares, n = ranks.T @ present, (ranks**2).T @ present, present.T @ present
+            sums, squares, n = ranks @ present.T, (ranks**2) @ present.T, present @ present.T
         whole = (part.astype(np.int64) for part in (n, sums, squares, products))
         return CrossMoments(self.moments.names, *whole)
 
 
-def _mask(present: npt.NDArray[np.bool_] | None, rows: int) -> npt.NDArray[np.float32]:
+def _both(present: Present, finite: Present) -> Present:
+    """Return which rows have a value that is finite, of which `finite` has those with a value."""
+    both = present.copy()
+    both[present] = finite
+    return both
+
+
+def _mask(present: Present | None, rows: int) -> Singles:
     return np.ones(rows, dtype=np.float32) if present is None else present.astype(np.float32)

@@ -1,7 +1,7 @@
-"""The frozen plan by which every row is counted: the bins of a numeric column, the values of a categorical one.
+"""The frozen plan by which rows are counted: the bins of a numeric column, the values of a categorical one.
 
-A plan is taken once from the reference. Whatever is counted by the same plan can be added and compared, on any
-engine and in any order, because a row's bin depends on nothing but its value.
+A plan is taken once from the reference. Whatever is counted by the same plan can be added and compared, on
+any engine and in any order, because a row's bin depends on nothing but its value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
 
 class Family(StrEnum):
-    """The stored types that may stand for each other; a column that changes its family has changed its type."""
+    """The stored types that may stand for each other; a column that changes it has changed its type."""
 
     NUMBER = "number"
     TIME = "time"
@@ -50,13 +50,15 @@ class Family(StrEnum):
     NULL = "null"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class NumericPlan:
-    """The bins of a numeric column, of instants (microseconds since the epoch) or of a text's lengths (characters).
+    """The bins of a numeric column, of instants (microseconds since the epoch) or of the lengths of texts.
 
-    A value `x` lies in cell ``round((x - center) / step)``, an integer. Bins are runs of cells: about 512 of equal
-    mass in the reference, one for each value that has much mass by itself, and bins that double in width beyond
-    the grid. Where the grid cannot resolve the body (`exact`), bins are found by bisection of the offsets instead.
+    A value `x` lies in cell ``round((x - center) / step)``, an integer. Bins are runs of cells: about 512 of
+    equal mass in the reference, one for each value that has much mass by itself, and bins that double in
+    width beyond the grid. Where the grid cannot resolve the body (`exact`: a column that spans decades), bins
+    are runs of offsets ``x - center`` instead. Two values in one cell are one value, unless the sample of the
+    reference has at most 512 different ones: then each of those has a bin of its own.
 
     Parameters
     ----------
@@ -65,16 +67,16 @@ class NumericPlan:
     step
         Width of a cell; the central 99 % of the reference span 32,767 of them, or it is 1 for small integers.
     cuts
-        Shape (bins - 1,), increasing: bin `b` holds cells ``cuts[b-1] <= cell < cuts[b]``. Offsets from the center
-        instead of cells where `exact`.
+        Shape (bins - 1,), increasing: bin `b` holds cells ``cuts[b-1] <= cell < cuts[b]``. Offsets from the
+        center instead of cells where `exact`.
     groups
-        Shape (bins,): the coarse group of each bin, from 0, non-decreasing: what lies below the reference, about
-        20 groups of equal mass, what lies above.
+        Shape (bins,): the coarse group of each bin, from 0, non-decreasing: what lies below the reference,
+        about 20 groups of equal mass, what lies above.
     ranks
         Shape (bins,): the mid-rank of each bin in the reference, an integer from -63 to 63.
     scale
-        Winsorized standard deviation of the reference, in the column's unit: one extreme row does not move it.
-        0 for a constant.
+        Winsorized standard deviation of the reference, in the column's unit: one extreme row does not move
+        it. 0 for a constant.
     """
 
     name: str

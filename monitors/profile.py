@@ -1,7 +1,7 @@
 """A mergeable summary of a table: what is left of a billion rows is some kilobytes a column.
 
-`a + b` is the profile of both tables. Everything in it is an integer or an extreme, so that merging is exactly
-associative and commutative: batches, threads, days and machines may be added in any order.
+`a + b` is the profile of both tables. Everything in it is an integer or an extreme, so that merging is
+exactly associative and commutative: batches, threads, days and machines may be added in any order.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class NumericColumn:
 
     @property
     def std(self) -> float | None:
-        """Standard deviation of the finite values (divided by n); None if there are none or it is no float."""
+        """Standard deviation of the finite values (over n); None if there are none or it is no float."""
         n = self.n
         try:
             return ((n * self.squares - self.total**2) / n**2) ** 0.5 * self.plan.step if n else None
@@ -116,7 +116,8 @@ class CategoricalColumn:
     others
         Rows with any other value, by hash, shape (64,).
     rare
-        Exact counts of other values: of all, while there are at most 256; else of those with the smallest hashes.
+        Exact counts of other values: of all, while there are at most 256; else of those of the smallest
+        hashes.
     """
 
     plan: CategoricalPlan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,9 +14,12 @@ from monitors import columns
 from monitors.categories import CategoryTally
 from monitors.cross import CrossTally
 from monitors.grid import GridTally
+from monitors.lookup import Workspace
 from monitors.plan import CategoricalPlan, ColumnPlan, Family, Kind, NumericPlan, Plan
 from monitors.profile import CategoricalColumn, Column, NumericColumn, Profile
 from spec import DataError, Problem
+
+_BOOLEANS = pa.array(["false", "true"])
 
 
 class Tally:
@@ -30,26 +34,31 @@ class Tally:
     def __init__(self, plan: Plan, schema: pa.Schema) -> None:
         self.plan = plan
         check_types(plan, schema)
-        self._names = [name for name in plan.columns if name in schema.names]
-        self._columns = [_Column(plan.columns[name]) for name in self._names]
+        places = {name: place for place, name in enumerate(schema.names) if name in plan.columns}
+        space = Workspace()
+        self._columns = {
+            places[name]: _Column(plan.columns[name], space) for name in plan.columns if name in places
+        }
         self._rows = 0
-        numeric = [plan.columns[name] for name in self._names]
-        self._paired = [column for column in numeric if isinstance(column, NumericPlan)] if plan.pairs else []
-        self._cross = CrossTally(self._paired) if self._paired else None
+        found = ((place, column.plan) for place, column in self._columns.items())
+        self._paired = {
+            place: found for place, found in found if plan.pairs and isinstance(found, NumericPlan)
+        }
+        self._cross = CrossTally(list(self._paired.values()), space) if self._paired else None
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the rows of a batch."""
         self._rows += batch.num_rows
         if not batch.num_rows:
             return
-        for column in self._columns:
-            column.add(batch.column(column.plan.name))
+        for place, column in self._columns.items():
+            column.add(batch.column(place))
         if self._cross is not None:
-            self._cross.add([_present(batch.column(plan.name), plan) for plan in self._paired])
+            self._cross.add([_present(batch.column(place), plan) for place, plan in self._paired.items()])
 
     def profile(self) -> Profile:
         """Return what has been counted."""
-        counted = {column.plan.name: column.profile() for column in self._columns}
+        counted = {column.plan.name: column.profile() for column in self._columns.values()}
         cross = self._cross.moments if self._cross is not None else None
         return Profile(self.plan, self._rows, counted, cross)
 
@@ -64,28 +73,35 @@ def count(plan: Plan, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> P
 
 def check_types(plan: Plan, schema: pa.Schema) -> None:
     """Refuse columns that have changed their type since the reference, or whose name stands twice."""
+    times = Counter(schema.names)
+    types = dict(zip(schema.names, schema.types, strict=True))
     problems = []
     for name, column in plan.columns.items():
-        if schema.names.count(name) > 1:
-            problems.append(
-                Problem(name, "must be the name of one column", f"{schema.names.count(name)} columns")
-            )
-        elif name in schema.names:
-            kind = schema.field(name).type
-            family = columns.family(kind)
-            if Family.NULL not in (family, column.family) and family is not column.family:
-                must = f"must be a {column.family.value}, as in the reference"
-                problems.append(Problem(name, must, str(kind), "Convert it, or leave the column out"))
+        if times[name] > 1:
+            problems.append(Problem(name, "must be the name of one column", f"{times[name]} columns"))
+        elif name in types:
+            problems += _change(column, types[name])
     if problems:
         raise DataError(problems)
+
+
+def _change(column: ColumnPlan, kind: pa.DataType) -> list[Problem]:
+    """Return what is wrong with the type of a column, if anything is; a column without values fits any."""
+    family = columns.family(kind)
+    if family in (column.family, Family.NULL) or (family and column.family is Family.NULL):
+        return []
+    must = "must be of a type that can be counted"
+    if column.family is not Family.NULL:
+        must = f"must be a {column.family.value}, as in the reference"
+    return [Problem(column.name, must, str(kind), "Convert it, or leave the column out")]
 
 
 class _Column:
     """Counts one column."""
 
-    def __init__(self, plan: ColumnPlan) -> None:
+    def __init__(self, plan: ColumnPlan, space: Workspace) -> None:
         self.plan = plan
-        self._tally = GridTally(plan) if isinstance(plan, NumericPlan) else CategoryTally(plan)
+        self._tally = GridTally(plan, space) if isinstance(plan, NumericPlan) else CategoryTally(plan)
 
     def add(self, array: pa.Array) -> None:
         """Count the values of an array whose type has been checked."""
@@ -93,16 +109,10 @@ class _Column:
             values = _values(array, self.plan)
             self._tally.add(values, len(array) - len(values))
         elif pa.types.is_boolean(array.type):
-            self._add_boolean(array, self._tally)
+            nulls, true = array.null_count, array.true_count
+            self._tally.add_counts(_BOOLEANS, np.array([len(array) - nulls - true, true]), nulls)
         else:
-            codes, values = columns.coded(columns.as_text(array))
-            self._tally.add(codes, values, len(array) - len(codes))
-
-    def _add_boolean(self, array: pa.Array, tally: CategoryTally) -> None:
-        true = array.true_count
-        nulls = array.null_count
-        codes = np.repeat([0, 1], [len(array) - nulls - true, true])
-        tally.add(codes, pa.array(["false", "true"]), nulls)
+            self._tally.add(columns.labels(array))
 
     def profile(self) -> Column:
         """Return what has been counted."""
