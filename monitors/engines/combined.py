@@ -1,0 +1,145 @@
+"""Reads many files as one table: all their columns, types that hold all, partitions from folder names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from monitors.engines.source import Names, Source, selected
+from spec import DataError, Problem
+
+_FILES = 64  # files into which the sample looks
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+Parts = Mapping[str, str]
+
+
+def combined(name: str, sources: Sequence[Source], folders: Sequence[Sequence[str]]) -> Source:
+    """Return many sources as one.
+
+    A column that a file does not have is null there. Types are widened where files differ: integers to
+    decimals, not numbers to strings.
+
+    Parameters
+    ----------
+    folders
+        For each source the names of the folders between the root and it; ``key=value`` is a partition column,
+        of whole numbers if all its values are.
+
+    Raises
+    ------
+    DataError
+        With every column that has types in the files that no type holds, and every name that stands twice.
+    """
+    partitions = [dict(unquote(part).split("=", 1) for part in parts if "=" in part) for parts in folders]
+    fixed = _partition_types(partitions)
+    schema = _unified(name, sources, fixed)
+    weights = np.array([source.size + 1 for source in sources], dtype=np.float64)
+
+    def part(place: int, batch: pa.RecordBatch, names: Names) -> pa.RecordBatch:
+        constants = {key: _scalar(partitions[place].get(key), kind) for key, kind in fixed.items()}
+        return _conform(batch, selected(schema, names), constants)
+
+    def own(place: int, names: Names) -> Names:
+        return [name for name in sources[place].schema.names if names is None or name in names]
+
+    def batches(names: Names) -> Iterator[pa.RecordBatch]:
+        for place, source in enumerate(sources):
+            for batch in source.batches(own(place, names)):
+                yield part(place, batch, names)
+
+    def sample(rows: int, names: Names) -> pa.Table:
+        drawn = [
+            part(place, batch, names)
+            for place, quota in _quotas(weights, rows).items()
+            for batch in sources[place].sample(quota, own(place, names)).to_batches()
+        ]
+        return pa.Table.from_batches(drawn, selected(schema, names))
+
+    return Source(name, schema, int(weights.sum()), batches, sample)
+
+
+def _quotas(weights: npt.NDArray[np.float64], rows: int) -> dict[int, int]:
+    """Return how many rows to take from which sources: from all by their weight, or from 64 of many."""
+    if len(weights) > _FILES:
+        points = (np.arange(_FILES) + 0.5) / _FILES * weights.sum()
+        weights = np.bincount(np.searchsorted(np.cumsum(weights), points), minlength=len(weights)).astype(
+            float
+        )
+    shares = weights / weights.sum() * rows
+    return {place: max(1, round(share)) for place, share in enumerate(shares.tolist()) if share}
+
+
+def _partition_types(partitions: Sequence[Parts]) -> dict[str, pa.DataType]:
+    values: dict[str, set[str]] = {}
+    for parts in partitions:
+        for key, value in parts.items():
+            values.setdefault(key, set()).add(value)
+    return {
+        key: pa.int64() if all(map(_is_whole, found - {_NULL})) else pa.string()
+        for key, found in values.items()
+    }
+
+
+def _is_whole(value: str) -> bool:
+    return value.isascii() and value.lstrip("-").isdigit() and str(int(value)) == value
+
+
+def _scalar(value: str | None, kind: pa.DataType) -> pa.Scalar:
+    if value is None or value == _NULL:
+        return pa.scalar(None, kind)
+    return pa.scalar(int(value) if pa.types.is_integer(kind) else value, kind)
+
+
+def _unified(name: str, sources: Sequence[Source], fixed: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Return the columns of all sources, each in a type that holds its values in all of them."""
+    found: dict[str, pa.DataType] = {}
+    problems = []
+    for source in sources:
+        for field in source.schema:
+            where = f"{source.name}: column {field.name}"
+            before = found.get(field.name, field.type)
+            wider = _wider(before, field.type)
+            if source.schema.names.count(field.name) > 1:
+                problems.append(
+                    Problem(where, "must be the name of one column in each file", "more than one")
+                )
+            elif wider is None:
+                must = f"must have one type in all files of {name}"
+                problems.append(Problem(where, must, f"{before} and {field.type}"))
+            found[field.name] = before if wider is None else wider
+    if problems:
+        raise DataError(problems)
+    return pa.schema(list((found | dict(fixed)).items()))
+
+
+def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    if one == other:
+        return one
+    schemas = [pa.schema([("column", kind)]) for kind in (one, other)]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return None
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, pa.Scalar]) -> pa.RecordBatch:
+    columns = []
+    for field in schema:
+        if field.name in constants:
+            columns.append(pa.repeat(constants[field.name], batch.num_rows))
+        elif field.name not in batch.schema.names:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+        else:
+            columns.append(_as(batch.column(field.name), field.type))
+    return pa.RecordBatch.from_arrays(columns, schema.names)
+
+
+def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Cast where the types differ by more than that one holds codes for the other's values."""
+    found = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    return array if kind in (array.type, found) else array.cast(kind, safe=False)

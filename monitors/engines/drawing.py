@@ -1,0 +1,97 @@
+"""Which rows stand for all: spread evenly for a plan, drawn at random for a test; the same at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+BATCH = 2**16
+"""Rows that are counted at once."""
+
+_SEED = 8191
+_SPARE = 4  # times the rows asked for that may be held before the losers are dropped
+
+
+def spread(available: int, rows: int) -> npt.NDArray[np.int64]:
+    """Return `rows` increasing places below `available`: one at random in each of as many equal stretches.
+
+    All places, if there are not more. Random within the stretch, so that a daily rhythm is not met always at
+    the same hour.
+    """
+    if available <= rows:
+        return np.arange(available)
+    offsets = np.random.default_rng(_SEED).random(rows)
+    places: npt.NDArray[np.int64] = ((np.arange(rows) + offsets) * (available / rows)).astype(np.int64)
+    return places
+
+
+def picked(batches: Iterable[pa.RecordBatch], places: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows at increasing places of consecutive batches; no batch is read after the last place."""
+    first = 0
+    if not len(places):
+        return
+    for batch in batches:
+        low, high = np.searchsorted(places, [first, first + batch.num_rows])
+        if high > low:
+            yield batch.take(_indices(places[low:high] - first))
+        first += batch.num_rows
+        if high == len(places):
+            return
+
+
+def at_random(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rows: int, seed: int) -> pa.Table:
+    """Return `rows` rows, each with the same chance, in their order; all, if there are not more.
+
+    One pass in bounded memory: every row gets a random key, and the smallest keys stay. The rows are the same
+    however the data are cut into batches.
+    """
+    generator = np.random.default_rng(seed)
+    held, keys, limit = schema.empty_table(), np.zeros(0), np.inf
+    for batch in batches:
+        drawn = generator.random(batch.num_rows)
+        kept = np.flatnonzero(drawn < limit)
+        if len(kept):
+            taken = pa.Table.from_batches([batch.take(_indices(kept))]).cast(schema)
+            held = pa.concat_tables([held, taken])
+            keys = np.concatenate([keys, drawn[kept]])
+        if len(keys) > _SPARE * rows:
+            held, keys = _smallest(held, keys, rows)
+            limit = keys.max(initial=0.0)
+    return _smallest(held, keys, rows)[0]
+
+
+def _smallest(
+    held: pa.Table, keys: npt.NDArray[np.float64], rows: int
+) -> tuple[pa.Table, npt.NDArray[np.float64]]:
+    if len(keys) <= rows:
+        return held, keys
+    winners = np.sort(np.argpartition(keys, rows)[:rows])
+    return held.combine_chunks().take(_indices(winners)), keys[winners]
+
+
+def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in batches of about `rows`: what a batch costs by itself is paid seldom."""
+    held: list[pa.RecordBatch] = []
+    waiting = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            piece = batch.slice(start, rows)
+            held.append(piece)
+            waiting += piece.num_rows
+            if waiting >= rows:
+                yield _joined(held)
+                held, waiting = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _indices(places: npt.NDArray[np.int64]) -> pa.Array:
+    # pa.array() would import pandas, half a second, to see whether it was given a series
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places.astype(np.int64))])

@@ -1,0 +1,50 @@
+"""Reads pandas frames, every dtype: nullable, extension, categories, and objects of any kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from monitors.engines.memory import open_table
+from monitors.engines.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_frame(frame: pd.DataFrame) -> Source:
+    """Open a pandas frame without its index.
+
+    NaN, NaT and None are nulls, as pandas itself writes them to a file. A column of objects that no one Arrow
+    type holds (numbers beside words, UUIDs) is read as strings, and so are periods and intervals.
+    """
+    columns = [to_arrow(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    return open_table(pa.table(columns, names=[str(label) for label in frame.columns]), "pandas frame")
+
+
+def to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
+    """Return a column as Arrow; see `open_frame`."""
+    import pandas as pd  # noqa: PLC0415 - half a second; whoever has a frame has paid it
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        series = series.astype(dtype.subtype)
+    elif _is_span(dtype) or (isinstance(dtype, pd.CategoricalDtype) and _is_span(dtype.categories.dtype)):
+        return _as_words(series)
+    try:
+        return pa.array(series, from_pandas=True)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return _as_words(series)
+
+
+def _is_span(dtype: object) -> bool:
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    return isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype)
+
+
+def _as_words(series: pd.Series) -> pa.Array:
+    missing = series.isna().tolist()
+    words = [None if gone else str(value) for value, gone in zip(series.tolist(), missing, strict=True)]
+    return pa.array(words, pa.string())
