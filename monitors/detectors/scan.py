@@ -133,7 +133,7 @@ def levels(budget: Budget, window: timedelta, columns: int, longest: int) -> tup
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: Python cannot set them on Generic[T]()
 class Block(Generic[T]):
     """Windows next to one another, added up; `content` is None if none of them had rows."""
 
@@ -148,7 +148,7 @@ class Block(Generic[T]):
         return Block(self.start, later.end, self.content + later.content)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look(Generic[T]):
     """A lookback that is due: what to compare with the reference, and the scale to judge it by."""
 
@@ -156,7 +156,7 @@ class Look(Generic[T]):
     block: Block[T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory(Generic[T]):
     """All that the scan keeps: of each length 1, 2, 4, … the last block and the one before it.
 

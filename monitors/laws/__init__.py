@@ -60,7 +60,7 @@ def p_value(
     Returns
     -------
     In (0, 1], never 0; small is evidence of a difference. 1 for equal shares and for a constant. One extreme
-    row has the p-value of one row, however far it lies. 20 µs (KS) to 0.4 ms (Wasserstein); 10 ms for sparse
+    row has the p-value of one row, however far it lies. 20 µs (KS) to 0.4 ms (Wasserstein); 5 ms for sparse
     unordered cells, which are drawn. All seeded: the same counts give the same value.
 
     Raises

@@ -66,7 +66,9 @@ def p_value(
     """
     where = positions(np.asarray(edges, dtype=float), len(counts.reference), low, high)
     filled = np.flatnonzero(counts.reference + counts.current)
-    kept = slice(filled[0], filled[-1] + 1)  # beyond, a sum that is 1 but for rounding meets gaps of any width
+    kept = slice(
+        filled[0], filled[-1] + 1
+    )  # beyond, a sum that is 1 but for rounding meets gaps of any width
     where, counts = where[kept], Table(counts.reference[kept], counts.current[kept])
     gaps = np.diff(where)
     moved = (np.cumsum(counts.reference) / counts.n - np.cumsum(counts.current) / counts.m)[:-1]
@@ -108,22 +110,24 @@ def norm_tail(size: float, levels: Array, gaps: Array) -> float:
 
 
 def positions(edges: Array, bins: int, low: float | None = None, high: float | None = None) -> Array:
-    """Return a value that stands for each bin, shape (bins,), ascending, in [-1, 1]."""
+    """Return a value that stands for each bin, shape (bins,), ascending, in some unit."""
     if edges.shape != (bins + 1,) or not (edges[1:] >= edges[:-1]).all():
         found = f"shape {edges.shape} for {bins} bins"
         raise DataError([Problem("edges", "must not decrease and be one more than the bins", found)])
-    closed = edges.copy()
-    inner = edges[np.isfinite(edges)]
+    ends = [end for end in (low, high) if end is not None]
+    inner = np.concatenate((edges[np.isfinite(edges)], ends))
+    # The unit cancels in the p-value; within [-1, 1] no difference of two positions overflows.
+    unit = float(np.abs(inner).max(initial=0.0)) or 1.0
+    closed = edges / unit
+    inner = closed[np.isfinite(closed)]
     if not len(inner):
         return np.zeros(bins)
     widths = np.diff(inner) if len(inner) > 1 else np.ones(1)
     if not np.isfinite(closed[0]):
-        closed[0] = min(low, inner[0]) if low is not None else inner[0] - widths[0]
+        closed[0] = inner[0] - widths[0] if low is None else min(low / unit, inner[0])
     if not np.isfinite(closed[-1]):
-        closed[-1] = max(high, inner[-1]) if high is not None else inner[-1] + widths[-1]
-    middles = closed[:-1] / 2 + closed[1:] / 2
-    # The unit cancels in the p-value; within [-1, 1] no difference of two positions overflows.
-    return np.asarray(middles / (np.abs(middles).max() or 1.0))
+        closed[-1] = inner[-1] + widths[-1] if high is None else max(high / unit, inner[-1])
+    return np.asarray((closed[:-1] + closed[1:]) / 2)
 
 
 @cache

@@ -17,9 +17,9 @@ from monitors.laws.saddlepoint import tail
 from monitors.laws.tables import TINIEST, Array, Table
 
 _SEED = 20_260_103
-_DRAWS = (100, 2_000)
-_NUMBERS = 60_000
-"""Numbers drawn for a p-value: 2,000 draws of up to 30 cells, down to 100 draws of 600 and more."""
+_DRAWS = (100, 1_000)
+_NUMBERS = 30_000
+"""Numbers drawn for a p-value: 1,000 draws of up to 30 cells, down to 100 draws of 300 and more."""
 _DENSE = 50.0
 """From this expected count in each cell on, the closed form needs no draws."""
 _FAR = 0.1

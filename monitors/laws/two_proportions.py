@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln
@@ -10,8 +12,10 @@ from monitors.laws import chi_square
 from monitors.laws.tables import TINIEST
 from spec.errors import DataError, Problem
 
-_SMALL = 10_000
-"""Up to this many hits (or misses) the exact law is summed."""
+_LONGEST = 20_000
+"""Up to this many possible tables the exact law is summed."""
+_DEVIATIONS = 40
+"""Tables that are farther out than the observed and this many deviations hold no probability."""
 
 
 def p_value(hits_reference: float, n: float, hits_current: float, m: float) -> float:
@@ -19,7 +23,8 @@ def p_value(hits_reference: float, n: float, hits_current: float, m: float) -> f
 
     Two-sided: the sum of the probabilities, given all margins, of the tables that are no likelier than the
     observed. Exact for every size, so a share that goes from 0 of 1,000,000 to 3 of 100 gets its true 1e-12.
-    With more than 10,000 hits and as many misses the χ² law of the 2×2 table stands in (`chi_square`).
+    Where more than 20,000 tables have probability (hundreds of
+    thousands of hits) the χ² law of the 2×2 table stands in (`chi_square`).
 
     Parameters
     ----------
@@ -58,13 +63,21 @@ def p_value(hits_reference: float, n: float, hits_current: float, m: float) -> f
     hits, misses = a + b, rows_a + rows_b - a - b
     if min(hits, misses) == 0:
         return 1.0
-    if min(hits, misses) > _SMALL:
+    tables = _tables(b, rows_a, rows_b, hits)
+    if len(tables) > _LONGEST:
         return chi_square.p_value([a, rows_a - a], [b, rows_b - b])
-    return _fisher(b, rows_a, rows_b, hits)
+    return _fisher(b, rows_a, rows_b, hits, tables)
 
 
-def _fisher(seen: int, n: int, m: int, hits: int) -> float:
-    x = np.arange(max(0, hits - n), min(hits, m) + 1)
+def _tables(seen: int, n: int, m: int, hits: int) -> range:
+    """Return the numbers of hits on the current side that have probability, given all margins."""
+    mean = hits * m / (n + m)
+    spread = abs(seen - mean) + _DEVIATIONS * (1 + math.sqrt(mean * (n + m - hits) / (n + m)))
+    return range(max(0, hits - n, int(mean - spread)), min(hits, m, int(mean + spread)) + 1)
+
+
+def _fisher(seen: int, n: int, m: int, hits: int, tables: range) -> float:
+    x = np.arange(tables.start, tables.stop)
     log = _log_choose(m, x) + _log_choose(n, hits - x) - _log_choose(n + m, np.asarray(hits))
     # Tables of equal probability differ by rounding only: 1e-7 is what R and SciPy allow.
     no_likelier = log <= log[seen - x[0]] + 1e-7
