@@ -87,7 +87,7 @@ def test_the_numeric_default_is_scipys_distance_over_the_plans_scale() -> None:
 
 
 def test_an_effect_that_chance_explains_is_no_drift() -> None:
-    found = single(["a", "b"] * 50, ["a", "new"] * 50, methods=Methods(categorical="hellinger"))
+    """Thirty rows may well lie 0.2 deviations off: effect and p-value are large, nothing drifted."""
     found = single(np.random.default_rng(1).normal(size=5000), np.random.default_rng(4).normal(size=30))
 
     assert found.effect.value >= found.threshold
