@@ -85,9 +85,9 @@ def test_an_extreme_row_in_the_reference(
 ) -> None:
     """It hides nothing, in a plan's sample or counted by a frozen plan: a distance keeps 85 % of its value.
 
-    What is lost is no dilution: rows of the drifted side beyond the reference's range are a little less strange
-    when the reference has one there too, and a plan from one more row has other borders. L∞ names one group, of
-    15 rows in a reference of 300, and keeps 60 %.
+    What is lost is no dilution: rows of the drifted side beyond the reference's range are a little less
+    strange when the reference has one there too, and a plan from one more row has other borders. L∞ names one
+    group, of 15 rows in a reference of 300, and keeps 60 %.
     """
     reference, current = drawn(kind, rows[0], 1), drawn(kind, rows[1], 2, shift)
     more, plan = np.append(reference, extreme), planned(reference)
