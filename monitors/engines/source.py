@@ -65,7 +65,7 @@ def selected(schema: pa.Schema, names: Names) -> pa.Schema:
 def plain(schema: pa.Schema) -> pa.Schema:
     """Return a schema without metadata and nullability, in which files of one table may differ.
 
-    String views, which Polars exports, become strings: Arrow can count them, but not take some of them.
+    String views, which Polars exports, become strings: Arrow cannot yet take some rows of them.
     """
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
@@ -74,11 +74,18 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a batch in the `plain` form of its schema."""
     if not batch.num_columns:  # rows without a column are still rows
         return batch
-    schema = plain(batch.schema)
-    columns = zip(batch.columns, schema.types, strict=True)
-    cast = [column if column.type == kind else column.cast(kind) for column, kind in columns]
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    columns = [_plain_array(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=plain(batch.schema))
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+        return pa.dictionary(kind.index_type, pa.large_string(), kind.ordered)
     return pa.large_string() if kind == pa.string_view() else kind
+
+
+def _plain_array(array: pa.Array) -> pa.Array:
+    if not pa.types.is_dictionary(array.type):
+        return array.cast(pa.large_string()) if array.type == pa.string_view() else array
+    values, kind = _plain_array(array.dictionary), array.type
+    return pa.DictionaryArray.from_arrays(array.indices, values, ordered=kind.ordered)
