@@ -20,6 +20,7 @@ MINIMUM = 20
 """Rows a side below which nothing is said."""
 _BLOCK = 512  # rows of the kernel matrix that exist at once
 _BANDWIDTH_ROWS = 1000
+_FAR = 1e100  # a coordinate beyond counts as just this far, so that squares stay finite
 _COUNTED = 10  # permutations at or above the statistic from which their share is trusted as p
 
 
@@ -139,6 +140,11 @@ def _plain(side: Array) -> Array:
     return np.ascontiguousarray(side, dtype=np.float64)
 
 
+def _near_origin(rows: Array) -> Array:
+    """Return rows about their median: about a mean, one absurd row would round all distances away."""
+    return np.asarray(np.clip(rows - np.median(rows, axis=0), -_FAR, _FAR))
+
+
 def _squared_distances(some: Array, rows: Array) -> Array:
     norms = np.einsum("ij,ij->i", rows, rows)
     theirs = np.einsum("ij,ij->i", some, some)
@@ -148,7 +154,8 @@ def _squared_distances(some: Array, rows: Array) -> Array:
 def _median_distance(pooled: Array, seed: int) -> float:
     """Return the median distance of two rows, of a sample that knows no sides; if 0, the mean otherwise."""
     chosen = np.random.default_rng(seed).permutation(len(pooled))[:_BANDWIDTH_ROWS]
-    squares = _squared_distances(pooled[chosen], pooled[chosen])[np.triu_indices(len(chosen), k=1)]
+    some = _near_origin(pooled[chosen])
+    squares = _squared_distances(some, some)[np.triu_indices(len(chosen), k=1)]
     median = float(np.median(squares))
     if median == 0 and squares.any():
         median = float(squares[squares > 0].mean())
@@ -166,8 +173,7 @@ def _statistics(rows: Array, is_current: Array, n: int, width: float) -> tuple[A
     touching = np.zeros(is_current.shape[1])
     everything = 0.0
     witness = np.empty(total)
-    middle = rows.mean(axis=0)  # distances do not mind; their rounding does
-    centred = rows - middle
+    centred = _near_origin(rows)
     for start in range(0, total, _BLOCK):
         block = slice(start, min(start + _BLOCK, total))
         kernel = np.exp(-_squared_distances(centred[block], centred) / (2 * width**2))

@@ -160,12 +160,12 @@ def reconstruction(
     unit = float(before.std(ddof=1))
     if unit == 0:
         return NoData("the reference's errors do not vary, so there is no unit for a change")
-    squared = before.var(ddof=1) / len(before), now.var(ddof=1) / len(now)
+    squared = [float(side.var(ddof=1)) / len(side) for side in (before, now)]
     error = sum(squared) ** 0.5
     moved = float(now.mean() - before.mean())
     freedom = sum(squared) ** 2 / (squared[0] ** 2 / (len(before) - 1) + squared[1] ** 2 / (len(now) - 1))
     p_value = max(2 * float(stdtr(freedom, -abs(moved) / error)), SMALLEST_P)
-    half = float(ndtri((1 + LEVEL) / 2)) * error
+    half = float(ndtri((1 + LEVEL) / 2) * error)
     return ReconstructionVerdict(
         effect=abs(moved) / unit,
         interval=(max(0.0, abs(moved) - half) / unit, (abs(moved) + half) / unit),

@@ -90,7 +90,11 @@ def rule(name: str, column: Column, *, categorical: bool) -> Rule:
     finite = finite[np.isfinite(finite)]
     if not len(finite):
         return NumericRule(name, 0.0, 1.0, missing)
-    body = np.clip(finite, *np.quantile(finite, [_TAIL, 1 - _TAIL]))
+    low = np.quantile(
+        finite, _TAIL, method="higher"
+    )  # never the extreme row itself, however few rows there are
+    high = np.quantile(finite, 1 - _TAIL, method="lower")
+    body = np.clip(finite, low, max(low, high))
     mean, deviation = float(body.mean()), float(body.std())
     return NumericRule(name, mean, max(deviation, 1e-9 * max(1.0, abs(mean))), missing)
 
