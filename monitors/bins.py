@@ -19,6 +19,7 @@ _WINSOR = 0.001
 _MARGIN = 8  # bins between the end of the reference and the end of the grid
 _DOUBLINGS = 2.0 ** np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40, 64])
 _COARSE = 2  # a cell with the mass of so many bins, and more than one value, is too coarse
+_LARGEST = np.finfo(np.float64).max
 _SMALLEST = 2.0**-1000  # a step below this one has no reciprocal, or no precision
 
 
@@ -41,7 +42,7 @@ def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.n
     if exact and isinstance(center, float) and abs(center) <= GRID * step:
         center = 0.0  # what spans decades is finest near 0
     offsets = grid.offsets(values, center)
-    cuts = _spread(offsets) if exact else _cell_cuts(cells)
+    cuts = (_spread(offsets) if exact else _cell_cuts(cells)) + 0.0  # no -0.0
     counts = _counts(offsets if exact else cells, cuts)
     scale = _winsorized(offsets)
     return NumericPlan(name, kind, family, center, step, cuts, _groups(counts), _ranks(counts), scale, exact)
@@ -156,7 +157,12 @@ def _ranks(counts: Ints) -> Ints:
 def _winsorized(offsets: Floats) -> float:
     """Return the standard deviation of sorted offsets, the outermost 0.1 % (one row or more) drawn in."""
     drawn = max(1, int(len(offsets) * _WINSOR)) if len(offsets) > 2 else 0  # noqa: PLR2004 - no middle
-    with np.errstate(over="ignore", invalid="ignore"):
-        clipped = np.clip(offsets, offsets[drawn], offsets[-1 - drawn])
-        deviation = float(clipped.std()) or float(offsets.std())
-    return deviation if np.isfinite(deviation) else 0.0
+    clipped = np.clip(offsets, offsets[drawn], offsets[-1 - drawn])
+    return _deviation(clipped) or _deviation(offsets)
+
+
+def _deviation(offsets: Floats) -> float:
+    """Return the standard deviation, whose squares may be no floats."""
+    finite = np.clip(offsets, -_LARGEST, _LARGEST)
+    unit = max(-finite[0], finite[-1])
+    return float((finite / unit).std() * unit) if finite[0] < finite[-1] else 0.0

@@ -121,7 +121,8 @@ def bucket(hashed: Hashes) -> Ints:
 
 def _largest(hashed: Hashes) -> np.uint64:
     """Return the 256th smallest of the distinct hashes, or the largest."""
-    ordered = np.unique(hashed)
+    ordered = np.sort(hashed)
+    ordered = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
     largest: np.uint64 = ordered[min(len(ordered), RARE) - 1]
     return largest
 

@@ -65,7 +65,7 @@ def strings(array: pa.Array) -> pa.Array:
 
 
 def labels(array: pa.Array) -> pa.Array:
-    """Return the values as strings (of any Arrow type but views), coded or not: the names of categories.
+    """Return the values as strings coded or not: the names of categories.
 
     A number's name does not depend on its type: 1, 1.0 and 1.00 are "1". Instants are in ISO 8601 and UTC,
     without a time where it is midnight. NaN is null.
@@ -73,11 +73,10 @@ def labels(array: pa.Array) -> pa.Array:
     array = _stored(array)
     kind = array.type
     found = family(kind)
-    if pa.types.is_string_view(kind) or found in (Family.BOOLEAN, Family.NULL):
+    if found in (Family.BOOLEAN, Family.NULL):
         return plain(array).cast(pa.string())
     if found is Family.STRING:
-        values = array.dictionary if pa.types.is_dictionary(kind) else None
-        return plain(array).cast(pa.string()) if values is not None and _is_view(values) else array
+        return array
     if pa.types.is_integer(kind):
         return array.cast(pa.string())
     coded = plain(array).dictionary_encode()
@@ -97,15 +96,17 @@ def decoded(array: pa.Array) -> list[str]:
 
 
 def _stored(array: pa.Array) -> pa.Array:
-    while isinstance(array.type, pa.BaseExtensionType):
-        array = array.storage
-    if pa.types.is_run_end_encoded(array.type):
+    """Return the values without extension type or runs, and as a type that Arrow's functions know."""
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _stored(array.storage)
+    if pa.types.is_run_end_encoded(kind):
         return _stored(pc.run_end_decode(array))
-    return array
-
-
-def _is_view(array: pa.Array) -> bool:
-    return bool(pa.types.is_string_view(array.type))
+    if pa.types.is_dictionary(kind) and array.dictionary.type != (values := _stored(array.dictionary)).type:
+        return pa.DictionaryArray.from_arrays(array.indices, values)
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    return array.cast(pa.float32()) if pa.types.is_float16(kind) else array
 
 
 def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:

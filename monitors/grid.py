@@ -50,6 +50,7 @@ class GridTally:
             if not len(values):
                 return
             low, high = values.min().item(), values.max().item()
+        low, high = low + 0, high + 0  # -0.0 is 0.0: which of them came first must not show
         self.minimum = low if self.minimum is None else min(self.minimum, low)
         self.maximum = high if self.maximum is None else max(self.maximum, high)
         self._count(values, low, high)

@@ -215,7 +215,7 @@ class Profile:
 def require_same_plan(one: Profile, other: Profile) -> None:
     """Refuse, with every column that differs, to put together what was counted in different ways."""
     problems = []
-    if one.plan.fingerprint != other.plan.fingerprint:
+    if one.plan is not other.plan and one.plan.fingerprint != other.plan.fingerprint:
         found = f"{one.plan.fingerprint} and {other.plan.fingerprint}"
         hint = "Profile both with the plan of the reference: profile(data, plan=reference.plan)"
         problems.append(Problem("profiles", "must be counted by the same plan", found, hint))
