@@ -6,7 +6,7 @@ efficient and honest:
 - **The area** is cross-fitted: every fold is scored by a model of all others, and the folds' areas are
   averaged. Its variance is *not* DeLong's. Each pair of rows is counted twice (a in the training rows and b
   in the test rows, and the other way round), so where nothing differs the variance is 2 × DeLong's and the
-  usual test of AUC > ½ rejects 10-13 % of the time at 5 %. The interval therefore carries the factor 2:
+  usual test of AUC > ½ rejects 9-14 % of the time at 5 %. The interval therefore carries the factor 2:
   exact to first order where nothing differs, up to √2 too wide where much does.
 - **The p-value** is forward: fold j is scored by a model of the folds before it. Given those, j's area has
   Wilcoxon's null law whatever the model, so the folds' z are independent and Σ√j·z_j/√Σj is standard
