@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,14 +14,17 @@ from monitors.engines.drawing import rebatched
 from monitors.plan import Kind, Plan
 from monitors.planning import SAMPLE, make_plan
 from monitors.profile import Profile, empty, merged
+from monitors.profile_format import from_bytes, to_bytes
 from monitors.tally import Tally, check_types
+from spec import DataError, Problem
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SEED = 8191
-_SPARE = 1.2  # the sample's size is random on Spark: some more, and it is rarely too small
+_SPARE = 1.2  # Spark draws about as many rows as it is asked for: some more, and they are seldom too few
 _COUNTED = "profile binary"
+_NESTED = ("array", "map", "struct", "variant", "binary", "udt", "interval", "geometry", "geography")
 
 
 def profile(
@@ -30,8 +36,8 @@ def profile(
 ) -> Profile:
     """Return the profile of a Spark data frame: by the same plan the same as on any engine.
 
-    Each task reads its partition as Arrow batches and returns some kilobytes a column; nothing is shuffled.
-    The executors need this package with NumPy and PyArrow. Nested columns are skipped.
+    Each task reads its partition as Arrow batches and returns some kilobytes a column, without a shuffle.
+    The plan travels with the task, which Spark broadcasts. Executors need this package, NumPy and PyArrow.
 
     Parameters
     ----------
@@ -55,14 +61,19 @@ def profile(
     if plan is not None and (kinds or pairs):
         msg = "A plan says what columns are and whether pairs are counted: give it alone"
         raise ValueError(msg)
+    unread = _unread(dataframe)
     if plan is None:
-        plan = make_plan(_sample(dataframe), kinds=kinds, pairs=pairs)
-    schema = dataframe.limit(0).toArrow().schema
-    check_types(plan, schema)
-    names = [name for name in schema.names if name in plan.columns]
-    wanted = dataframe.select([f"`{name.replace('`', '``')}`" for name in names])
-    counted = wanted.mapInArrow(counter(plan), _COUNTED).toArrow()["profile"].to_pylist()
-    return merged([empty(plan, names), *map(Profile.from_bytes, counted)])
+        readable = _select(dataframe, [name for name in dataframe.columns if name not in unread])
+        plan = make_plan(_sample(readable), kinds=kinds, pairs=pairs)
+        plan = replace(plan, skipped=unread)
+    _check(plan, unread)
+    names = [name for name in dataframe.columns if name in plan.columns]
+    wanted = _select(dataframe, names)
+    check_types(plan, wanted.limit(0).toArrow().schema)
+    with warnings.catch_warnings():  # it warns of pandas 3, which takes no part
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        counted = wanted.mapInArrow(counter(plan), _COUNTED).toArrow()["profile"].to_pylist()
+    return merged([empty(plan, names), *(from_bytes(content, plan=plan) for content in counted)])
 
 
 def counter(plan: Plan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -74,11 +85,35 @@ def counter(plan: Plan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Reco
             tally = tally or Tally(plan, batch.schema)
             tally.add(batch)
         if tally is not None:
-            yield pa.RecordBatch.from_arrays(
-                [pa.array([tally.profile().to_bytes()], pa.binary())], ["profile"]
-            )
+            content = to_bytes(tally.profile(), with_plan=False)
+            yield pa.RecordBatch.from_arrays([pa.array([content], pa.binary())], ["profile"])
 
     return count
+
+
+def _unread(dataframe: DataFrame) -> dict[str, str]:
+    """Return why columns cannot be profiled; they never leave Spark."""
+    unread = {
+        field.name: f"columns of type {field.dataType.simpleString()} are not profiled"
+        for field in dataframe.schema
+        if field.dataType.simpleString().startswith(_NESTED)
+    }
+    times = Counter(dataframe.columns)
+    return unread | {name: "more than one column has this name" for name, count in times.items() if count > 1}
+
+
+def _check(plan: Plan, unread: Mapping[str, str]) -> None:
+    problems = [
+        Problem(name, f"must be a {plan.columns[name].family.value}, as in the reference", why)
+        for name, why in unread.items()
+        if name in plan.columns
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _select(dataframe: DataFrame, names: list[str]) -> DataFrame:
+    return dataframe.select([f"`{name.replace('`', '``')}`" for name in names])
 
 
 def _sample(dataframe: DataFrame) -> pa.Table:
