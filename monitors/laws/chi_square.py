@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, xlogy
 
+from monitors.laws import two_proportions
 from monitors.laws.tables import TINIEST, Array, Table, table
 
 _ENOUGH = 5.0
@@ -14,6 +15,8 @@ _TAIL = 1e-3
 """Below this the p-value of the likelihood ratio is a floor to Pearson's."""
 _DRAWS = 2_000
 _SEED = 20_260_101
+_COUNTABLE = 10**8
+"""Above, drawing with or without replacement is the same."""
 
 
 def p_value(
@@ -32,8 +35,10 @@ def p_value(
     Rare cells, expected less than 5 times in the smaller sample, are merged with one another, the rarest
     first, until the merged cell reaches 5. The merging looks at the pooled counts only, on which the test is
     conditional, so it costs no validity; it is chosen over simulation because a yearly budget needs p-values
-    of 1e-8, which draws do not give. Where fewer than two cells remain, the exact conditional law is drawn
-    2,000 times (seeded), so that p ≥ 1/2001 there.
+    of 1e-8, which draws do not give. If all rare cells together do not reach 5 they join a dense one, and
+    their total share is tested on its own too (exactly, `two_proportions`; the smaller p-value counts twice):
+    thirty rows with a value that the reference never had are seen. Where no cell is dense the exact
+    conditional law is drawn 2,000 times (seeded), so that p ≥ 1/2001 there.
 
     Below 1e-3 the p-value is never less than that of the likelihood ratio G = 2 Σ observed
     ln(observed/expected). X² grows quadratically in a count and its law does not know that a Poisson tail
@@ -68,8 +73,33 @@ def of_table(counts: Table) -> float:
     counts = counts.occupied()
     if len(counts.reference) == 1:
         return 1.0
+    if not (counts.smallest_expected >= _ENOUGH).any():
+        return _exact(counts)
     merged = merge_rare(counts)
-    return _exact(counts) if len(merged.reference) == 1 else _asymptotic(merged)
+    freedom = len(merged.reference) - 1
+    body = float(chdtrc(freedom, statistic(merged))) if freedom else 1.0
+    return floored(_with_rare(body, counts), far_tail(counts))
+
+
+def far_tail(counts: Table) -> float:
+    """Return the p-value of the likelihood ratio G on the merged table, or that of the rare cells.
+
+    The smaller of both counts, doubled, when the rare cells were merged into a dense one: rows with values
+    that the reference never had would drown there, and are what nobody wants to miss.
+    """
+    merged = merge_rare(counts)
+    freedom = len(merged.reference) - 1
+    return _with_rare(float(chdtrc(freedom, likelihood_ratio(merged))) if freedom else 1.0, counts)
+
+
+def _with_rare(p: float, counts: Table) -> float:
+    """Weigh in the exact p-value of the rare cells' total share, if they fill no cell."""
+    rare = counts.smallest_expected < _ENOUGH
+    if not rare.any() or rare.all() or counts.smallest_expected[rare].sum() >= _ENOUGH:
+        return p
+    hits = float(counts.reference[rare].sum()), float(counts.current[rare].sum())
+    exact = two_proportions.p_value(hits[0], counts.n, hits[1], counts.m)
+    return min(1.0, 2 * min(p, exact))
 
 
 def statistic(counts: Table) -> float:
@@ -102,31 +132,31 @@ def floored(p: float, far: float) -> float:
 
 
 def _labels(expected: Array) -> list[int]:
-    """Return the merged cell of each cell; `expected` ascends, so that only rare cells share one."""
+    """Return the merged cell of each cell; `expected` ascends.
+
+    What is left over of the rare cells joins the merged cell before it, or the smallest dense one if none is.
+    """
+    rare = int(np.searchsorted(expected, _ENOUGH))
     labels: list[int] = []
     group, held = 0, 0.0
-    for count in expected.tolist():
+    for count in expected[:rare].tolist():
         labels.append(group)
         held += count
         if held >= _ENOUGH:
             group, held = group + 1, 0.0
-    last = group if held == 0 or group == 0 else group - 1
-    return [min(label, last) for label in labels]
-
-
-def _asymptotic(counts: Table) -> float:
-    freedom = len(counts.reference) - 1
-    return floored(
-        float(chdtrc(freedom, statistic(counts))), float(chdtrc(freedom, likelihood_ratio(counts)))
-    )
+    if group > 0:
+        labels = [min(label, group - 1) for label in labels]
+    return [*labels, *range(group, group + len(expected) - rare)]
 
 
 def _exact(counts: Table) -> float:
     both = np.rint(counts.reference + counts.current).astype(np.int64)
     small = min(counts.n, counts.m)
-    drawn = np.random.default_rng(_SEED).multivariate_hypergeometric(
-        both, min(round(small), int(both.sum())), size=_DRAWS, method="marginals"
-    )
+    generator, rows = np.random.default_rng(_SEED), max(1, round(small))
+    if both.sum() < _COUNTABLE:
+        drawn = generator.multivariate_hypergeometric(both, min(rows, int(both.sum())), size=_DRAWS)
+    else:
+        drawn = generator.multinomial(rows, both / both.sum(), size=_DRAWS)
     size, shares = drawn.sum(axis=1, keepdims=True), both / both.sum()
     seen = counts.reference if counts.n <= counts.m else counts.current
     distance = ((drawn - size * shares) ** 2 / shares).sum(axis=1)

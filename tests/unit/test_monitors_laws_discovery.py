@@ -89,7 +89,7 @@ def test_a_first_missing_value_is_no_alarm_and_three_are() -> None:
 
 
 def test_large_counts_pass_over_to_the_chi_square_law() -> None:
-    """Where the exact sum ends, both laws agree; where few are expected it never ends."""
+    """Where the exact sum ends the laws agree; where few are expected it never ends."""
     for hits in (50_000, 100_000):
         more = hits + 1_000
         expected = chi2_contingency([[hits, hits], [more, 2 * hits - more]]).pvalue

@@ -175,6 +175,16 @@ def test_rare_cells_are_merged_until_they_suffice() -> None:
         assert len(merged.reference) >= dense
 
 
+@pytest.mark.parametrize("method", ["chi_square", "jensenshannon", "psi"])
+def test_a_value_that_the_reference_never_had_is_seen(method: str) -> None:
+    """Thirty such rows of 1,000 against a million are told with 1e-18 and less, one such row is not."""
+    reference, current = np.array([600_000, 300_000, 100_000, 0]), np.array([585, 290, 95, 30])
+
+    assert p_value(method, reference, current) < 1e-18
+    assert 5e-4 < p_value(method, reference, [600, 300, 99, 1]) <= 0.7
+    assert p_value(method, 1_000 * reference, [120_000, 60_000, 20_000, 25_000]) < 1e-200
+
+
 def test_too_sparse_a_table_is_drawn_exactly() -> None:
     """Four rows of values never seen have the smallest p-value of draws; four of seen ones a large one."""
     reference = np.concatenate((np.full(50, 20.0), [0.0]))
