@@ -19,8 +19,8 @@ _WINSOR = 0.001
 _MARGIN = 8  # bins between the end of the reference and the end of the grid
 _DOUBLINGS = 2.0 ** np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40, 64])
 _COARSE = 2  # a cell with the mass of so many bins, and more than one value, is too coarse
-_LARGEST = np.finfo(np.float64).max
-_SMALLEST = 2.0**-1000  # a step below this one has no reciprocal, or no precision
+_LARGEST = float(np.finfo(np.float64).max)
+_SMALLEST = 2.0**-900  # a step below this one has no reciprocal, or cells that are no floats
 
 
 def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.number]) -> NumericPlan:
@@ -111,7 +111,10 @@ def _body(places: Floats, width: float) -> Floats:
 
 
 def _after(places: Floats, width: float) -> Floats:
-    return places + width if width else np.nextafter(places, np.inf)
+    if width:
+        return places + width
+    following: Floats = np.nextafter(np.minimum(places, np.nextafter(_LARGEST, 0)), np.inf)
+    return following
 
 
 def _spread(offsets: Floats) -> Floats:

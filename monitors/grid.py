@@ -15,8 +15,8 @@ from monitors.lookup import CHUNK, Bins, Workspace, lookup
 from monitors.moments import EXACT_CELL, cell_sums
 from monitors.plan import Floats, Ints, NumericPlan
 
-FARTHEST = 1e30
-"""Cells beyond this one are this one: their squares stay far from the end of floats."""
+FARTHEST = 2.0**1000
+"""Cells beyond this one are this one: only what is nearly no float has them."""
 
 _INT_REACH = 2**62
 _EXACT_INT = 2**53
