@@ -1,9 +1,8 @@
-"""Reads many files as one table: all their columns, types that hold all, partitions from folder names."""
+"""Reads many files as one table: all their columns, types that hold all, constants from elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -13,39 +12,25 @@ from monitors.engines.source import Names, Source, selected
 from spec import DataError, Problem
 
 _FILES = 64  # files into which the sample looks
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
-Parts = Mapping[str, str]
+Constants = Mapping[str, pa.Scalar]
+"""The values of columns that a file does not hold itself: its partition."""
 
 
-def combined(name: str, sources: Sequence[Source], folders: Sequence[Sequence[str]]) -> Source:
-    """Return many sources as one.
+def combined(
+    name: str, sources: Sequence[Source], constants: Sequence[Constants], schema: pa.Schema
+) -> Source:
+    """Return many sources as one, each with its constants.
 
-    A column that a file does not have is null there. Types are widened where files differ: integers to
-    decimals, not numbers to strings.
-
-    Parameters
-    ----------
-    folders
-        For each source the names of the folders between the root and it; ``key=value`` is a partition column,
-        of whole numbers if all its values are.
-
-    Raises
-    ------
-    DataError
-        With every column that has types in the files that no type holds, and every name that stands twice.
+    A column that a file does not have is null there; one of another type is cast.
     """
-    partitions = [dict(unquote(part).split("=", 1) for part in parts if "=" in part) for parts in folders]
-    fixed = _partition_types(partitions)
-    schema = _unified(name, sources, fixed)
     weights = np.array([source.size + 1 for source in sources], dtype=np.float64)
-
-    def part(place: int, batch: pa.RecordBatch, names: Names) -> pa.RecordBatch:
-        constants = {key: _scalar(partitions[place].get(key), kind) for key, kind in fixed.items()}
-        return _conform(batch, selected(schema, names), constants)
 
     def own(place: int, names: Names) -> Names:
         return [name for name in sources[place].schema.names if names is None or name in names]
+
+    def part(place: int, batch: pa.RecordBatch, names: Names) -> pa.RecordBatch:
+        return _conform(batch, selected(schema, names), constants[place])
 
     def batches(names: Names) -> Iterator[pa.RecordBatch]:
         for place, source in enumerate(sources):
@@ -63,40 +48,16 @@ def combined(name: str, sources: Sequence[Source], folders: Sequence[Sequence[st
     return Source(name, schema, int(weights.sum()), batches, sample)
 
 
-def _quotas(weights: npt.NDArray[np.float64], rows: int) -> dict[int, int]:
-    """Return how many rows to take from which sources: from all by their weight, or from 64 of many."""
-    if len(weights) > _FILES:
-        points = (np.arange(_FILES) + 0.5) / _FILES * weights.sum()
-        weights = np.bincount(np.searchsorted(np.cumsum(weights), points), minlength=len(weights)).astype(
-            float
-        )
-    shares = weights / weights.sum() * rows
-    return {place: max(1, round(share)) for place, share in enumerate(shares.tolist()) if share}
+def unified(name: str, sources: Sequence[Source]) -> pa.Schema:
+    """Return the columns of all sources, each in a type that holds its values in all of them.
 
+    Integers become decimals where they must; numbers do not become strings.
 
-def _partition_types(partitions: Sequence[Parts]) -> dict[str, pa.DataType]:
-    values: dict[str, set[str]] = {}
-    for parts in partitions:
-        for key, value in parts.items():
-            values.setdefault(key, set()).add(value)
-    return {
-        key: pa.int64() if all(map(_is_whole, found - {_NULL})) else pa.string()
-        for key, found in values.items()
-    }
-
-
-def _is_whole(value: str) -> bool:
-    return value.isascii() and value.lstrip("-").isdigit() and str(int(value)) == value
-
-
-def _scalar(value: str | None, kind: pa.DataType) -> pa.Scalar:
-    if value is None or value == _NULL:
-        return pa.scalar(None, kind)
-    return pa.scalar(int(value) if pa.types.is_integer(kind) else value, kind)
-
-
-def _unified(name: str, sources: Sequence[Source], fixed: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Return the columns of all sources, each in a type that holds its values in all of them."""
+    Raises
+    ------
+    DataError
+        With every column that has types in the files that no type holds, and every name that stands twice.
+    """
     found: dict[str, pa.DataType] = {}
     problems = []
     for source in sources:
@@ -114,7 +75,18 @@ def _unified(name: str, sources: Sequence[Source], fixed: Mapping[str, pa.DataTy
             found[field.name] = before if wider is None else wider
     if problems:
         raise DataError(problems)
-    return pa.schema(list((found | dict(fixed)).items()))
+    return pa.schema(list(found.items()))
+
+
+def _quotas(weights: npt.NDArray[np.float64], rows: int) -> dict[int, int]:
+    """Return how many rows to take from which sources: from all by their weight, or from 64 of many."""
+    if len(weights) > _FILES:
+        points = (np.arange(_FILES) + 0.5) / _FILES * weights.sum()
+        weights = np.bincount(np.searchsorted(np.cumsum(weights), points), minlength=len(weights)).astype(
+            float
+        )
+    shares = weights / weights.sum() * rows
+    return {place: max(1, round(share)) for place, share in enumerate(shares.tolist()) if share}
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
@@ -127,7 +99,7 @@ def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         return None
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, pa.Scalar]) -> pa.RecordBatch:
+def _conform(batch: pa.RecordBatch, schema: pa.Schema, constants: Constants) -> pa.RecordBatch:
     columns = []
     for field in schema:
         if field.name in constants:

@@ -79,11 +79,13 @@ def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             piece = batch.slice(start, rows)
-            held.append(piece)
-            waiting += piece.num_rows
-            if waiting >= rows:
+            if held and (
+                waiting >= rows or piece.schema != held[0].schema
+            ):  # one file's strings come as codes
                 yield _joined(held)
                 held, waiting = [], 0
+            held.append(piece)
+            waiting += piece.num_rows
     if held:
         yield _joined(held)
 

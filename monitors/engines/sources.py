@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from monitors.engines import arrow_files, combined, delimited, frames, lake, memory, parquet
+from monitors.engines import arrow_files, delimited, frames, lake, memory, parquet
+from monitors.engines.combined import combined, unified
+from monitors.engines.partitions import partitions
 from monitors.engines.source import Source, reading
 from spec import DataError, Problem
 
@@ -108,7 +110,9 @@ def _open_files(name: str, files: Sequence[str]) -> Source:
         raise DataError(problems)
     if files == [name]:
         return opened[0]
-    return combined.combined(name, opened, [_folders(name, file) for file in files])
+    types, constants = partitions([_folders(name, file) for file in files])
+    columns = {field.name: field.type for field in unified(name, opened)} | types
+    return combined(name, opened, constants, pa.schema(list(columns.items())))
 
 
 def _open_file(path: str) -> Source:
