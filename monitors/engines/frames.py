@@ -17,7 +17,7 @@ def open_frame(frame: pd.DataFrame) -> Source:
     """Open a pandas frame without its index.
 
     NaN, NaT and None are nulls, as pandas itself writes them to a file. A column of objects that no one Arrow
-    type holds (numbers beside words, UUIDs) is read as strings, and so are periods and intervals.
+    type holds (numbers beside words) is read as strings, and so are periods, intervals and UUIDs.
     """
     columns = [to_arrow(frame.iloc[:, place]) for place in range(frame.shape[1])]
     return open_table(pa.table(columns, names=[str(label) for label in frame.columns]), "pandas frame")
@@ -27,21 +27,18 @@ def to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
     """Return a column as Arrow; see `open_frame`."""
     import pandas as pd  # noqa: PLC0415 - half a second; whoever has a frame has paid it
 
-    dtype = series.dtype
-    if isinstance(dtype, pd.SparseDtype):
-        series = series.astype(dtype.subtype)
-    elif _is_span(dtype) or (isinstance(dtype, pd.CategoricalDtype) and _is_span(dtype.categories.dtype)):
-        return _as_words(series)
+    if isinstance(series.dtype, pd.SparseDtype):
+        series = series.astype(series.dtype.subtype)
     try:
-        return pa.array(series, from_pandas=True)
+        array = pa.array(series, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return _as_words(series)
+    return _as_words(series) if _is_extension(array.type) else array
 
 
-def _is_span(dtype: object) -> bool:
-    import pandas as pd  # noqa: PLC0415 - as above
-
-    return isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype)
+def _is_extension(kind: pa.DataType) -> bool:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return isinstance(values, pa.BaseExtensionType)
 
 
 def _as_words(series: pd.Series) -> pa.Array:
