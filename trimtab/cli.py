@@ -10,6 +10,8 @@ import click
 GOOD, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
+    "check": "Compare two files, column by column: what drifted?",
+    "init": "Write a first model YAML from a data set.",
     "demo": "Replay a year of flights against the whole stack, in minutes.",
     "validate": "Check model YAML files; every problem is named at once.",
     "schema": "Print the JSON Schema of a model's YAML, for editors.",
