@@ -25,7 +25,7 @@ def ask(peer: str, request: dict[str, Any], *, timeout: float, threads: int | No
     Parameters
     ----------
     peer
-        A name of `environments.PEERS`, or "trimtab".
+        A name of `environments.PEERS`, or "trimtab" or "trimtab-windows" for ours.
     timeout
         Seconds after which the process is ended.
     threads

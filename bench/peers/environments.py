@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+OURS = "trimtab"
 PEERS = tuple(sorted(path.stem for path in HERE.glob("*.txt")))
 
 
@@ -24,12 +25,12 @@ def home() -> Path:
 
 def python(peer: str) -> Path:
     """Return the interpreter that has `peer`; ours is the one that runs now."""
-    return Path(sys.executable) if peer == "trimtab" else home() / peer / "bin" / "python"
+    return Path(sys.executable) if peer.startswith(OURS) else home() / peer / "bin" / "python"
 
 
 def ready(peer: str) -> bool:
     """Say whether the environment was made from the pins as they are now."""
-    if peer == "trimtab":
+    if peer.startswith(OURS):
         return True
     stamp = home() / peer / "pins.txt"
     return stamp.exists() and stamp.read_bytes() == (HERE / f"{peer}.txt").read_bytes()

@@ -43,7 +43,7 @@ class Method:
 METHODS = (
     Method(
         "trimtab",
-        "trimtab",
+        "trimtab-windows",
         "windows",
         0.05,
         "effect and significance (BH)",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from protocol import Request, pieces
+from hourly_model import model
+from protocol import Request, pieces, serve
 
 from monitors import drift, lookback, reference_profile
 from monitors.compare import compare
@@ -43,28 +44,6 @@ def check(request: Request) -> dict[str, object]:
             alarms.append([one.drifted for one in each])
         answers.append({"scores": scores, "alarms": alarms})
     return {"batches": answers}
-
-
-def model(names: list[str], categorical: list[str], reference: str | None) -> ModelSpec:
-    """Return a spec with every default but the hourly window."""
-    drift_spec: dict[str, Any] = (
-        {} if reference is None else {"data_drift": {"reference": {"seasonal": reference}}}
-    )
-    return ModelSpec.model_validate(
-        {
-            "model": "bench",
-            "task": "regression",
-            "data": {
-                "inference_log": "log",
-                "labels": "labels",
-                "id": "id",
-                "time": "time",
-                "target": {"name": "y", "delay": "1d"},
-            },
-            "features": {name: "categorical" if name in categorical else "numeric" for name in names},
-            "monitor": {"window": "1h", **drift_spec},
-        }
-    )
 
 
 def with_prediction(rows: pd.DataFrame, random: np.random.Generator) -> pa.Table:
@@ -125,3 +104,7 @@ def columns(found: drift.Drift) -> list[drift.ColumnDrift]:
         found.prediction,
         *([found.correlation] if found.correlation is not None else []),
     ]
+
+
+if __name__ == "__main__":
+    serve({"check": check, "windows": monitor}, "trimtab")
