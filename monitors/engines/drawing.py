@@ -23,8 +23,9 @@ def spread(available: int, rows: int) -> npt.NDArray[np.int64]:
     """
     if available <= rows:
         return np.arange(available)
-    offsets = np.random.default_rng(_SEED).random(rows)
-    places: npt.NDArray[np.int64] = ((np.arange(rows) + offsets) * (available / rows)).astype(np.int64)
+    starts = np.arange(rows + 1, dtype=np.int64) * available // rows
+    within = np.random.default_rng(_SEED).random(rows) * np.diff(starts)
+    places: npt.NDArray[np.int64] = starts[:-1] + within.astype(np.int64)
     return places
 
 
