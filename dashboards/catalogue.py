@@ -29,6 +29,11 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_feature_drift_score": Metric(
         "gauge", (*_VERSION, "feature", "method"), "distance from the reference"
     ),
+    "trimtab_feature_drift_p_value": Metric(
+        "gauge", (*_VERSION, "feature", "method"), "probability of such a distance without drift"
+    ),
+    "trimtab_feature_drift_cost": Metric("gauge", (*_VERSION, "feature"), "share of what drift can cost"),
+    "trimtab_correlation_drift_score": Metric("gauge", _VERSION, "largest sure change of a correlation"),
     "trimtab_drift_threshold": Metric("gauge", ("model", "method"), "score from which a feature has drifted"),
     "trimtab_drifted_features_ratio": Metric("gauge", _VERSION, "share of the features that have drifted"),
     "trimtab_drifted_features_ratio_limit": Metric("gauge", ("model",), "share from which the window has"),

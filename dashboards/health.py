@@ -69,13 +69,18 @@ def drift() -> Row:
     score = promql.of_champion(
         promql.gauge("trimtab_feature_drift_score", "model", "version", "feature", "method")
     )
+    chance = promql.of_champion(
+        promql.gauge("trimtab_feature_drift_p_value", "model", "version", "feature", "method")
+    )
+    cost = promql.of_champion(promql.gauge("trimtab_feature_drift_cost", "model", "version", "feature"))
+    by_method = f"max by (feature, method) ({score}) * 0 + 1"
     return Row(
         "Drift",
         [
             lines(
                 Text(
                     "Drifted features",
-                    "Share of the features whose drift score reaches its threshold, by version, and the "
+                    "Share of the features whose drift matters and is no accident, by version, and the "
                     "share from which the window counts as drifted.",
                     "percentunit",
                 ),
@@ -92,7 +97,7 @@ def drift() -> Row:
                     "none",
                 ),
                 Query(output, "version {{version}}, {{method}}"),
-                Query(threshold, "limit, {{method}}"),
+                Query(f"{threshold} and on (method) {output}", "limit, {{method}}"),
                 span=12,
             ),
             cells(
@@ -108,16 +113,32 @@ def drift() -> Row:
             rows(
                 Text(
                     "Drift scores, newest window",
-                    "Every feature of the champion with its distance from the reference and that distance "
-                    "over the threshold.",
+                    "Every feature of the champion with its distance from the reference, that distance over "
+                    "the threshold, how likely it is by chance, and its share of what the drift can cost.",
                     "none",
                 ),
                 {
                     "score": (Query(f"max by (feature, method) ({score})"), "none"),
                     "of threshold": (Query(f"max by (feature, method) ({of_threshold})"), "percentunit"),
+                    "by chance": (Query(f"max by (feature, method) ({chance})"), "sci"),
+                    "cost": (
+                        Query(f"max by (feature) ({cost}) * on (feature) group_right () ({by_method})"),
+                        "percentunit",
+                    ),
                 },
                 span=12,
                 height=10,
+            ),
+            lines(
+                Text(
+                    "Drift of the correlations",
+                    "Largest sure change of a rank correlation between two features that have not drifted by "
+                    "themselves, over the change that alerts.",
+                    "percentunit",
+                ),
+                Query(promql.correlation_drift_of_threshold(), "of limit"),
+                Query("vector(1)", "limit"),
+                span=12,
             ),
         ],
     )

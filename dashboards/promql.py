@@ -105,6 +105,13 @@ def feature_drift_of_threshold() -> str:
     return f"{score} / on (model, method) group_left () {threshold}"
 
 
+def correlation_drift_of_threshold() -> str:
+    """Largest sure change of a correlation in the champion's inputs over its limit; drifted from 1 on."""
+    score = of_champion(gauge("trimtab_correlation_drift_score", "model", "version"))
+    limit = gauge("trimtab_drift_threshold", "model", method="correlation")
+    return f"max by (model) ({score}) / on (model) {limit}"
+
+
 def staleness(*by: str) -> str:
     """Age of a monitor's last success over twice its interval; above 1 its numbers are stale."""
     keys = ("model", "monitor")

@@ -1,166 +1,232 @@
-"""How far a window's inputs and predictions lie from the version's reference.
+"""How far the inputs and predictions of the last windows lie from their reference, and how surely.
 
-The distances are Evidently's own functions, called directly: its `Report` computes each of them three
-times and draws every column, which takes seconds where the numbers take milliseconds.
+A column has drifted when, in some lookback, its distance matters (the spec's `effect`) **and** its p-value
+for the two actual sizes is within the budget of false alarms.
 """
 
 from __future__ import annotations
 
-import math
-import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 
-from monitors.finding import Finding, NoData
-from monitors.records import Measurement
-from spec import FeatureType, ModelSpec, Problem, SpecError, Task
-from spec.model import DriftMethod
+from monitors import laws
+from monitors.column_pair import ColumnPair
+from monitors.cross import CrossMoments
+from monitors.finding import NoData
+from monitors.lookback import Look, Side
+from monitors.multivariate import correlation
+from monitors.plan import Floats
+from monitors.reference_profile import PREDICTION, Dispersion, ReferenceProfile
+from spec import FeatureType, ModelSpec, Task
+from spec.drift import DriftMethod
 
-PREDICTION = "prediction"
-"""Column of the scores, in the reference and in the frames compared here."""
+CORRELATION = "correlation"
+"""The method of what is measured on all pairs of numeric columns together."""
 
-_INFINITE = 1e150  # the square of anything larger is no float, and neither is a deviation
-_LEAST_STD = 1e-9  # relative; below it a column is constant but for rounding
+PAIRS = "pairs of columns"
+"""Stands for them where a column has its name."""
+
+_SEEN = 0.25  # share of the reference's variance without which a correlation says nothing
+_T = TypeVar("_T", float, Floats)
+_NO_LOOK = NoData("the window has no rows, or the reference none to compare them with")
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """The distance of one column.
+    """What is to be said of one column.
 
-    `score` is at least 0 and grows with drift; `wasserstein` is in standard deviations of the
-    reference, `jensenshannon` and `hellinger` end at √ln 2 and 1, `psi` and `kl_div` have no end.
+    Of the lookbacks in which it has drifted, the one with the smallest p-value; else the longest.
+
+    Parameters
+    ----------
+    method
+        The distance; where the reference is constant, which has no deviation, total variation stands in for
+        Wasserstein.
+    score
+        The distance, finite, at least 0, growing with drift; see `monitors.distances` for units and ranges.
+    limit
+        The score that matters.
+    p_value
+        How likely so large a score is when nothing has moved, in (0, 1].
+    level
+        The p-value that is no accident.
+    lookback, since, rows
+        Windows that were taken together, the start of the first, and their rows with a value.
+    missing, missing_before
+        Share of rows without a value in the lookback and in the reference.
+    detail
+        What else a reader should know: the pair whose correlation changed most.
     """
 
     column: str
-    method: DriftMethod
+    method: str
     score: float | NoData
     limit: float
+    p_value: float = 1.0
+    level: float = 0.0
+    lookback: int = 1
+    since: datetime | None = None
+    rows: int = 0
+    missing: float = 0.0
+    missing_before: float = 0.0
+    detail: str | None = None
 
     @property
     def drifted(self) -> bool:
-        """Whether the score has reached the limit; a column without a score has not drifted."""
-        return isinstance(self.score, float) and self.score >= self.limit
+        """Whether the score matters and is no accident; a column without a score has not drifted."""
+        return isinstance(self.score, float) and self.score >= self.limit and self.p_value <= self.level
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The distances of a window: of every feature in the model's order, and of the predictions."""
+    """The drift of every feature in the model's order, of the predictions, and of the correlations.
+
+    `correlation` is None where it is not looked at.
+    """
 
     features: tuple[ColumnDrift, ...]
     prediction: ColumnDrift
-
-    @property
-    def share(self) -> float | NoData:
-        """Share of all features that have drifted; `NoData` if not one could be compared."""
-        if all(isinstance(feature.score, NoData) for feature in self.features):
-            return NoData("no feature could be compared")
-        return sum(feature.drifted for feature in self.features) / len(self.features)
+    correlation: ColumnDrift | None = None
+    rows: int = 0
 
 
-def compare(reference: pd.DataFrame, current: pd.DataFrame, spec: ModelSpec) -> Drift:
-    """Compare two frames column by column, each by the method of `spec.monitor.data_drift`.
+def compare(spec: ModelSpec, looks: Sequence[Look], counts: ReferenceProfile) -> Drift:
+    """Compare each column by its method in every lookback.
 
     Parameters
     ----------
-    reference, current
-        One row a prediction; columns are the features by name and `prediction`, as `inference_log.frame`
-        makes them. Nulls and infinities are left out, as Evidently does; columns or rows may be missing.
-
-    Raises
-    ------
-    SpecError
-        If the spec asks for the Wasserstein distance of categories, which have no order.
+    looks
+        The shortest lookback first; none where there are no rows.
+    counts
+        Of the reference: how much its rows, and so those of a window, tell about one another.
     """
-    limits = spec.monitor.data_drift
-    if limits.categorical_method is DriftMethod.WASSERSTEIN:
-        known = [method.value for method in DriftMethod if method is not DriftMethod.WASSERSTEIN]
-        where, found = "monitor.data_drift.categorical_method", limits.categorical_method.value
-        raise SpecError([Problem(where, f"must be one of {', '.join(known)}", found)])
+    wanted = spec.monitor.data_drift
 
-    def column(name: str, *, numeric: bool) -> ColumnDrift:
-        method = limits.method if numeric else limits.categorical_method
-        score = distance(reference.get(name), current.get(name), method, numeric=numeric)
-        return ColumnDrift(name, method, score, limits.threshold)
+    def column(name: str, *, is_ordered: bool) -> ColumnDrift:
+        method = wanted.method if is_ordered else wanted.categorical_method
+        readings = [
+            _reading(look, name, method, wanted.effect, counts, is_last=look is looks[-1]) for look in looks
+        ]
+        return _told(readings) or ColumnDrift(name, method.value, _NO_LOOK, wanted.effect)
 
     features = tuple(
-        column(name, numeric=feature.type is FeatureType.NUMERIC) for name, feature in spec.features.items()
+        column(name, is_ordered=feature.type is FeatureType.NUMERIC)
+        for name, feature in spec.features.items()
     )
-    return Drift(features, column(PREDICTION, numeric=spec.task is not Task.MULTICLASS))
+    prediction = column(PREDICTION, is_ordered=spec.task is not Task.MULTICLASS)
+    rows = max((look.current.profile.rows for look in looks), default=0)
+    moved = {feature.column for feature in features if feature.drifted}
+    shifts = [_shift(look, wanted.correlation, counts, moved) for look in looks] if wanted.correlation else []
+    correlation = _told([shift for shift in shifts if shift is not None])
+    return Drift(features, prediction, correlation, rows)
 
 
-def distance(
-    reference: pd.Series | None, current: pd.Series | None, method: DriftMethod, *, numeric: bool
-) -> float | NoData:
-    """Return Evidently's distance between two columns, finite and at least 0, or why there is none."""
-    clean = _numbers if numeric else _categories
-    sides = []
-    for side, series in (("reference", reference), ("window", current)):
-        if series is None:
-            return NoData(f"the {side} does not have the column")
-        values = clean(series)
-        if values.empty:
-            return NoData(f"the {side} has no values in the column")
-        sides.append(values)
-    if method is DriftMethod.WASSERSTEIN and _is_constant(sides[0].to_numpy()):
-        return NoData("the column is constant in the reference: it has no standard deviation to measure in")
-    return _evidently(sides[0], sides[1], method, numeric=numeric)
+def _told(readings: Sequence[ColumnDrift]) -> ColumnDrift | None:
+    """Return the reading that a column is told by: the surest drift, else the longest lookback."""
+    drifted = [reading for reading in readings if reading.drifted]
+    if drifted:
+        return min(drifted, key=lambda reading: reading.p_value)
+    scored = [reading for reading in readings if isinstance(reading.score, float)]
+    told = scored or readings
+    return told[-1] if told else None
 
 
-def _evidently(
-    reference: pd.Series, current: pd.Series, method: DriftMethod, *, numeric: bool
-) -> float | NoData:
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Evidently's import says of its dependencies is not ours
-        from evidently.legacy.calculations import stattests
-        from evidently.legacy.core import ColumnType
+def _reading(
+    look: Look, name: str, wanted: DriftMethod, limit: float, counts: ReferenceProfile, *, is_last: bool
+) -> ColumnDrift:
+    """Return what one look says of a column; a p-value is asked for where it matters or will be shown."""
+    sides = look.reference.profile.columns, look.current.profile.columns
+    for side, columns in zip(("reference", "window"), sides, strict=True):
+        if name not in columns:
+            return ColumnDrift(name, wanted.value, NoData(f"the {side} does not have the column"), limit)
+    before, now = (columns[name] for columns in sides)
+    pair = ColumnPair(before, now)
+    method = pair.method(wanted.value)
+    effect = pair.effect(method)
+    if isinstance(effect, NoData):
+        return ColumnDrift(name, method, effect, limit)
+    p_value: float | NoData = 1.0
+    if is_last or effect.value >= limit:
+        reference_worth, worth = map(
+            partial(_worth, counts, name, method), pair.n, (look.reference, look.current)
+        )
+        p_value = pair.p_value(method, (reference_worth, worth))
+    return ColumnDrift(
+        column=name,
+        method=method,
+        score=effect.value,
+        limit=limit,
+        p_value=1.0 if isinstance(p_value, NoData) else p_value,
+        level=look.scale.level,
+        lookback=look.scale.length,
+        since=look.span.start,
+        rows=int(pair.n[1]),
+        missing=1 - pair.n[1] / now.rows,
+        missing_before=1 - pair.n[0] / before.rows,
+    )
 
-        kind = ColumnType.Numerical if numeric else ColumnType.Categorical
-        test = stattests.registry.get_registered_stattest(method.value, kind)
-        try:
-            score = float(test(reference, current, kind, None).drift_score)
-        except ValueError as error:  # np.histogram, of a range too narrow for floats
-            return NoData(f"the values cannot be binned: {error}")
-    if method is DriftMethod.JENSEN_SHANNON and math.isnan(score):
-        return 0.0  # scipy takes the root of -1e-17 where the two sides are equal but for rounding
-    if not math.isfinite(score):
-        return NoData("the distance of these values is not a finite number")
-    return max(score, 0.0)
+
+def _worth(counts: ReferenceProfile, name: str, method: str, rows: float, side: Side) -> float:
+    """Return how many independent rows the rows of a side are worth."""
+    found = counts.dispersion.get(name, Dispersion())
+    return laws.effective_size(rows, _design_effect(counts, found.of(method), side))
 
 
-def judge(drift: Drift, spec: ModelSpec, rows: int) -> Finding:
-    """Return the measurements, and `alarm` when the share of drifted features has reached its limit."""
-    limit = spec.monitor.data_drift.share
-    measurements = [
-        _measurement("feature_drift_score", feature, feature=feature.column, limit=feature.limit)
-        for feature in drift.features
+def _design_effect(counts: ReferenceProfile, of_blocks: _T, side: Side) -> _T:
+    """Return design effects in windows of the side's size: they grow with the rows that hang together."""
+    grown = side.rows_a_window / counts.block_rows if counts.block_rows else 1.0
+    return 1 + (of_blocks - 1) * grown
+
+
+def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection[str]) -> ColumnDrift | None:
+    """Return the largest change of a rank correlation among those that are no accident, or 0.
+
+    A column that has drifted by itself, or of which the look sees but one end, takes its correlations along:
+    its pairs are left out.
+    """
+    before, now = look.reference.profile.cross, look.current.profile.cross
+    if before is None or now is None:
+        return None
+    kept = [
+        at
+        for at, name in enumerate(before.names)
+        if name != PREDICTION and name not in moved and _spread(now, at) >= _SEEN * _spread(before, at)
     ]
-    measurements.append(_measurement("prediction_drift_score", drift.prediction))
-    if isinstance(drift.share, NoData):
-        return Finding("no_data", (*measurements, drift.share.measurement()), rows)
-    measurements.append(Measurement("drifted_features_ratio", drift.share, limit=limit, n=rows))
-    return Finding("alarm" if drift.share >= limit else "ok", tuple(measurements), rows)
+    if len(kept) < 2:  # noqa: PLR2004 - a pair
+        return None
+    pick = np.ix_(kept, kept)
+    joint = (np.ones(before.n.shape) if counts.joint is None else counts.joint)[pick]
+    sizes = [
+        (moments.n[pick] / _design_effect(counts, joint, side)).astype(np.int64)
+        for moments, side in ((before, look.reference), (now, look.current))
+    ]
+    names = [before.names[at] for at in kept]
+    found = correlation.correlation(
+        names, before.spearman()[pick], sizes[0], now.spearman()[pick], sizes[1], threshold=limit
+    )
+    if isinstance(found, NoData):
+        return ColumnDrift(PAIRS, CORRELATION, found, limit)
+    sure = [pair for pair in found.pairs if pair.p_value <= look.scale.level / len(found.pairs)]
+    return ColumnDrift(
+        PAIRS,
+        CORRELATION,
+        score=max((abs(pair.shift) for pair in sure), default=0.0),
+        limit=limit,
+        p_value=found.p_value,
+        level=look.scale.level,
+        lookback=look.scale.length,
+        since=look.span.start,
+        rows=look.current.profile.rows,
+        detail=f"{sure[0].first} × {sure[0].second}" if sure else None,
+    )
 
 
-def _measurement(
-    name: str, column: ColumnDrift, *, feature: str | None = None, limit: float | None = None
-) -> Measurement:
-    method = column.method.value
-    if isinstance(column.score, NoData):
-        return column.score.measurement(feature or column.column, method)
-    return Measurement(name, column.score, feature=feature, method=method, limit=limit)
-
-
-def _numbers(series: pd.Series) -> pd.Series:
-    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    return pd.Series(values[np.abs(values) < _INFINITE])
-
-
-def _categories(series: pd.Series) -> pd.Series:
-    return series.dropna().astype(str)
-
-
-def _is_constant(values: np.ndarray) -> bool:
-    low, high = values.min(), values.max()
-    return bool(high - low <= _LEAST_STD * max(abs(low), abs(high)))
+def _spread(moments: CrossMoments, at: int) -> float:
+    """Return the variance of a column's ranks; 0 without rows."""
+    n = int(moments.n[at, at])
+    return int(moments.squares[at, at]) / n - (int(moments.sums[at, at]) / n) ** 2 if n else 0.0

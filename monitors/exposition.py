@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, UnknownMetricFamily
 
+from monitors.column_pair import CONSTANT
 from monitors.deployment import Deployment
 from monitors.resources import GpuUsage, Usage
 from monitors.results import MONITORS, OUTCOMES, Measurement, Newest, Runs, WindowResult
+from spec.drift import DriftMethod
 from spec.model import ModelSpec, PerformanceMetric
 
 Family: TypeAlias = Metric
@@ -60,8 +62,14 @@ def of_specs(specs: Iterable[ModelSpec]) -> Iterator[Family]:
     slo = _gauge("slo_objective_ratio", "Share of requests that must be good.", "model", "slo")
     for spec in specs:
         drift = spec.monitor.data_drift
-        for method in sorted({drift.method.value, drift.categorical_method.value}):
-            threshold.add_metric((spec.model, method), drift.threshold)
+        methods = {drift.method.value, drift.categorical_method.value}
+        if drift.method is DriftMethod.WASSERSTEIN:
+            methods.add(CONSTANT)
+        limits = dict.fromkeys(methods, drift.effect)
+        if drift.correlation is not None:
+            limits["correlation"] = drift.correlation
+        for method, value in sorted(limits.items()):
+            threshold.add_metric((spec.model, method), value)
         limit.add_metric((spec.model,), drift.share)
         latency.add_metric((spec.model, "0.99"), spec.monitor.latency.p99.total_seconds())
         slo.add_metric((spec.model, "availability"), spec.monitor.latency.slo)
@@ -84,26 +92,25 @@ def of_deployments(models: Iterable[Live]) -> Iterator[Family]:
 def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
     """Give the numbers of each version's newest windows, of at most `max_features` features a model."""
     models = tuple(models)
-    score = _gauge("feature_drift_score", "Distance from the reference.", *_VERSION, "feature", "method")
     outputs = _gauge("prediction_drift_score", "Distance of the predictions.", *_VERSION, "method")
     faults = _gauge("data_quality_violations", "Violations in the last window.", *_VERSION, "check")
     latency = Metric("trimtab_latency_seconds", "Latency in the last window.", "summary")
     plain = {
         "drifted_features_ratio": _gauge("drifted_features_ratio", "Share of drifted features.", *_VERSION),
+        "correlation_drift_score": _gauge(
+            "correlation_drift_score", "Largest sure change of a rank correlation.", *_VERSION
+        ),
         "rows": _gauge("window_rows", "Rows of the last window.", *_VERSION),
         "throughput_rows_per_second": _gauge(
             "throughput_rows_per_second", "Rows a second of the last window.", *_VERSION
         ),
     }
     for live in models:
-        furthest = _furthest(live.results, max_features)
         for result in live.results:
             at = (result.model, result.version)
             for number in result.measurements:
                 method = number.method or ""
                 match number.name:
-                    case "feature_drift_score" if number.feature in furthest:
-                        score.add_metric((*at, str(number.feature), method), number.value)
                     case "prediction_drift_score":
                         outputs.add_metric((*at, method), number.value)
                     case "latency_seconds":
@@ -114,7 +121,36 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
                         plain[name].add_metric(at, number.value)
             for check, count in _violations(result.measurements).items():
                 faults.add_metric((*at, check), count)
-    yield from (score, outputs, faults, latency, *plain.values())
+    yield from _of_features(models, max_features)
+    yield from (outputs, faults, latency, *plain.values())
+
+
+def _of_features(models: Iterable[Live], max_features: int) -> Iterator[Family]:
+    """Give the drift of each feature, of at most `max_features` a model: those furthest off."""
+    score = _gauge("feature_drift_score", "Distance from the reference.", *_VERSION, "feature", "method")
+    chance = _gauge(
+        "feature_drift_p_value",
+        "Probability of such a distance without drift.",
+        *_VERSION,
+        "feature",
+        "method",
+    )
+    cost = _gauge("feature_drift_cost", "Share of what the drift can cost.", *_VERSION, "feature")
+    for live in models:
+        furthest = _furthest(live.results, max_features)
+        for result in live.results:
+            for number in result.measurements:
+                if number.feature not in furthest:
+                    continue
+                at = (result.model, result.version, str(number.feature))
+                match number.name:
+                    case "feature_drift_score":
+                        score.add_metric((*at, number.method or ""), number.value)
+                    case "feature_drift_p_value":
+                        chance.add_metric((*at, number.method or ""), number.value)
+                    case "feature_drift_cost":
+                        cost.add_metric(at, number.value)
+    yield from (score, chance, cost)
 
 
 def of_performance(models: Iterable[Live]) -> Iterator[Family]:

@@ -12,6 +12,12 @@ from spec.model import FeatureType, ModelSpec, Task
 
 DTYPES = {FeatureType.NUMERIC: "float64", FeatureType.CATEGORICAL: "str", FeatureType.BOOLEAN: "boolean"}
 
+ARROW = {
+    FeatureType.NUMERIC: pa.float64(),
+    FeatureType.CATEGORICAL: pa.string(),
+    FeatureType.BOOLEAN: pa.bool_(),
+}
+
 _NULLABLE = {pa.bool_(): pd.BooleanDtype()}
 
 
@@ -29,6 +35,18 @@ def typed(spec: ModelSpec, rows: pa.Table | pd.DataFrame) -> pd.DataFrame:
     frame = rows.copy() if isinstance(rows, pd.DataFrame) else rows.to_pandas(types_mapper=_NULLABLE.get)
     dtypes = {name: DTYPES[feature.type] for name, feature in spec.features.items() if name in frame.columns}
     return frame.astype(dtypes)
+
+
+def arrow(spec: ModelSpec, rows: pd.DataFrame) -> pa.Table:
+    """Return the features and `prediction` of a typed frame as the drift engine counts them: NaN is null.
+
+    Columns that the frame lacks are left out.
+    """
+    kinds = {name: ARROW[feature.type] for name, feature in spec.features.items()} | {
+        "prediction": pa.float64()
+    }
+    schema = pa.schema([(name, kind) for name, kind in kinds.items() if name in rows.columns])
+    return pa.Table.from_pandas(rows[schema.names], schema, preserve_index=False)
 
 
 def prediction(spec: ModelSpec, scores: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -156,6 +156,14 @@ def frame(spec: ModelSpec, log: pa.Table) -> pd.DataFrame:
     return rows
 
 
+def inputs(spec: ModelSpec, log: pa.Table) -> pa.Table:
+    """Return the features of log rows by their plain names, and `prediction` as of `frame`."""
+    plain = log.select([FEATURE_PREFIX + name for name in spec.features]).rename_columns(list(spec.features))
+    return plain.append_column(
+        "prediction", pa.array(frames.prediction(spec, log["scores"]), from_pandas=True)
+    )
+
+
 def first_of_each(keys: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return the positions, rising, at which a key occurs for the first time; null is a key too."""
     encoded = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from monitors import inference_log, labels, recall, references, report
+from monitors import drift, drift_verdict, inference_log, labels, lookback, recall, references, report
 from monitors.answered import Answered
+from monitors.finding import Finding, NoData
 from monitors.labelled import Labelled
 from monitors.ledger import FIRST, LATE_LABELS, LATE_ROWS, Ledger, Task
 from monitors.pace import Pace
@@ -20,6 +21,7 @@ from monitors.records import MONITORS, MonitorName, WindowResult
 from monitors.references import Reference
 from monitors.results import Store
 from monitors.revision import code_revision
+from monitors.window_profiles import WindowProfiles
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, NotFound, Settings, Unavailable
 
@@ -76,6 +78,7 @@ class ModelJob:
     ) -> None:
         self._spec, self._settings, self._store, self._reporter = spec, settings, store, reporter
         self._ledger = Ledger(spec, settle_s)
+        self._profiles = WindowProfiles(spec, store)
         self._seen_rows: inference_log.Seen | None = None
         self._seen_labels: frozenset[str] | None = None
         self._references: dict[str, Reference] = {}
@@ -106,6 +109,7 @@ class ModelJob:
         first_look = self._seen_rows is None
         self._seen_rows, rows = inference_log.changes(self._spec, self._settings, self._seen_rows)
         self._seen_labels, labelled = labels.changes(self._spec, self._settings, self._seen_labels)
+        self._profiles.touched(rows, is_late=not first_look)
         if first_look:
             self._recall()
         else:
@@ -122,6 +126,7 @@ class ModelJob:
         for window, monitor in recall.holes(known):
             self._ledger.failed(window, monitor, float("-inf"))
         rows, labelled = recall.late(self._spec, self._settings, known)
+        self._profiles.touched(rows, is_late=True)
         self._ledger.touched(rows, LATE_ROWS)
         self._ledger.touched(labelled, LATE_LABELS)
         latest = self._store.latest(self._spec.model, "quality")
@@ -135,11 +140,22 @@ class ModelJob:
         now = self._settings.clock.now()
         monitor = self._spec.monitor
         if data := [task for task in tasks if task.monitor != "performance"]:
-            span = _span(data, monitor.data_drift.over)
+            uncounted = self._profiles.uncounted([task.window for task in data if task.monitor == "drift"])
+            span = _span(data, 1, uncounted)
             self._judge(data, Answered.read(self._spec, self._settings, span), now, wall, stop)
         if truth := [task for task in tasks if task.monitor == "performance"]:
             span = _span(truth, monitor.performance.over)
             self._judge(truth, Labelled.read(self._spec, self._settings, span, now), now, wall, stop)
+
+    def _count(self, window: Window, reading: Answered) -> None:
+        """Count every version's rows in the windows that a verdict looks at, if still to be done."""
+        for uncounted in self._profiles.uncounted([window]):
+            for version in reading.versions(uncounted):
+                reference = self._reference(version)
+                if reference is not None:
+                    plan = reference.counts.profile.plan
+                    self._profiles.count(uncounted, version, plan, reading.counted(uncounted, version))
+            self._profiles.counted(uncounted)
 
     def _judge(
         self,
@@ -153,6 +169,8 @@ class ModelJob:
             if stop.is_set():
                 return
             try:
+                if task.monitor == "drift" and isinstance(reading, Answered):
+                    self._count(task.window, reading)
                 for version in self._live(task.window, reading):
                     self._save(task, version, reading, now)
             except Exception as error:  # noqa: BLE001 - recorded; the other monitors still run
@@ -172,7 +190,12 @@ class ModelJob:
     def _save(self, task: Task, version: str, reading: Answered | Labelled, now: datetime) -> None:
         reference = self._reference(version)
         started = time.perf_counter()
-        finding = reading.judge(task.monitor, task.window, version, reference)
+        if task.monitor == "drift" and reference is not None:
+            finding = self._drift(task.window, version, reference)
+        elif task.monitor == "drift":
+            finding = Finding("no_data", (NoData("the version has no reference").measurement(),), 0)
+        else:
+            finding = reading.judge(task.monitor, task.window, version, reference)
         self._store.save(
             WindowResult(
                 self._spec.model,
@@ -190,16 +213,36 @@ class ModelJob:
                 reason=task.reason,
             )
         )
-        if task.monitor == "drift" and reference is not None and isinstance(reading, Answered):
-            self._report(task, version, reading, reference)
+        if task.monitor == "drift" and reference is not None:
+            self._report(task, version, reference)
 
-    def _report(self, task: Task, version: str, reading: Answered, reference: Reference) -> None:
+    def _drift(self, window: Window, version: str, reference: Reference) -> Finding:
+        """Return what drift says of a window from what has been counted in it and before it."""
+        counts = reference.counts
+        past = self._profiles.past(window, version, counts.profile.plan)
+        found = drift.compare(self._spec, lookback.looks(self._spec, window, past, counts), counts)
+        before = self._verdicts(window, version)
+        return drift_verdict.judge(found, self._spec, importances=reference.importances, before=before)
+
+    def _verdicts(self, window: Window, version: str) -> tuple[drift_verdict.Verdicts, ...]:
+        """Return what had drifted in the windows before one, as many as `persistence` looks back upon."""
+        rule = self._spec.monitor.data_drift.persistence
+        if rule is None:
+            return ()
+        first = window.shifted(1 - rule.of).start
+        stored = self._store.history(self._spec.model, "drift", version, start=first, end=window.start)
+        return tuple(drift_verdict.drifted(result.measurements) for result in stored)
+
+    def _report(self, task: Task, version: str, reference: Reference) -> None:
         """Have Evidently's report of the window written if it is the one in which a report falls due."""
         every = self._spec.monitor.report
-        rows = reading.pooled(task.window, version)
-        if task.reason != FIRST or rows.empty or every is None:
+        if task.reason != FIRST or every is None:
             return
         if (task.window.end - EPOCH) // every == (task.window.start - EPOCH) // every:
+            return
+        span = task.window.pooled(self._spec.monitor.data_drift.over)
+        rows = Answered.read(self._spec, self._settings, span).rows(span, version)
+        if rows.empty:
             return
         file = report.path(self._settings, self._spec, version, task.window.start)
         self._reporter.submit(self._spec, reference.frame, rows, file).add_done_callback(_log_report)
@@ -228,10 +271,10 @@ def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
         yield list(group)
 
 
-def _span(tasks: Sequence[Task], over: int) -> Window:
-    """Return the span that holds the windows of all tasks and what each of them pools."""
-    first, last = tasks[0].window.pooled(over), tasks[-1].window
-    return Window(first.start, last.end)
+def _span(tasks: Sequence[Task], over: int, others: Sequence[Window] = ()) -> Window:
+    """Return the span that holds the windows of all tasks, what each of them pools, and some others."""
+    windows = [tasks[0].window.pooled(over), tasks[-1].window, *others]
+    return Window(min(window.start for window in windows), max(window.end for window in windows))
 
 
 def _wait(pace: Pace, length: timedelta) -> float:

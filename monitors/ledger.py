@@ -43,7 +43,7 @@ class Ledger:
     def __init__(self, spec: ModelSpec, settle_s: float) -> None:
         self._length = spec.monitor.window
         self._reach: Mapping[MonitorName, int] = {
-            "drift": spec.monitor.data_drift.over,
+            "drift": spec.monitor.data_drift.reach,
             "quality": 1,
             "performance": spec.monitor.performance.over,
             "latency": 1,

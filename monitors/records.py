@@ -81,6 +81,22 @@ class WindowResult:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowProfile:
+    """What was counted of one version's rows in one window ``[start, end)``, by the plan of a fingerprint.
+
+    `content` is what `monitors.profile_format` writes; `rows` may be 0.
+    """
+
+    model: str
+    version: str
+    plan: str
+    start: datetime
+    end: datetime
+    rows: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a model (or to the whole house: None), at processing time `at`."""
 

@@ -1,12 +1,14 @@
-"""What a version was trained on and is held against: rows, importances, expected performance.
+"""What a version was trained on and is held against: rows, profile, importances, expected performance.
 
-A reference is a folder ``<home>/references/<model>/<version>/`` of two files, ``reference.parquet`` and
-``reference.json``. It appears whole or not at all, and never changes.
+A reference is a folder ``<home>/references/<model>/<version>/`` of ``reference.parquet`` (a sample of the
+rows), ``reference.profile`` (counts of all of them), ``seasons.parquet`` (their profile by slot, if the spec
+names a season) and ``reference.json``. It appears whole or not at all, and never changes.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -17,17 +19,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from monitors import frames
+from monitors import frames, profile_format, reference_profile
+from monitors.plan import Ints
+from monitors.reference_profile import PREDICTION, Dispersion, ReferenceProfile
 from spec.errors import DataError, NotFound, Problem, Refused, did_you_mean
 from spec.model import FeatureType, ModelSpec
 from spec.settings import Settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_ROWS = 5_000
-PREDICTION = "prediction"
-_ROWS, _FACTS = "reference.parquet", "reference.json"
+_ROWS, _FACTS, _PROFILE, _SEASONS = (
+    "reference.parquet",
+    "reference.json",
+    "reference.profile",
+    "seasons.parquet",
+)
+_UNPROFILED = 1  # the schema version of references without a profile
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,8 @@ class Reference:
     frame
         At most 5,000 rows sampled from `population`: the features in the spec's dtypes (see `frames.typed`),
         `prediction` as float64 (see `frames.prediction`) and, where it was known, the target.
+    counts
+        What the drift engine compares with: the profile of all rows and what belongs to it.
     window
         Training events had ``window[0] <= time < window[1]``.
     importances
@@ -65,6 +81,7 @@ class Reference:
     window: tuple[datetime, datetime]
     population: int
     frame: pd.DataFrame
+    counts: ReferenceProfile
     importances: Mapping[str, float]
     performance: Mapping[str, Band]
     ranges: Mapping[str, tuple[float, float]]
@@ -94,7 +111,8 @@ def publish(
     Parameters
     ----------
     rows
-        Feature columns by plain name, `prediction`, and the target if known; a sample of them is kept.
+        Feature columns by plain name, `prediction`, and the target if known; a sample of them is kept. All
+        are counted, by the windows of their event times where the time column of the spec is among them.
     performance
         By metric, a `Band` or its ``{value, low, high}``.
 
@@ -108,6 +126,7 @@ def publish(
     bands = {name: band if isinstance(band, Band) else Band(**band) for name, band in performance.items()}
     _check(spec, rows, importances, bands, window)
     typed = frames.typed(spec, rows).astype({PREDICTION: "float64"})
+    counts = reference_profile.made(spec, frames.arrow(spec, typed), _times(spec, rows))
     columns = [*spec.features, PREDICTION, spec.data.target.name]
     typed = typed[[name for name in columns if name in typed.columns]]
     facts = {
@@ -121,10 +140,13 @@ def publish(
             metric: {key: float(number) for key, number in asdict(band).items()}
             for metric, band in bands.items()
         },
+        "block_rows": counts.block_rows,
+        "dispersion": {name: asdict(found) for name, found in counts.dispersion.items()},
+        "joint_dispersion": None if counts.joint is None else np.round(counts.joint, 3).tolist(),
         **_domain(spec, typed),
     }
     sample = typed.sample(min(MAX_ROWS, len(typed)), random_state=0).reset_index(drop=True)
-    return _publish(_folder(spec, settings) / version, facts, sample, settings.clock.now())
+    return _publish(_folder(spec, settings) / version, facts, sample, counts, settings.clock.now())
 
 
 def load(spec: ModelSpec, settings: Settings, version: str) -> Reference:
@@ -159,6 +181,7 @@ def load(spec: ModelSpec, settings: Settings, version: str) -> Reference:
         window=(datetime.fromisoformat(facts["window"][0]), datetime.fromisoformat(facts["window"][1])),
         population=facts["population"],
         frame=frame,
+        counts=_counts(spec, folder, facts, frame),
         importances=facts["importances"],
         performance={metric: Band(**band) for metric, band in facts["performance"].items()},
         ranges={name: (low, high) for name, (low, high) in facts["ranges"].items()},
@@ -183,10 +206,40 @@ def _facts(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError([Problem(str(folder / _FACTS), "must be readable JSON", str(error))]) from error
     found = facts.get("schema_version")
-    if found != SCHEMA_VERSION:
-        must = f"must have schema_version {SCHEMA_VERSION}"
+    if found not in range(_UNPROFILED, SCHEMA_VERSION + 1):
+        must = f"must have schema_version {SCHEMA_VERSION} or lower"
         raise DataError([Problem(str(folder / _FACTS), must, repr(found), "Upgrade Trimtab or retrain")])
     return facts
+
+
+def _counts(spec: ModelSpec, folder: Path, facts: Mapping[str, Any], frame: pd.DataFrame) -> ReferenceProfile:
+    if facts["schema_version"] == _UNPROFILED:
+        _log.warning(
+            "%s has no profile: drift is measured from its sample of %d rows, until the next retrain",
+            folder,
+            len(frame),
+        )
+        return reference_profile.made(spec, frames.arrow(spec, frame))
+    try:
+        profile = profile_format.from_bytes((folder / _PROFILE).read_bytes())
+        slots = pq.read_table(folder / _SEASONS).to_pylist() if (folder / _SEASONS).is_file() else ()
+        seasons = {row["slot"]: profile_format.from_bytes(row["profile"], plan=profile.plan) for row in slots}
+    except (OSError, ValueError, DataError) as error:
+        raise DataError([Problem(str(folder / _PROFILE), "must be readable", str(error))]) from error
+    joint = facts["joint_dispersion"]
+    return ReferenceProfile(
+        profile,
+        {name: Dispersion(**found) for name, found in facts["dispersion"].items()},
+        None if joint is None else np.array(joint),
+        facts["block_rows"],
+        seasons,
+    )
+
+
+def _times(spec: ModelSpec, rows: pd.DataFrame) -> Ints | None:
+    if spec.data.time not in rows.columns:
+        return None
+    return np.asarray(pd.to_datetime(rows[spec.data.time], utc=True).dt.as_unit("us").astype("int64"))
 
 
 def _check(
@@ -249,11 +302,18 @@ def _domain(spec: ModelSpec, typed: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _publish(folder: Path, facts: dict[str, Any], sample: pd.DataFrame, now: datetime) -> Path:
+def _publish(
+    folder: Path, facts: dict[str, Any], sample: pd.DataFrame, counts: ReferenceProfile, now: datetime
+) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:
         sample.to_parquet(draft / _ROWS, index=False)
+        (draft / _PROFILE).write_bytes(profile_format.to_bytes(counts.profile))
+        if counts.seasons:
+            contents = [profile_format.to_bytes(slot, with_plan=False) for slot in counts.seasons.values()]
+            slots = pa.table({"slot": list(counts.seasons), "profile": contents})
+            pq.write_table(slots, draft / _SEASONS)
         text = json.dumps({**facts, "created_at": now.isoformat()}, indent=2, sort_keys=True)
         (draft / _FACTS).write_text(text, "utf-8")
         draft.chmod(0o755)
@@ -269,8 +329,8 @@ def _publish(folder: Path, facts: dict[str, Any], sample: pd.DataFrame, now: dat
 
 
 def _same_or_refuse(folder: Path, facts: dict[str, Any]) -> None:
-    there = _facts(folder)
-    del there["created_at"]
-    if there != json.loads(json.dumps(facts)):
+    there, new = _facts(folder), json.loads(json.dumps(facts))
+    told = there.keys() - {"created_at", "schema_version"}  # an older one tells less
+    if any(name not in new or there[name] != new[name] for name in told):
         msg = f"{folder} holds another reference of that version, and a reference never changes"
         raise Refused(msg)

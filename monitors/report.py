@@ -15,9 +15,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from monitors.drift import PREDICTION
+from monitors.reference_profile import PREDICTION
 from spec import FeatureType, ModelSpec, Settings, Task
+from spec.drift import DriftMethod
 
+_SHARED = (
+    "wasserstein",
+    "jensenshannon",
+    "psi",
+    "kl_div",
+    "hellinger",
+)  # and grow with drift in Evidently too
 _ROWS = 2000
 _SEED = 0
 _NICE = 10
@@ -35,8 +43,8 @@ def write(spec: ModelSpec, reference: pd.DataFrame, current: pd.DataFrame, file:
     Parameters
     ----------
     reference, current
-        As for `drift.compare`. Columns that have no value on one of the sides are left out, because
-        Evidently's report fails on them.
+        One row a prediction, as `inference_log.frame` makes them. Columns that have no value on one of the
+        sides are left out, because Evidently's report fails on them.
 
     Returns
     -------
@@ -53,10 +61,12 @@ def write(spec: ModelSpec, reference: pd.DataFrame, current: pd.DataFrame, file:
         numerical_columns=[name for name in shown if name in numeric],
         categorical_columns=[name for name in shown if name not in numeric],
     )
+    numeric_method, categorical_method = map(_evidently, (limits.method, limits.categorical_method))
     drift = DataDriftPreset(
-        num_method=limits.method.value,
-        cat_method=limits.categorical_method.value,
-        threshold=limits.threshold,
+        num_method=numeric_method,
+        num_threshold=limits.effect if numeric_method else None,
+        cat_method=categorical_method,
+        cat_threshold=limits.effect if categorical_method else None,
         drift_share=limits.share,
     )
     current_data, reference_data = (Dataset.from_pandas(side[shown], definition) for side in sides)
@@ -110,6 +120,11 @@ def _sample(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
     rows = rows.sample(_ROWS, random_state=_SEED) if len(rows) > _ROWS else rows
     texts = [name for name in columns if name not in _numeric(spec)]
     return rows.astype(dict.fromkeys(texts, "str"))  # Evidently takes pandas' nullable booleans for unknown
+
+
+def _evidently(method: DriftMethod) -> str | None:
+    """Return Evidently's name of a distance that grows with drift; None, which lets it choose."""
+    return method.value if method.value in _SHARED else None
 
 
 def _numeric(spec: ModelSpec) -> tuple[str, ...]:

@@ -21,9 +21,10 @@ from monitors.records import (
     Outcome,
     Runs,
     Status,
+    WindowProfile,
     WindowResult,
 )
-from monitors.results_tables import METADATA, events, newest, runs, windows
+from monitors.results_tables import METADATA, events, newest, profiles, runs, windows
 
 __all__ = [
     "MONITORS",
@@ -36,6 +37,7 @@ __all__ = [
     "Runs",
     "Status",
     "Store",
+    "WindowProfile",
     "WindowResult",
 ]
 
@@ -140,6 +142,29 @@ class Store:
             current = and_(windows.c.computed_at <= as_of, or_(current, windows.c.superseded_at > as_of))
         with self._database.reading() as connection:
             return results_sql.results(connection, and_(*wanted, current))
+
+    def save_profile(self, profile: WindowProfile, keep_from: datetime) -> None:
+        """Store what was counted in a window, in the place of an earlier one of the same window and plan.
+
+        Profiles of the model's windows that start before `keep_from` are dropped.
+        """
+        self._database.write(lambda connection: results_sql.save_profile(connection, profile, keep_from))
+
+    def profiles(
+        self, model: str, version: str, plan: str, start: datetime, end: datetime
+    ) -> tuple[WindowProfile, ...]:
+        """Return the profiles of a version's windows that start in ``[start, end)``, oldest first."""
+        wanted = results_sql.asked(profiles, model=model, version=version, plan=plan)
+        query = select(profiles).where(*wanted, profiles.c.start >= start, profiles.c.start < end)
+        with self._database.reading() as connection:
+            return tuple(WindowProfile(*row) for row in connection.execute(query.order_by(profiles.c.start)))
+
+    def profiled(self, model: str, start: datetime, end: datetime) -> frozenset[tuple[datetime, datetime]]:
+        """Name the windows, by start and end, that start in ``[start, end)`` and have a profile."""
+        query = select(profiles.c.start, profiles.c.end).distinct()
+        query = query.where(profiles.c.model == model, profiles.c.start >= start, profiles.c.start < end)
+        with self._database.reading() as connection:
+            return frozenset((row.start, row.end) for row in connection.execute(query))
 
     def runs(self) -> tuple[Runs, ...]:
         """Return how every monitor's runs ended."""

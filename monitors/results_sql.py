@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitors.records import Event, Measurement, WindowResult
-from monitors.results_tables import events, measurements, newest, runs, windows
+from monitors.records import Event, Measurement, WindowProfile, WindowResult
+from monitors.results_tables import events, measurements, newest, profiles, runs, windows
 
 _STORED = tuple(column.name for column in windows.columns if column.name not in {"id", "superseded_at"})
 
@@ -99,6 +99,17 @@ def save_event(connection: Connection, event: Event, key: str | None) -> bool:
     }
     new = _insert_or(connection, events).values(row).on_conflict_do_nothing(index_elements=["key"])
     return connection.execute(new).rowcount > 0
+
+
+def save_profile(connection: Connection, profile: WindowProfile, keep_from: datetime) -> None:
+    """Insert a window's profile, or put it in the place of the last one; drop the model's older ones."""
+    row = {column.name: getattr(profile, column.name) for column in profiles.columns}
+    new = {name: row[name] for name in ("rows", "content")}
+    one = _insert_or(connection, profiles).values(row)
+    connection.execute(one.on_conflict_do_update(index_elements=list(profiles.primary_key), set_=new))
+    connection.execute(
+        delete(profiles).where(profiles.c.model == profile.model, profiles.c.start < keep_from)
+    )
 
 
 def results(connection: Connection, which: ColumnElement[bool]) -> tuple[WindowResult, ...]:

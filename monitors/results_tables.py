@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -66,6 +67,19 @@ newest = Table(  # the newest window of each monitor, so that a scrape does not 
     Column("monitor", String, primary_key=True),
     Column("start", UtcDateTime, nullable=False),
     Column("window_id", ForeignKey(windows.c.id), nullable=False),
+)
+
+profiles = Table(  # what was counted in each window, by the plan of the version's reference
+    "profiles",
+    METADATA,
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("plan", String, primary_key=True),
+    Column("start", UtcDateTime, primary_key=True),
+    Column("end", UtcDateTime, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("profiles_in_time", "model", "start"),
 )
 
 runs = Table(

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from monitors.references import PREDICTION, Band
+from monitors.reference_profile import PREDICTION
+from monitors.references import Band
 from retraining import rows
 from retraining.metrics import expected, row_losses
 from retraining.rows import FloatArray, IntArray
@@ -60,11 +61,11 @@ class Release:
 
 
 def population(spec: ModelSpec, scorer: Scorer, train: pd.DataFrame) -> pd.DataFrame:
-    """Return training rows [n] as a reference needs them: features, target and `prediction`."""
+    """Return training rows [n] as a reference needs them: event time, features, target and `prediction`."""
     scores = scorer.predict(rows.inputs(spec, train))
     if spec.task is Task.MULTICLASS:
         scores = scores.argmax(axis=1).astype("float64")
-    return train[[*spec.features, spec.data.target.name]].assign(**{PREDICTION: scores})
+    return train[[spec.data.time, *spec.features, spec.data.target.name]].assign(**{PREDICTION: scores})
 
 
 def band(

@@ -15,6 +15,7 @@ from spec.errors import NotFound, Problem, SpecError, did_you_mean
 from spec.model import ModelSpec
 
 Location = tuple[int | str, ...]
+_RENAMED: dict[Location, str] = {("monitor", "data_drift", "threshold"): "effect"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -124,9 +125,9 @@ def _problem(detail: dict[str, Any], root: yaml.Node, name: str) -> Problem:
     if kind == "extra_forbidden":
         known = _known_keys(ModelSpec, location[:-1])
         where = _place(name, _line(root, location), location)
-        return Problem(
-            where, "must be a known key", repr(location[-1]), did_you_mean(str(location[-1]), known)
-        )
+        renamed = _RENAMED.get(location)
+        hint = f"It is called '{renamed}' now" if renamed else did_you_mean(str(location[-1]), known)
+        return Problem(where, "must be a known key", repr(location[-1]), hint)
     if kind == "missing":
         return Problem(_place(name, _line(root, location[:-1]), location), "must be given", "nothing")
     where = _place(name, _line(root, location), location)

@@ -7,16 +7,14 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from spec.drift import SEASONS, DataDrift
+from spec.record import Record
 from spec.units import Duration, Fraction, Size
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 SHADOW: Literal["shadow"] = "shadow"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Task(StrEnum):
@@ -35,7 +33,7 @@ class FeatureType(StrEnum):
     BOOLEAN = "boolean"
 
 
-class Feature(_Record):
+class Feature(Record):
     """One input column of the model."""
 
     type: FeatureType
@@ -49,7 +47,7 @@ class Feature(_Record):
         return {"type": value} if isinstance(value, str) else value
 
 
-class Target(_Record):
+class Target(Record):
     """The ground truth."""
 
     name: str
@@ -60,7 +58,7 @@ class Target(_Record):
     """The classes of a multiclass model, in the order of its outputs."""
 
 
-class Data(_Record):
+class Data(Record):
     """Where the model's data live. A path without a scheme is relative to the state folder."""
 
     inference_log: str
@@ -74,31 +72,6 @@ class Data(_Record):
     time: str
     """Column of the event time; UTC."""
     target: Target
-
-
-class DriftMethod(StrEnum):
-    """Statistical distances of Evidently that grow with drift."""
-
-    WASSERSTEIN = "wasserstein"
-    JENSEN_SHANNON = "jensenshannon"
-    PSI = "psi"
-    KL_DIV = "kl_div"
-    HELLINGER = "hellinger"
-
-
-class DataDrift(_Record):
-    """When the inputs of a window count as drifted from the version's reference."""
-
-    method: DriftMethod = DriftMethod.WASSERSTEIN
-    """Distance of numeric features; `wasserstein` is in reference standard deviations."""
-    categorical_method: DriftMethod = DriftMethod.JENSEN_SHANNON
-    """Distance of categorical and boolean features."""
-    threshold: Annotated[float, Field(gt=0)] = 0.1
-    """A feature has drifted when its distance reaches this."""
-    share: Fraction = 0.5
-    """The window has drifted when this share of the features has."""
-    over: Annotated[int, Field(ge=1)] = 1
-    """Compare this many windows, ending with the closed one; more rows, less noise."""
 
 
 class PerformanceMetric(StrEnum):
@@ -124,7 +97,7 @@ class PerformanceMetric(StrEnum):
         return regression == (task is Task.REGRESSION)
 
 
-class Performance(_Record):
+class Performance(Record):
     """When realised performance counts as lost."""
 
     metric: PerformanceMetric | None = None
@@ -137,7 +110,7 @@ class Performance(_Record):
     """With fewer labelled rows there is no verdict on performance."""
 
 
-class Quality(_Record):
+class Quality(Record):
     """What makes a window's data faulty."""
 
     null_rate: Fraction = 0.1
@@ -150,7 +123,7 @@ class Quality(_Record):
     """Fewer rows in a window are a violation of volume."""
 
 
-class Latency(_Record):
+class Latency(Record):
     """The latency objective of the model server."""
 
     p99: Duration = timedelta(milliseconds=50)
@@ -159,7 +132,7 @@ class Latency(_Record):
     """Share of requests that must be answered without an error."""
 
 
-class Monitor(_Record):
+class Monitor(Record):
     """What is watched, and when it is too much."""
 
     window: Duration = timedelta(days=1)
@@ -171,6 +144,19 @@ class Monitor(_Record):
     quality: Quality = Quality()
     latency: Latency = Latency()
 
+    @model_validator(mode="after")
+    def _windows_fit_the_reference(self) -> Self:
+        against = self.data_drift.reference
+        if against.rolling is not None and against.rolling < self.window:
+            msg = "data_drift.reference.rolling: must be one window or longer"
+            raise ValueError(msg)
+        if against.seasonal is not None:
+            season = SEASONS[against.seasonal]
+            if season % self.window or season == self.window:
+                msg = f"data_drift.reference.seasonal: windows must divide the {against.seasonal} evenly"
+                raise ValueError(msg)
+        return self
+
 
 class Learner(StrEnum):
     """Learners that the search may choose from."""
@@ -181,7 +167,7 @@ class Learner(StrEnum):
     LINEAR = "linear"
 
 
-class Search(_Record):
+class Search(Record):
     """The budget of the hyperparameter search."""
 
     sampler: Literal["tpe", "random"] = "tpe"
@@ -192,7 +178,7 @@ class Search(_Record):
     seed: int = 0
 
 
-class Retrain(_Record):
+class Retrain(Record):
     """When to retrain, on what, and how long to search."""
 
     on: tuple[Literal["performance"], ...] = ("performance",)
@@ -209,7 +195,7 @@ class Retrain(_Record):
     search: Search = Search()
 
 
-class Within(_Record):
+class Within(Record):
     """The budget that every optimized candidate must keep."""
 
     quality_drop: Fraction = 0.01
@@ -220,7 +206,7 @@ class Within(_Record):
     """Bytes of the ONNX file."""
 
 
-class Optimize(_Record):
+class Optimize(Record):
     """What is done to make the model small and fast."""
 
     passes: tuple[Literal["prune_trees"], ...] = ("prune_trees",)
@@ -228,7 +214,7 @@ class Optimize(_Record):
     within: Within = Within()
 
 
-class Validate(_Record):
+class Validate(Record):
     """What a candidate must show against the champion before it may be registered."""
 
     margin: Fraction = 0.005
@@ -239,7 +225,7 @@ class Validate(_Record):
     """Fewer days of paired rows are not enough evidence."""
 
 
-class Gates(_Record):
+class Gates(Record):
     """The limits that the canary must be shown to keep."""
 
     errors: Fraction = 0.01
@@ -252,7 +238,7 @@ class Gates(_Record):
     """How much worse the performance metric may be by day, on the same rows, in its own unit."""
 
 
-class Rollout(_Record):
+class Rollout(Record):
     """How a registered version earns the traffic."""
 
     steps: tuple[Literal["shadow"] | Fraction, ...] = Field(
@@ -289,14 +275,14 @@ class Rollout(_Record):
         return self
 
 
-class Notify(_Record):
+class Notify(Record):
     """Whom to tell."""
 
     slack: str = "#ml-alerts"
     """Slack channel of the model's alerts and rollouts."""
 
 
-class ModelSpec(_Record):
+class ModelSpec(Record):
     """Everything that Trimtab knows about one model."""
 
     model: Annotated[str, Field(pattern=NAME)]

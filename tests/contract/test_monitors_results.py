@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from monitors.database import UtcDateTime
-from monitors.results import Event, Measurement, Store, WindowResult
+from monitors.results import Event, Measurement, Store, WindowProfile, WindowResult
 from monitors.results_tables import METADATA
 from spec import SettingsError, Unavailable
 
@@ -161,6 +161,43 @@ def test_newest_names_what_load_reads(store: Store) -> None:
     assert () == store.load([])
 
 
+PROFILE = WindowProfile("shop", "1", "abc", T0, T0 + DAY, 90, b"\x00counts\xff")
+
+
+def test_a_windows_profile_is_read_as_it_was_saved(store: Store) -> None:
+    """By model, version and plan, of a span of starts, oldest first; bytes are bytes."""
+    later = replace(PROFILE, start=T0 + DAY, end=T0 + 2 * DAY, rows=0)
+    others = [replace(PROFILE, **{name: "other"}) for name in ("model", "version", "plan")]
+    for profile in (later, PROFILE, *others):
+        store.save_profile(profile, T0)
+
+    assert (PROFILE, later) == store.profiles("shop", "1", "abc", T0, T0 + 2 * DAY)
+    assert (PROFILE,) == store.profiles("shop", "1", "abc", T0, T0 + DAY)
+    assert {(T0, T0 + DAY), (T0 + DAY, T0 + 2 * DAY)} == store.profiled("shop", T0, T0 + 9 * DAY)
+
+
+def test_a_window_that_is_counted_again_has_one_profile(store: Store) -> None:
+    """What late rows made takes the place of what was there; windows of another length are others."""
+    again = replace(PROFILE, rows=95, content=b"more")
+    hour = replace(PROFILE, end=T0 + DAY / 24)
+    for profile in (PROFILE, again, hour):
+        store.save_profile(profile, T0)
+
+    assert {again, hour} == set(store.profiles("shop", "1", "abc", T0, T0 + DAY))
+
+
+def test_profiles_that_nobody_looks_at_any_more_are_dropped(store: Store) -> None:
+    """Of the model, whichever version; other models keep theirs."""
+    old = [replace(PROFILE, version="0"), PROFILE, replace(PROFILE, model="other")]
+    new = replace(PROFILE, start=T0 + 9 * DAY, end=T0 + 10 * DAY)
+    for profile in old:
+        store.save_profile(profile, T0)
+    store.save_profile(new, T0 + DAY)
+
+    assert {(new.start, new.end)} == store.profiled("shop", T0, T0 + 99 * DAY)
+    assert {(T0, T0 + DAY)} == store.profiled("other", T0, T0 + 99 * DAY)
+
+
 def test_runs_are_counted_by_how_they_ended(store: Store) -> None:
     """Every save is a run, by the wall clock; so is a failure, which also leaves an event."""
     before = datetime.now(UTC)
@@ -257,4 +294,5 @@ def test_postgres_takes_the_same_tables_and_times() -> None:
     statements = [str(CreateTable(table).compile(dialect=dialect)) for table in METADATA.sorted_tables]
 
     assert all("TIMESTAMP WITH TIME ZONE" in text for text in statements if "_at " in text)
+    assert any("content BYTEA" in text for text in statements)
     assert T0 == UtcDateTime().process_bind_param(T0.astimezone(timezone(DAY / 24)), dialect)

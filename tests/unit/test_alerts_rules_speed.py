@@ -62,6 +62,7 @@ def test_what_watches_servers_keeps_its_patience() -> None:
         if rule.get("for", "").endswith("ms") or rule.get("for") == "0s"
     }
     assert clocked == {
+        "TrimtabCorrelationDrift",
         "TrimtabDataDrift",
         "TrimtabDataQuality",
         "TrimtabErrorAboveBand",

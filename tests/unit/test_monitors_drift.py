@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from scipy.spatial import distance as scipy_distance
 
-from monitors.drift import ColumnDrift, Drift, compare, distance, judge
+from monitors import frames, lookback, reference_profile
+from monitors.drift import PAIRS, ColumnDrift, compare
 from monitors.finding import NoData
-from spec import ModelSpec, SpecError, loads
-from spec.model import DriftMethod
+from monitors.lookback import Look, Side
+from monitors.reference_profile import ReferenceProfile
+from monitors.tally import count
+from monitors.windows import Window
+from spec import ModelSpec, loads
 
 SPEC = """
 model: shop
 task: binary
 data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}
 features: {amount: numeric, age: numeric, country: categorical, member: boolean}
-monitor: {data_drift: {threshold: 0.3, share: 0.5}}
+monitor: {data_drift: {effect: 0.3, share: 0.5, over: 2}}
 """
+START = datetime(2024, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -40,144 +47,184 @@ def frame(rows: int, seed: int, *, shift: float = 0.0) -> pd.DataFrame:
     )
 
 
-def numbers(*values: float) -> pd.Series:
-    """A numeric column."""
-    return pd.Series(values, dtype=float)
+def reference(spec: ModelSpec, rows: pd.DataFrame, times: np.ndarray | None = None) -> ReferenceProfile:
+    """The counts of a reference."""
+    return reference_profile.made(spec, frames.arrow(spec, rows), times)
 
 
-def test_wasserstein_is_scipys_in_standard_deviations_of_the_reference() -> None:
+def looks(spec: ModelSpec, counts: ReferenceProfile, *currents: pd.DataFrame) -> tuple[Look, ...]:
+    """A look at each frame, as the lookbacks of a spec."""
+    found = []
+    for scale, rows in zip(lookback.scales(spec), currents, strict=False):
+        table = frames.arrow(spec, rows)
+        profile = count(counts.profile.plan, table.schema, table.to_batches())
+        span = Window(START, START + scale.length * DAY)
+        found.append(
+            Look(
+                scale, span, Side(counts.profile, counts.block_rows), Side(profile, len(rows) / scale.length)
+            )
+        )
+    return tuple(found)
+
+
+def by_name(spec: ModelSpec, *currents: pd.DataFrame, before: pd.DataFrame) -> dict[str, ColumnDrift]:
+    """What is said of each column of windows that look back further and further."""
+    counts = reference(spec, before)
+    found = compare(spec, looks(spec, counts, *currents), counts)
+    return {column.column: column for column in (*found.features, found.prediction)}
+
+
+def test_wasserstein_is_scipys_in_deviations_of_the_reference(spec: ModelSpec) -> None:
     """The default distance of a numeric column is the earth mover's, over the reference's deviation."""
-    reference, current = frame(3000, 1)["amount"], frame(400, 2, shift=0.5)["amount"]
-    expected = stats.wasserstein_distance(reference, current) / reference.std(ddof=0)
+    before, now = frame(3000, 1), frame(400, 2, shift=0.5)
+    exact = stats.wasserstein_distance(before["amount"], now["amount"]) / before["amount"].std(ddof=0)
 
-    assert distance(reference, current, DriftMethod.WASSERSTEIN, numeric=True) == pytest.approx(expected)
-
-
-def test_jensen_shannon_is_scipys_on_the_shares_of_the_categories() -> None:
-    """The default distance of a categorical column is scipy's, on counts of the union of values."""
-    reference = pd.Series(["a"] * 70 + ["b"] * 30, dtype="str")
-    current = pd.Series(["a"] * 20 + ["c"] * 20, dtype="str")
-    expected = scipy_distance.jensenshannon([0.7, 0.3, 0], [0.5, 0, 0.5])
-
-    assert distance(reference, current, DriftMethod.JENSEN_SHANNON, numeric=False) == pytest.approx(expected)
+    assert by_name(spec, now, before=before)["amount"].score == pytest.approx(exact, rel=0.02)
 
 
-def test_psi_and_kl_follow_their_formulas() -> None:
-    """PSI is Σ(p-q)ln(p/q) and KL is Σp ln(p/q), on shares of categories that both sides have."""
-    reference = pd.Series(["a"] * 70 + ["b"] * 30, dtype="str")
-    current = pd.Series(["a"] * 25 + ["b"] * 75, dtype="str")
-    p, q = np.array([0.7, 0.3]), np.array([0.25, 0.75])
+def test_every_feature_is_compared_in_the_models_order_and_the_predictions(spec: ModelSpec) -> None:
+    """A comparison has one entry a feature, by its type's method, and one for the predictions."""
+    found = by_name(spec, frame(300, 2), before=frame(2000, 1))
 
-    psi = distance(reference, current, DriftMethod.PSI, numeric=False)
-    kl = distance(reference, current, DriftMethod.KL_DIV, numeric=False)
-
-    assert psi == pytest.approx(((p - q) * np.log(p / q)).sum())
-    assert kl == pytest.approx(stats.entropy(p, q))
+    assert ["amount", "age", "country", "member", "prediction"] == list(found)
+    assert ["wasserstein", "wasserstein", "jensenshannon", "jensenshannon", "wasserstein"] == [
+        column.method for column in found.values()
+    ]
+    assert not any(column.drifted for column in found.values())
 
 
-def test_hellinger_follows_its_formula() -> None:
-    """The Hellinger distance is √(1 - Σ√(pq))."""
-    reference = pd.Series(["a"] * 70 + ["b"] * 30, dtype="str")
-    current = pd.Series(["a"] * 25 + ["b"] * 75, dtype="str")
-    expected = (1 - (0.7 * 0.25) ** 0.5 - (0.3 * 0.75) ** 0.5) ** 0.5
+def test_drift_must_matter_and_be_no_accident(spec: ModelSpec) -> None:
+    """A sure but small shift is none, nor is a large one of a few rows; a large and sure one is."""
+    before = frame(5000, 1)
+    small = by_name(spec, frame(5000, 2, shift=0.15), before=before)["amount"]
+    unsure = by_name(spec, frame(4, 5, shift=0.8), before=before)["amount"]
+    both = by_name(spec, frame(400, 2, shift=0.5), before=before)["amount"]
 
-    found = distance(reference, current, DriftMethod.HELLINGER, numeric=False)
+    assert (True, False) == (small.p_value <= small.level, small.drifted or small.score >= small.limit)
+    assert isinstance(unsure.score, float)
+    assert (True, False) == (unsure.score >= unsure.limit, unsure.drifted)
+    assert both.drifted
 
-    assert found == pytest.approx(expected)
+
+def test_a_column_is_told_by_the_lookback_that_is_surest(spec: ModelSpec) -> None:
+    """Many windows see what one cannot be sure of; where nothing has drifted the longest speaks."""
+    before = frame(5000, 1)
+    found = by_name(spec, frame(6, 5, shift=0.5), frame(500, 6, shift=0.5), before=before)
+
+    assert (2, START, True) == (found["amount"].lookback, found["amount"].since, found["amount"].drifted)
+    assert (2, 500) == (found["age"].lookback, found["age"].rows)
 
 
-def test_nulls_and_infinities_are_left_out() -> None:
-    """A null, an infinity or a number next to it changes no distance."""
-    reference, current = numbers(1, 2, 3, 4), numbers(2, 3, 5)
-    holed = numbers(2, np.nan, 3, np.inf, 5, -1e200)
+def test_missing_values_are_counted_beside_the_distance(spec: ModelSpec) -> None:
+    """Nulls and infinities change no distance; their share is told."""
+    before, now = frame(3000, 1), frame(400, 2)
+    holed = pd.concat([now, now.assign(amount=np.nan)], ignore_index=True)
 
-    plain = distance(reference, current, DriftMethod.WASSERSTEIN, numeric=True)
+    whole, half = (by_name(spec, rows, before=before)["amount"] for rows in (now, holed))
 
-    assert distance(reference, holed, DriftMethod.WASSERSTEIN, numeric=True) == plain
+    assert whole.score == half.score
+    assert (0.0, 0.5, 0.0) == (whole.missing, half.missing, half.missing_before)
 
 
 @pytest.mark.parametrize(
-    ("reference", "current", "reason"),
+    ("before", "now", "reason"),
     [
-        (None, numbers(1), "the reference does not have the column"),
-        (numbers(1), None, "the window does not have the column"),
-        (numbers(np.nan, np.nan), numbers(1, 2), "the reference has no values"),
-        (numbers(1, 2), numbers(), "the window has no values"),
-        (numbers(3, 3, 3), numbers(1, 2), "constant in the reference"),
-        (numbers(1, 2), pd.Series(["x", "y"]), "the window has no values"),
+        (frame(100, 1).assign(amount=np.nan), frame(100, 2), "the reference has no values"),
+        (frame(100, 1), frame(100, 2).assign(amount=np.nan), "the current side has no values"),
+        (frame(100, 1), frame(100, 2).drop(columns="amount"), "the window does not have the column"),
     ],
 )
 def test_a_distance_that_does_not_exist_says_why(
-    reference: pd.Series | None, current: pd.Series | None, reason: str
+    spec: ModelSpec, before: pd.DataFrame, now: pd.DataFrame, reason: str
 ) -> None:
-    """A missing, empty, all-null, constant or mistyped column is `NoData` with a reason, never NaN."""
-    found = distance(reference, current, DriftMethod.WASSERSTEIN, numeric=True)
+    """A missing, empty or all-null column is `NoData` with a reason, never NaN, and has not drifted."""
+    found = by_name(spec, now, before=before)["amount"]
 
-    assert isinstance(found, NoData)
-    assert reason in found.reason
+    assert isinstance(found.score, NoData)
+    assert reason in found.score.reason
+    assert not found.drifted
 
 
-def test_compare_takes_every_feature_in_the_models_order_and_the_predictions(spec: ModelSpec) -> None:
-    """A comparison has one entry a feature, by its type's method, and one for the predictions."""
-    drift = compare(frame(2000, 1), frame(300, 2), spec)
+def test_a_constant_that_begins_to_vary_has_drifted(spec: ModelSpec) -> None:
+    """It has no deviation to measure in, so the share of rows that left it is taken."""
+    found = by_name(spec, frame(300, 2), before=frame(2000, 1).assign(amount=7.0))["amount"]
 
-    assert [feature.column for feature in drift.features] == ["amount", "age", "country", "member"]
-    assert [feature.method.value for feature in drift.features] == [
-        "wasserstein",
-        "wasserstein",
-        "jensenshannon",
-        "jensenshannon",
-    ]
-    assert (drift.prediction.column, drift.prediction.method.value) == ("prediction", "wasserstein")
-    assert drift.share == 0.0
+    assert ("total_variation", 1.0, True) == (found.method, found.score, found.drifted)
+
+
+def test_without_a_look_there_is_no_data(spec: ModelSpec) -> None:
+    """A span without rows has no distance of anything."""
+    found = by_name(spec, before=frame(100, 1))
+
+    assert all(isinstance(column.score, NoData) for column in found.values())
 
 
 def test_predicted_classes_are_compared_as_categories() -> None:
     """The prediction of a multiclass model is a class, and a class has no order."""
     text = SPEC.replace("binary", "multiclass").replace("{name: y}", "{name: y, classes: [a, b, c]}")
 
-    drift = compare(frame(500, 1).round(), frame(500, 2).round(), loads(text))
+    found = by_name(loads(text), frame(500, 2).round(), before=frame(500, 1).round())["prediction"]
 
-    assert drift.prediction.method is DriftMethod.JENSEN_SHANNON
-
-
-def test_the_distance_of_categories_by_order_is_refused() -> None:
-    """Asking for Wasserstein on categories names the methods that work."""
-    spec = loads(SPEC.replace("threshold: 0.3", "categorical_method: wasserstein"))
-
-    with pytest.raises(SpecError, match=r"categorical_method: must be one of jensenshannon, psi"):
-        compare(frame(10, 1), frame(10, 2), spec)
+    assert ("jensenshannon", False) == (found.method, found.drifted)
 
 
-def drift_of(*scores: float | NoData) -> Drift:
-    """A drift with the given scores."""
-    columns = [ColumnDrift(str(at), DriftMethod.WASSERSTEIN, score, 0.3) for at, score in enumerate(scores)]
-    return Drift(tuple(columns), ColumnDrift("prediction", DriftMethod.WASSERSTEIN, 0.1, 0.3))
+def test_rows_that_hang_together_are_worth_fewer(spec: ModelSpec) -> None:
+    """A value that each day has for itself is no drift because one day differs; independent rows would be."""
+    days, rows = 60, 50
+    random = np.random.default_rng(0)
+    before = frame(days * rows, 1).assign(amount=np.repeat(random.normal(100, 20, days), rows))
+    now = frame(rows, 2).assign(amount=115.0)
+    times = np.repeat(np.arange(days), rows) * (DAY // timedelta(microseconds=1))
+
+    blind, aware = reference(spec, before), reference(spec, before, times)
+    found = [compare(spec, looks(spec, counts, now), counts).features[0] for counts in (blind, aware)]
+
+    assert [True, False] == [column.drifted for column in found]
+    assert aware.dispersion["amount"].ordered > rows / 2
+    assert 1.5 > aware.dispersion["age"].ordered
 
 
-@pytest.mark.parametrize(
-    ("scores", "status"),
-    [((0.3, 0.3, 0.2, 0.2), "alarm"), ((0.3, 0.2999, 0.2, 0.2), "ok"), ((9.0, 0, 0, 0), "ok")],
-)
-def test_the_alarm_is_a_share_of_the_features(
-    spec: ModelSpec, scores: tuple[float, ...], status: str
-) -> None:
-    """Half of the features at the limit is an alarm; one less, or one feature far out, is not."""
-    assert judge(drift_of(*scores), spec, 100).status == status
+def pairs(rows: int, seed: int, rho: float) -> pd.DataFrame:
+    """Rows in which amount and age go together so much, with the same distribution each."""
+    first, second = np.random.default_rng(seed).multivariate_normal([0, 0], [[1, rho], [rho, 1]], rows).T
+    return frame(rows, seed).assign(amount=first, age=second)
 
 
-def test_a_feature_without_a_score_counts_as_not_drifted_and_keeps_its_reason(spec: ModelSpec) -> None:
-    """What cannot be compared lowers the share, and the reason is written beside the numbers."""
-    finding = judge(drift_of(0.4, NoData("no values")), spec, 100)
-    by_name = {measurement.name: measurement for measurement in finding.measurements}
+def test_a_correlation_that_breaks_is_seen_though_no_column_moves(spec: ModelSpec) -> None:
+    """The pair is named; no feature has drifted."""
+    counts = reference(spec, pairs(3000, 1, 0.8))
+    found = compare(spec, looks(spec, counts, pairs(500, 2, 0.0)), counts)
 
-    assert by_name["drifted_features_ratio"].value == 0.5
-    assert (by_name["no_data"].feature, by_name["no_data"].text) == ("1", "no values")
+    assert found.correlation is not None
+    assert (PAIRS, "amount × age", True) == (
+        found.correlation.column,
+        found.correlation.detail,
+        found.correlation.drifted,
+    )
+    assert not any(feature.drifted for feature in found.features)
 
 
-def test_nothing_to_compare_is_no_data(spec: ModelSpec) -> None:
-    """A window in which no feature can be compared passes nothing: its status is `no_data`."""
-    finding = judge(compare(frame(100, 1), frame(0, 2), spec), spec, 0)
+def test_a_correlation_that_holds_is_zero(spec: ModelSpec) -> None:
+    """What is no accident alone counts; noise is no score."""
+    counts = reference(spec, pairs(3000, 1, 0.8))
+    found = compare(spec, looks(spec, counts, pairs(500, 2, 0.8)), counts)
 
-    assert finding.status == "no_data"
-    assert "drifted_features_ratio" not in {measurement.name for measurement in finding.measurements}
+    assert found.correlation is not None
+    assert 0.0 == found.correlation.score
+
+
+def test_a_drifted_column_takes_its_correlations_along(spec: ModelSpec) -> None:
+    """What its own distance shows is not told a second time."""
+    counts = reference(spec, pairs(3000, 1, 0.8))
+    found = compare(spec, looks(spec, counts, pairs(500, 2, 0.0).eval("amount = amount + 3")), counts)
+
+    assert found.features[0].drifted
+    assert found.correlation is None or not found.correlation.drifted
+
+
+def test_correlations_can_be_left_alone() -> None:
+    """`correlation: null` looks at columns only."""
+    spec = loads(SPEC.replace("over: 2", "over: 2, correlation: null"))
+    counts = reference(spec, pairs(3000, 1, 0.8))
+
+    assert compare(spec, looks(spec, counts, pairs(500, 2, 0.0)), counts).correlation is None

@@ -75,7 +75,8 @@ def test_limits_come_from_the_spec(world: Any) -> None:
     """Alert rules are the same for all models; what is too much is data."""
     families = list(exposition.of_specs([world.spec]))
 
-    thresholds = {("shop", "wasserstein"): 0.1, ("shop", "jensenshannon"): 0.1}
+    same = dict.fromkeys((("shop", m) for m in ("wasserstein", "jensenshannon", "total_variation")), 0.1)
+    thresholds = same | {("shop", "correlation"): 0.2}
     assert thresholds == series(families, "drift_threshold")
     assert {("shop",): 0.5} == series(families, "drifted_features_ratio_limit")
     assert {("shop", "0.99"): 0.05} == series(families, "latency_objective_seconds")
@@ -86,6 +87,9 @@ def test_every_number_of_a_window_has_its_metric(world: Any) -> None:
     """Drift, quality, latency and volume, by version."""
     numbers = (
         Measurement("feature_drift_score", 0.2, "amount", "wasserstein", limit=0.1),
+        Measurement("feature_drift_p_value", 1e-9, "amount", "wasserstein", limit=1e-5),
+        Measurement("feature_drift_cost", 0.8, "amount"),
+        Measurement("correlation_drift_score", 0.25, method="correlation", limit=0.2),
         Measurement("prediction_drift_score", 0.3, method="wasserstein"),
         Measurement("drifted_features_ratio", 0.4, limit=0.5),
         Measurement("violations", 3, "amount", "null_rate"),
@@ -100,6 +104,9 @@ def test_every_number_of_a_window_has_its_metric(world: Any) -> None:
     families = list(exposition.of_results([live(world, *numbers)], 50))
 
     assert {("shop", "1", "amount", "wasserstein"): 0.2} == series(families, "feature_drift_score")
+    assert {("shop", "1", "amount", "wasserstein"): 1e-9} == series(families, "feature_drift_p_value")
+    assert {("shop", "1", "amount"): 0.8} == series(families, "feature_drift_cost")
+    assert {("shop", "1"): 0.25} == series(families, "correlation_drift_score")
     assert {("shop", "1", "wasserstein"): 0.3} == series(families, "prediction_drift_score")
     assert {("shop", "1"): 0.4} == series(families, "drifted_features_ratio")
     assert {("shop", "1", "null_rate"): 7, ("shop", "1", "volume"): 0} == series(

@@ -27,7 +27,7 @@ data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y, de
 features: {amount: numeric, country: categorical}
 monitor:
   report: null
-  data_drift: {threshold: 0.5, share: 0.5, over: 2}
+  data_drift: {effect: 0.5, share: 0.5, over: 2}
   performance: {over: 3, min_labels: 100}
 """
 DAY = timedelta(days=1)

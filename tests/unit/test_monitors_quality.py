@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from monitors.plan import Plan
+from monitors.profile import empty
 from monitors.quality import Check, check, judge
+from monitors.reference_profile import ReferenceProfile
 from monitors.references import Reference
 from spec import ModelSpec, loads
 
@@ -36,6 +39,7 @@ def reference() -> Reference:
         window=(start, start),
         population=1000,
         frame=pd.DataFrame(),
+        counts=ReferenceProfile(empty(Plan({}))),
         importances={},
         performance={},
         ranges={"amount": (0.0, 10.0)},

@@ -11,8 +11,15 @@ import pandas as pd
 import pytest
 
 from monitors import references
+from monitors.profile import merged
 from spec import DataError, NotFound, Refused
 
+SHOP = """
+model: shop
+task: binary
+data: {inference_log: log, labels: labels, id: order_id, time: ordered_at, target: {name: returned}}
+features: {amount: numeric, country: categorical, member: boolean}
+"""
 SPAN = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC))
 BAND = {"roc_auc": {"value": 0.8, "low": 0.78, "high": 0.82}}
 
@@ -151,9 +158,68 @@ def test_rows_of_other_types_are_refused(world: Any) -> None:
 def test_a_reference_of_a_newer_trimtab_is_not_guessed_at(world: Any) -> None:
     """Another schema version is an error that names both."""
     file = publish(world) / "reference.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"schema_version": 2}), "utf-8")
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"schema_version": 3}), "utf-8")
 
-    with pytest.raises(DataError, match="must have schema_version 1; found 2"):
+    with pytest.raises(DataError, match="must have schema_version 2 or lower; found 3"):
+        references.load(world.spec, world.settings, "1")
+
+
+def test_the_profile_is_that_of_all_rows_with_their_windows(world: Any) -> None:
+    """Counts of every row, and how the rows of a day hang together where the times are known."""
+    times = pd.Series(pd.date_range(SPAN[0], periods=7000, freq="10min"))
+    plain = publish(world, "1", rows(7000)) and references.load(world.spec, world.settings, "1").counts
+    publish(world, "2", rows(7000).assign(ordered_at=times))
+    timed = references.load(world.spec, world.settings, "2").counts
+
+    assert 7000 == plain.profile.rows == timed.profile.rows
+    assert ["amount", "country", "member", "prediction"] == list(timed.profile.columns)
+    assert (0.0, {}) == (plain.block_rows, plain.dispersion)
+    assert pytest.approx(7000 / 49) == timed.block_rows
+    assert {name: pytest.approx(1.2, abs=0.3) for name in timed.profile.columns} == {
+        name: found.cells for name, found in timed.dispersion.items()
+    }
+    assert timed.joint is not None
+    assert (2, 2) == timed.joint.shape
+    assert {} == timed.seasons
+
+
+def test_a_season_is_kept_by_its_slots(make_world: Any) -> None:
+    """With `seasonal: week` each weekday has a profile, which add up to all rows."""
+    text = SHOP + "monitor: {data_drift: {reference: {seasonal: week}}}\n"
+    world = make_world(text)
+    times = pd.Series(pd.date_range(SPAN[0], periods=1000, freq="1h"))
+
+    publish(world, frame=rows(1000).assign(ordered_at=times))
+    counts = references.load(world.spec, world.settings, "1").counts
+
+    assert set(range(7)) == set(counts.seasons)
+    assert counts.profile == merged(list(counts.seasons.values()))
+
+
+def test_a_reference_from_before_profiles_is_profiled_from_its_sample(
+    world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Versions of schema 1 go on being watched, and the log says by what."""
+    folder = publish(world, frame=rows(7000))
+    file = folder / "reference.json"
+    facts = json.loads(file.read_text("utf-8"))
+    for name in ("dispersion", "joint_dispersion", "block_rows"):
+        del facts[name]
+    file.write_text(json.dumps(facts | {"schema_version": 1}), "utf-8")
+    (folder / "reference.profile").unlink()
+
+    reference = references.load(world.spec, world.settings, "1")
+    publish(world, frame=rows(7000))
+
+    assert 5000 == reference.counts.profile.rows
+    assert "has no profile: drift is measured from its sample of 5000 rows" in caplog.text
+
+
+def test_a_damaged_profile_is_named(world: Any) -> None:
+    """Bytes that are no profile are an error with their path."""
+    (publish(world) / "reference.profile").write_bytes(b"broken")
+
+    with pytest.raises(DataError, match=r"reference\.profile: must be readable"):
         references.load(world.spec, world.settings, "1")
 
 
