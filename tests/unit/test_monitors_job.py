@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sqlalchemy import delete
 
-from monitors import delta, job, labels, recall, references
+from monitors import delta, inference_log, job, labels, recall, references
 from monitors.job import ModelJob
 from monitors.ledger import HORIZON
 from monitors.records import MonitorName, WindowResult
 from monitors.report import Reporter
 from monitors.results import Store
+from monitors.results_tables import profiles
 from spec import ModelSpec, Settings, loads, set_clock
 from spec.tables import log_columns
 
@@ -190,6 +192,59 @@ def test_late_rows_recompute_the_window_and_those_that_pool_it(shop: Shop) -> No
         (270, "late rows", 2),
     ]
     assert not shop.tick(3 * DAY)
+
+
+def test_drift_reads_no_row_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a window is counted, later lookbacks add its profile up; its rows are not asked for again."""
+    spans: list[tuple[datetime, datetime]] = []
+    read = inference_log.read
+
+    def watched(
+        spec: ModelSpec, settings: Settings, start: datetime, end: datetime, *, columns: Sequence[str]
+    ) -> pa.Table:
+        if "latency_ms" in columns:  # the labels' side has its own look at the log
+            spans.append((start, end))
+        return read(spec, settings, start, end, columns=columns)
+
+    monkeypatch.setattr("monitors.answered.inference_log.read", watched)
+    for day in range(3):
+        shop.serve(day)
+        shop.tick((day + 1) * DAY)
+
+    assert [(START + day * DAY, START + (day + 1) * DAY) for day in range(3)] == spans
+    assert [120, 240, 240] == [result.rows for result in shop.results("drift")]
+
+
+def test_what_was_not_counted_is_counted_when_a_lookback_needs_it(shop: Shop) -> None:
+    """Profiles that are gone are made again from the rows."""
+    for day in range(2):
+        shop.serve(day)
+        shop.tick((day + 1) * DAY)
+    shop.store._database.write(lambda connection: connection.execute(delete(profiles)))
+    shop.serve(2)
+
+    shop.tick(3 * DAY)
+
+    assert 240 == shop.results("drift")[2].rows
+
+
+def test_persistence_waits_for_the_second_window(shop: Shop) -> None:
+    """With `2 of 2` a day that drifts is no alarm, the next one is; the first says so in its numbers."""
+    shop.spec = loads(SPEC.replace("share: 0.5", "share: 0.5, persistence: 2 of 2"))
+    shop.daemon = shop.new_daemon()
+    for day in range(2):
+        shop.serve(day, mean=200.0)
+        shop.tick((day + 1) * DAY)
+
+    first, second = shop.results("drift")
+
+    assert ("ok", 0.0, "alarm", 0.5) == (
+        first.status,
+        value(first, "drifted_features_ratio"),
+        second.status,
+        value(second, "drifted_features_ratio"),
+    )
+    assert 1.0 == value(first, "feature_drift_lookback")
 
 
 def test_labels_that_trickle_in_cost_one_recomputation_a_window_length(shop: Shop) -> None:
