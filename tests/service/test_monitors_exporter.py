@@ -28,6 +28,9 @@ T0 = datetime(2024, 3, 10, tzinfo=UTC)
 NUMBERS: dict[MonitorName, tuple[Measurement, ...]] = {
     "drift": (
         Measurement("feature_drift_score", 0.2, "amount", "wasserstein", limit=0.1),
+        Measurement("feature_drift_p_value", 1e-9, "amount", "wasserstein", limit=1e-5),
+        Measurement("feature_drift_cost", 1.0, "amount"),
+        Measurement("correlation_drift_score", 0.0, method="correlation", limit=0.2),
         Measurement("prediction_drift_score", 0.1, method="jensenshannon"),
         Measurement("drifted_features_ratio", 0.3, limit=0.5),
     ),

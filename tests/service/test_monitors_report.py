@@ -18,6 +18,7 @@ model: shop
 task: binary
 data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}
 features: {amount: numeric, gone: numeric, country: categorical, member: boolean}
+monitor: {data_drift: {categorical_method: total_variation}}
 """)
 
 
@@ -42,7 +43,7 @@ def reporter() -> Reporter:
 
 
 def test_a_report_is_written_whole_by_a_process_that_gives_way(tmp_path: Path, reporter: Reporter) -> None:
-    """The HTML names every column that has values, leaves no draft, and its process is nice and ends."""
+    """The HTML has every column with values, whoever knows its distance; the process is nice and ends."""
     settings = Settings.from_env({"TRIMTAB_HOME": str(tmp_path)})
     file = report.path(settings, SPEC, "3", datetime(2024, 5, 1, tzinfo=UTC))
     try:
