@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,7 @@ _MARGIN = 8  # bins between the end of the reference and the end of the grid
 _DOUBLINGS = 2.0 ** np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40, 64])
 _COARSE = 2  # a cell with the mass of so many bins, and more than one value, is too coarse
 _LARGEST = float(np.finfo(np.float64).max)
+_BESIDE_ZERO = 2.0**-60  # the step of a column of zeros: whatever else comes is another value
 _SMALLEST = 2.0**-900  # a step below this one has no reciprocal, or cells that are no floats
 
 
@@ -36,22 +39,28 @@ def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.n
     if not len(values):
         nothing = np.zeros(1, dtype=np.int64)
         return NumericPlan(name, kind, family, 0, 1.0, np.zeros(0), nothing, nothing, 0.0)
-    center, step = _grid(values)
+    center, step, whole = _grid(values)
     cells = grid.cells(values, center, step)
     exact = _is_too_coarse(cells, values)
     if exact and isinstance(center, float) and abs(center) <= GRID * step:
         center = 0.0  # what spans decades is finest near 0
     offsets = grid.offsets(values, center)
-    cuts = (_spread(offsets) if exact else _cell_cuts(cells)) + 0.0  # no -0.0
-    counts = _counts(offsets if exact else cells, cuts)
+    places = offsets if exact else cells
+    cuts = (_spread(places) if exact else _cell_cuts(places)) + 0.0  # no -0.0
+    counts = _counts(places, cuts)
+    groups = _groups(counts, _far(cuts, places if exact else None))
     scale = _winsorized(offsets)
-    return NumericPlan(name, kind, family, center, step, cuts, _groups(counts), _ranks(counts), scale, exact)
+    ranks = _ranks(counts)
+    return NumericPlan(
+        name, kind, family, center, step, cuts, groups, ranks, scale, exact, whole and not exact
+    )
 
 
-def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float]:
-    """Return center and step.
+def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float, bool]:
+    """Return center, step, and whether all values are whole numbers that the grid tells apart.
 
-    The step is 1 for integers that fit on the grid, else 1/32,767 of the span of the central 99 %.
+    The step is 1 for integers that fit on the grid, a power of two for floats that are integers, the distance
+    to the next float for a constant, else 1/32,767 of the span of the central 99 %.
     """
     last = len(values) - 1
     low, high = (values[round(last * share)].item() for share in (_TAIL, 1 - _TAIL))
@@ -62,10 +71,13 @@ def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float]:
         middle = (low + high) // 2
     else:
         middle = low / 2 + high / 2
+    if isinstance(middle, int) and high - low <= GRID:
+        return middle, 1.0, True
+    if low == high:
+        return middle, max(math.ulp(middle), _SMALLEST) if middle else _BESIDE_ZERO, False
     if _are_integers(values) and high - low <= GRID:
-        return (middle if isinstance(middle, int) else float(np.rint(middle))), 1.0
-    step = high / GRID - low / GRID
-    return middle, float(step) if step > _SMALLEST else 1.0 if low == high else _SMALLEST
+        return float(np.rint(middle)), 2.0 ** -int(np.log2(GRID / (high - low))), True
+    return middle, float(max(high / GRID - low / GRID, _SMALLEST)), False
 
 
 def _are_integers(values: npt.NDArray[np.number]) -> bool:
@@ -133,8 +145,23 @@ def _counts(places: Floats, cuts: Floats) -> Ints:
     return np.diff(np.searchsorted(places, cuts, side="left"), prepend=0, append=len(places))
 
 
-def _groups(counts: Ints) -> Ints:
-    """Return the group of each bin: below the reference, runs of about equal mass, above it.
+def _far(cuts: Floats, offsets: Floats | None) -> tuple[int, int]:
+    """Return how many bins lie far below the reference, and from which on they lie far above it.
+
+    Far is beyond the grid, which reaches half a span of the central 99 % past it; of exact columns, given by
+    their sorted offsets, farther away than the reference is wide.
+    """
+    if offsets is None:
+        low, high = -float(GRID), GRID + 1.0
+    else:
+        with np.errstate(over="ignore"):
+            reach = offsets[-1] - offsets[0]
+            low, high = offsets[0] - reach, offsets[-1] + reach
+    return int(np.searchsorted(cuts, low)), int(np.searchsorted(cuts, high, side="right"))
+
+
+def _groups(counts: Ints, far: tuple[int, int]) -> Ints:
+    """Return the group of each bin: far below the reference, below it, runs of equal mass, above, far above.
 
     Where at most 20 bins are filled each has a group; a bin of a tenth of the mass always has.
     """
@@ -146,6 +173,8 @@ def _groups(counts: Ints) -> Ints:
         level = np.floor(middle / counts.sum() * GROUPS).astype(np.int64) + 1
     level[: filled[0]] = 0
     level[filled[-1] + 1 :] = GROUPS + 1
+    level[: min(far[0], filled[0])] = -1
+    level[max(far[1], filled[-1] + 1) :] = GROUPS + 2
     groups: Ints = np.cumsum(np.diff(level, prepend=level[0]) > 0)
     return groups
 

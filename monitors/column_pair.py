@@ -137,7 +137,7 @@ class ColumnPair:
             return Effect(*ks_measured(*self._bins, _atoms(plan)))
         if not self._scale:
             return NoData("the reference is constant: it has no deviation to measure in")
-        whole = plan.exact or (plan.step == 1 and float(plan.center).is_integer())
+        whole = plan.exact or plan.whole
         atoms = _atoms(plan) if whole else None
         return Effect(*histograms_apart(*self._bins, _offsets(plan), self._scale, self._ends(), atoms))
 

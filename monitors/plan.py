@@ -77,6 +77,8 @@ class NumericPlan:
     scale
         Winsorized standard deviation of the reference, in the column's unit: one extreme row does not move
         it. 0 for a constant.
+    whole
+        Whether the reference holds whole numbers only, and the grid tells them apart.
     """
 
     name: str
@@ -89,6 +91,7 @@ class NumericPlan:
     ranks: Ints
     scale: float
     exact: bool = False
+    whole: bool = False
 
     @property
     def bins(self) -> int:
@@ -167,6 +170,8 @@ def _identity(column: ColumnPlan) -> bytes:
     shared = [column.name, column.kind.value, column.family.value]
     if isinstance(column, CategoricalPlan):
         return json.dumps([*shared, column.values]).encode()
-    head = json.dumps([*shared, repr(column.center), column.step, column.scale, column.exact, column.bins])
+    head = json.dumps(
+        [*shared, repr(column.center), column.step, column.scale, column.exact, column.whole, column.bins]
+    )
     arrays = (column.cuts.astype("<f8"), column.groups.astype("<i8"), column.ranks.astype("<i8"))
     return head.encode() + b"".join(array.tobytes() for array in arrays)

@@ -11,7 +11,7 @@ from monitors.packing import Packer, Unpacker
 from monitors.plan import CategoricalPlan, ColumnPlan, Family, Floats, Ints, Kind, NumericPlan, Plan
 
 _WHOLE = 2.0**53
-_PLAIN = ("name", "center", "step", "scale", "exact")
+_PLAIN = ("name", "center", "step", "scale", "exact", "whole")
 
 
 def to_document(plan: Plan, packer: Packer) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from monitors import grid
+from monitors.bins import numeric_plan
 from monitors.plan import GRID, CategoricalPlan, Family, Kind, NumericPlan, Plan
 from monitors.planning import SAMPLE, make_plan
 from monitors.profile import NumericColumn
@@ -230,3 +232,27 @@ def test_fingerprints_tell_plans_apart() -> None:
     assert plan.fingerprint == again.fingerprint
     assert plan != other
     assert 1 == len({plan, again})
+
+
+@pytest.mark.parametrize(("constant", "other"), [(0.37, 0.5), (0.0, 0.3), (1e300, 1.01e300), (3.0, 3.25)])
+def test_a_value_beside_a_constant_has_another_bin(constant: float, other: float) -> None:
+    """A float column that was constant and no longer is shows it, however near the new value lies."""
+    plan = numeric_plan("x", Kind.NUMERIC, Family.NUMBER, np.full(100, constant))
+
+    bins = np.searchsorted(
+        plan.cuts, grid.cells(np.array([constant, other]), plan.center, plan.step), side="right"
+    )
+
+    assert bins[0] != bins[1]
+
+
+def test_fractions_between_whole_floats_have_bins_of_their_own() -> None:
+    """0.2 is told from 0.0 and 1.0, although the reference holds whole numbers only."""
+    plan = numeric_plan("x", Kind.NUMERIC, Family.NUMBER, np.tile([0.0, 1.0], 50))
+
+    bins = np.searchsorted(
+        plan.cuts, grid.cells(np.array([0.0, 0.2, 1.0]), plan.center, plan.step), side="right"
+    )
+
+    assert plan.whole
+    assert 3 == len(set(bins.tolist()))

@@ -51,7 +51,7 @@ def histogram(reference: NumericColumn, current: NumericColumn, bins: int) -> Hi
         return None
     sides = (reference, current)
     low, high, logarithmic = _range(sides)
-    step = reference.plan.step if reference.plan.step == 1 else 0.0
+    step = 1.0 if reference.plan.whole else 0.0
     logarithmic = logarithmic and not step
     edges = _edges(low, high, bins, step, logarithmic=logarithmic)
     # A value on an edge is in the bar to its right, and in the last bar on the last edge.
@@ -86,7 +86,7 @@ def quantiles(column: NumericColumn, shares: Iterable[float]) -> list[float]:
         return []
     edges, levels = _steps(column)
     found: Floats = np.interp(list(shares), levels, edges)
-    shown: list[float] = (np.rint(found) if column.plan.step == 1 else found).tolist()
+    shown: list[float] = (np.rint(found) if column.plan.whole else found).tolist()
     return shown
 
 
@@ -99,7 +99,7 @@ def ceiling(heights: Iterable[Floats]) -> float:
 
 def _steps(column: NumericColumn) -> tuple[Floats, Floats]:
     low, high = float(column.minimum or 0), float(column.maximum or 0)
-    margin = column.plan.step / 2 if column.plan.step == 1 else 0.0
+    margin = 0.5 if column.plan.whole else 0.0
     with np.errstate(over="ignore"):  # bins may lie farther out than floats go
         edges = np.clip(column.plan.edges, low - margin, high + margin)
     return edges, np.concatenate([[0.0], np.cumsum(column.counts) / column.n])

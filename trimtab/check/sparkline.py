@@ -24,7 +24,8 @@ def sparklines(reference: Column, current: Column, width: int, levels: str = BLO
     heights = _heights(reference, current, width)
     if heights is None:
         return "", ""
-    top = ceiling(heights)
+    numeric = isinstance(reference, NumericColumn)
+    top = ceiling(heights) if numeric else float(np.max(np.stack(heights)))
     before, after = (_line(height, top, levels) for height in heights)
     return before, after
 

@@ -11,7 +11,7 @@ import numpy as np
 from monitors.plan import Floats, Kind
 from monitors.profile import CategoricalColumn, Column, NumericColumn
 from trimtab.check import figures
-from trimtab.check.histogram import Histogram, ceiling, histogram
+from trimtab.check.histogram import Histogram, histogram
 from trimtab.check.page.ticks import ticks
 from trimtab.check.shares import Share, Shares, shares
 
@@ -54,7 +54,7 @@ def _columns(found: Shares) -> str:
     bars = [*found.shown, *([found.rest] if found.rest else [])]
     if not bars:
         return ""
-    top = ceiling([np.array([bar.reference for bar in bars]), np.array([bar.current for bar in bars])])
+    top = max(max(bar.reference, bar.current) for bar in bars)
     room = _SMALL_WIDTH / len(bars)
     width = min(room * 0.42, 14)
     drawn = []
