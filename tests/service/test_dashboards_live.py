@@ -29,7 +29,7 @@ VALUES = {
     "stage": ("champion", "challenger"),
     "revision": ("abc",),
     "feature": ("carrier", "distance"),
-    "method": ("wasserstein", "jensenshannon"),
+    "method": ("wasserstein", "jensenshannon", "correlation"),
     "metric": ("roc_auc", "rmse"),
     "bound": ("lower", "value", "upper"),
     "check": ("null_rate", "volume"),
