@@ -266,14 +266,18 @@ def _stages(live: Live) -> dict[str, str]:
 
 
 def _furthest(results: Iterable[WindowResult], count: int) -> set[str | None]:
-    """Features with the highest scores, each relative to its limit, in any version."""
+    """Features with the highest costs in any version, then the highest scores relative to their limit."""
+    costs: dict[str | None, float] = {}
     scores: dict[str | None, float] = {}
     for result in results:
         for number in result.measurements:
             if number.name == "feature_drift_score":
                 relative = number.value / (number.limit or 1.0)
                 scores[number.feature] = max(relative, scores.get(number.feature, 0.0))
-    return set(sorted(scores, key=lambda name: (-scores[name], str(name)))[:count])
+            elif number.name == "feature_drift_cost":
+                costs[number.feature] = max(number.value, costs.get(number.feature, 0.0))
+    ranked = sorted(scores, key=lambda name: (-costs.get(name, 0.0), -scores[name], str(name)))
+    return set(ranked[:count])
 
 
 def _violations(numbers: Iterable[Measurement]) -> dict[str, float]:

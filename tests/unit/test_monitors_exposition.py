@@ -136,6 +136,18 @@ def test_of_many_features_those_furthest_beyond_their_limit_are_shown(world: Any
     assert {("shop", "1"): 0.7} == series(families, "drifted_features_ratio")
 
 
+def test_features_whose_drift_costs_most_are_shown_first(world: Any) -> None:
+    """A large distance that is no sure drift gives way to a smaller one that is."""
+    numbers = [Measurement("feature_drift_score", n / 10, f"f{n}", "psi", limit=0.1) for n in range(9)]
+    cost = Measurement("feature_drift_cost", 1.0, "f2")
+
+    families = list(exposition.of_results([live(world, *numbers, cost)], 2))
+
+    shown = {feature for *_, feature, _ in series(families, "feature_drift_score")}
+    assert {"f2", "f8"} == shown
+    assert {("shop", "1", "f2"): 1.0} == series(families, "feature_drift_cost")
+
+
 @pytest.mark.parametrize(
     ("metric", "limit", "other"),
     [
