@@ -36,11 +36,9 @@ def check(request: Request) -> dict[str, object]:
         known = profile(reference)
         scores, alarms = [], []
         for part in parts:
-            found = compare(known, profile(part, plan=known.plan), every_p=True)
+            found = compare(known, profile(part, plan=known.plan))
             each = [found[name] for name in reference.columns]
-            scores.append(
-                [0.0 if isinstance(one.p_value, NoData) else -math.log10(one.p_value) for one in each]
-            )
+            scores.append([0.0 if isinstance(one.effect, NoData) else one.effect.value for one in each])
             alarms.append([one.drifted for one in each])
         answers.append({"scores": scores, "alarms": alarms})
     return {"batches": answers}

@@ -28,7 +28,9 @@ class Method:
     window
         When a window alarms as shipped.
     univariate
-        It judges each column, so the false alarms of column tests can be counted.
+        It judges each column by two samples alone, so the false alarms of column tests can be counted.
+    streams
+        It takes part where windows follow one another.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Method:
     column: str
     window: str
     univariate: bool = True
+    streams: bool = True
 
 
 METHODS = (
@@ -45,9 +48,19 @@ METHODS = (
         "trimtab",
         "trimtab-windows",
         "windows",
-        0.05,
-        "effect and significance (BH)",
-        "any lookback exceeds the budget",
+        0.2,
+        "effect >= 0.1 and within the budget, one false alarm a year, in the last 1, 2, 4 or 8 windows",
+        "any column, or the correlations",
+        univariate=False,
+    ),
+    Method(
+        "trimtab check",
+        "trimtab-windows",
+        "check",
+        0.02,
+        "effect >= 0.1 and significant among all columns (Benjamini-Hochberg, 5 %)",
+        "any column",
+        streams=False,
     ),
     Method(
         "evidently",
@@ -55,7 +68,7 @@ METHODS = (
         "windows",
         0.06,
         "n_ref > 1000: Wasserstein or Jensen-Shannon >= 0.1; else KS, chi-square, z: p <= 0.05",
-        "any column (its dataset rule, half of the columns, is shown beside)",
+        "any column",
     ),
     Method(
         "nannyml",
@@ -75,7 +88,7 @@ METHODS = (
         "nannyml",
         "reconstruction",
         0.04,
-        "-",
+        "none",
         "reconstruction error outside mean +- 3 std of reference chunks",
         univariate=False,
     ),
@@ -89,6 +102,11 @@ class Answer:
     scores: Values
     alarms: npt.NDArray[np.bool_]
     window_alarms: npt.NDArray[np.bool_]
+
+    @property
+    def half(self) -> npt.NDArray[np.bool_]:
+        """Windows in which half of the columns alarm: Evidently's rule for a data set, shape (windows,)."""
+        return np.asarray(self.alarms.mean(axis=1) >= 0.5)
 
 
 def judge(method: Method, batches: list[Batch], timeout: float) -> tuple[list[Answer], float]:

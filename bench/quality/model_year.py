@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -47,8 +47,8 @@ WAYS = ("independent", "hour of day", "day effects")
 HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PREDICTION = reference_profile.PREDICTION
-NEAR = 2.75
-"""Distances in units of chance below this have p > 0.001, a thousand times what any lookback asks for."""
+NEAR = 3.25
+"""Distances in units of chance below this have p > 0.0001, a hundred times what any lookback asks for."""
 
 
 def units(plan: ColumnPlan, reference: Ints, sums: Ints, ends: tuple[float, float], size: float) -> Floats:
@@ -84,9 +84,9 @@ def near(
 
 
 def judged(
-    spec: ModelSpec, counts: ReferenceProfile, name: str, counted: Counted, hour: int
+    spec: ModelSpec, counts: ReferenceProfile, name: str, counted: Counted, hour: int, lengths: Container[int]
 ) -> dict[int, drift.ColumnDrift]:
-    """Return the monitor's own reading of a column in each lookback that ends with an hour."""
+    """Return the monitor's own reading of a column in those lookbacks that end with an hour."""
     plan = counts.profile.plan
     past = {}
     for each in range(max(0, hour - 12), hour + 1):
@@ -95,7 +95,7 @@ def judged(
     window = Window(START + hour * HOUR, START + (hour + 1) * HOUR)
     found = {}
     for look in lookback.looks(spec, window, Past(HOUR, past), counts):
-        if look.span.end == window.end:
+        if look.span.end == window.end and look.scale.length in lengths:
             verdict = drift.compare(spec, [look], counts)
             columns = {one.column: one for one in (*verdict.features, verdict.prediction)}
             found[look.scale.length] = columns[name]
@@ -155,7 +155,7 @@ def tell(
     for hour, length, distance in near(reference, counted, partial(worth, counts, name), longest):
         beyond.setdefault(hour, {})[length] = distance
     for hour, lengths in sorted(beyond.items()):
-        readings = judged(spec, counts, name, counted, hour)
+        readings = judged(spec, counts, name, counted, hour, lengths)
         for length, distance in lengths.items():
             reading = readings[length]
             found["judged"] += 1
