@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as pds
@@ -32,6 +33,9 @@ _ATTEMPTS = 15
 _PAUSE_S = 0.02
 _T = TypeVar("_T")
 _opened = threading.local()
+
+Files = Mapping[str, Mapping[str, Any]]
+"""Data files by path in the table, each with its partition."""
 
 
 def schema_of(columns: Mapping[str, str]) -> pa.Schema:
@@ -64,7 +68,7 @@ def open_table(location: str) -> DeltaTable | None:
     return table
 
 
-def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, dict[str, str]]:
+def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the live data files by path in the table, oldest commit first, each with its partition.
 
     Parameters
@@ -79,7 +83,8 @@ def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, di
     )
     keys = [name for name in actions.column_names if name.startswith(_PARTITION)]
     partitions = actions.select(keys).rename_columns([key.removeprefix(_PARTITION) for key in keys])
-    files = dict(zip(actions["path"].to_pylist(), partitions.to_pylist(), strict=True))
+    paths = map(unquote, actions["path"].to_pylist())  # the log has URLs
+    files = dict(zip(paths, partitions.to_pylist(), strict=True))
     if prune is None:
         return files
     kept = {_name(uri) for uri in table.file_uris(file_pruning_predicate=prune)}
@@ -92,7 +97,7 @@ def scan(
     schema: pa.Schema,
     *,
     columns: Sequence[str] | None = None,
-    files: Mapping[str, Mapping[str, str]] | None = None,
+    files: Files | None = None,
     prune: str | None = None,
     where: pds.Expression | None = None,
 ) -> pa.Table:
@@ -130,7 +135,7 @@ def scan_each(
     schema: pa.Schema,
     *,
     columns: Sequence[str],
-    files: Mapping[str, Mapping[str, str]],
+    files: Files,
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Read some files a batch at a time, each with its file's path; parameters and errors as of `scan`."""
     if table is None or not files:
@@ -204,9 +209,7 @@ def _contended(write: Callable[[], _T]) -> _T:
     return write()
 
 
-def _dataset(
-    table: DeltaTable, location: str, schema: pa.Schema, files: Mapping[str, Mapping[str, str]]
-) -> pds.FileSystemDataset:
+def _dataset(table: DeltaTable, location: str, schema: pa.Schema, files: Files) -> pds.FileSystemDataset:
     # deltalake's own dataset turns the statistics of all columns of all files into expressions, which takes
     # a millisecond a file; it is asked for no file, to check the protocol and to open the storage
     empty = table.to_pyarrow_dataset(
@@ -219,8 +222,11 @@ def _dataset(
     return pds.FileSystemDataset(fragments, schema, empty.format, empty.filesystem)
 
 
-def _holds(partition: Mapping[str, str]) -> pds.Expression | None:
-    terms = [pds.field(key) == value for key, value in partition.items()]
+def _holds(partition: Mapping[str, Any]) -> pds.Expression | None:
+    terms = [
+        pds.field(key).is_null() if value is None else pds.field(key) == value
+        for key, value in partition.items()
+    ]
     return reduce(and_, terms) if terms else None
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -20,12 +19,12 @@ from spec import DataError, Problem
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+    from monitors.delta import Files
+
 _FILES = 64  # files into which the sample looks
 _DECODED = 2**19  # rows that may be decoded for the sample
 _HARMLESS = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 _COLUMN_MAPPING = 2  # the reader version that knows one feature, and does not list it
-
-Files = Mapping[str, Mapping[str, Any]]
 
 
 def open_delta(location: str) -> Source:
@@ -67,7 +66,7 @@ def live_table(location: str) -> DeltaTable:
 
 def _local(location: str, schema: pa.Schema, files: Files) -> Source:
     """Open the table's files natively, each when its turn comes: a log may name a hundred thousand."""
-    paths = [str(Path(location, unquote(path))) for path in files]
+    paths = [str(Path(location, path)) for path in files]
     sources = [_later(path, schema) for path in paths]
     constants = [
         {key: pa.scalar(value, schema.field(key).type) for key, value in partition.items()}
