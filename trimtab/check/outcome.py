@@ -15,7 +15,9 @@ from trimtab.check.shares import Unseen, unseen
 
 if TYPE_CHECKING:
     from monitors.multivariate.correlation import CorrelationVerdict, PairShift
+    from monitors.multivariate.domain_classifier import DomainVerdict
     from monitors.multivariate.text import TextVerdict
+    from monitors.multivariate.vectors import VectorVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Outcome:
         Correlations of the numeric columns; None if they were not looked at.
     texts
         For each text column whether what it says has changed; its length is one of `columns`.
+    vectors
+        For each column of vectors whether they lie elsewhere: by a classifier, and by MMD.
+    joint
+        Whether all columns together tell the sides apart; None if that was not asked.
     absent, new
         Columns that only the reference, or only the current file has.
     skipped
@@ -73,6 +79,8 @@ class Outcome:
         The chance of any alarm at all on identical data.
     dependence
         How the rows' dependence in time was allowed for, in words; empty if it was not.
+    weighed
+        Where the importances that the columns are ranked by are from, in words; empty if there are none.
     """
 
     reference: Side
@@ -83,11 +91,14 @@ class Outcome:
     target: ColumnComparison | None = None
     pairs: CorrelationVerdict | NoData | None = None
     texts: Mapping[str, TextVerdict | NoData] = field(default_factory=dict)
+    vectors: Mapping[str, VectorVerdict | NoData] = field(default_factory=dict)
+    joint: DomainVerdict | NoData | None = None
     segments: Segments | None = None
     absent: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     dependence: str = ""
+    weighed: str = ""
 
     @property
     def drifted_columns(self) -> tuple[ColumnComparison, ...]:
@@ -110,6 +121,17 @@ class Outcome:
         )
 
     @property
+    def moved_vectors(self) -> tuple[str, ...]:
+        """The columns whose vectors lie elsewhere, by the classifier or by MMD."""
+        found = {name: one for name, one in self.vectors.items() if not isinstance(one, NoData)}
+        return tuple(name for name, one in found.items() if vectors_moved(one))
+
+    @property
+    def jointly(self) -> bool:
+        """Whether all columns together tell the sides apart."""
+        return self.joint is not None and not isinstance(self.joint, NoData) and self.joint.drifted
+
+    @property
     def moved_segments(self) -> tuple[Segment, ...]:
         """The segments in which a column drifted."""
         return tuple(one for one in self.segments.segments if one.drifted) if self.segments else ()
@@ -118,8 +140,8 @@ class Outcome:
     def drifted(self) -> bool:
         """Whether anything at all drifted: the exit code."""
         target = self.target is not None and self.target.drifted
-        found = self.drifted_columns or self.moved_pairs or self.moved_texts or self.moved_segments
-        return target or bool(found)
+        columns = self.drifted_columns or self.moved_pairs or self.moved_texts or self.moved_vectors
+        return target or self.jointly or bool(columns or self.moved_segments)
 
     @property
     def unseen(self) -> dict[str, Unseen]:
@@ -151,8 +173,17 @@ class Outcome:
             )
         if self.moved_texts:
             told.append(f"The words changed in {', '.join(self.moved_texts)}.")
+        if self.moved_vectors:
+            told.append(f"The vectors moved in {', '.join(self.moved_vectors)}.")
         if self.moved_pairs:
             told.append(f"{figures.count(len(self.moved_pairs), 'correlation')} moved.")
+        if self.joint is not None and not isinstance(self.joint, NoData) and self.joint.drifted:
+            told.append(f"All columns together tell the sides apart, AUC {self.joint.auc:.2f}.")
         if self.segments is not None and self.moved_segments and not drifted:
             told.append(f"{self.segments.column} {self.moved_segments[0].value} drifted by itself.")
         return told
+
+
+def vectors_moved(found: VectorVerdict) -> bool:
+    """Return whether either test of a column of vectors says drift."""
+    return found.drifted or (not isinstance(found.mmd, NoData) and found.mmd.drifted)

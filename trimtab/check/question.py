@@ -12,6 +12,7 @@ from monitors.distances import METHODS
 from monitors.plan import Kind
 from spec.errors import InputError, Problem, did_you_mean
 from trimtab.check.request import Request
+from trimtab.check.weights import Weights, of_file, of_model
 
 if TYPE_CHECKING:
     from spec import ModelSpec
@@ -48,9 +49,12 @@ def question(options: Mapping[str, Any]) -> Request:
         from spec import load
 
         base = _of_spec(load(options["spec"]))
+    if options["importance"] is not None:
+        base |= _weighed(of_file(options["importance"]))
     named = {**base, **asked}
     named["optional"] = base.get("optional", frozenset()) - {asked.get("target"), asked.get("timestamp")}
-    return Request(options["reference"], options["current"], words=options["words"], **named)
+    named |= {name: options[name] for name in ("words", "vectors", "joint")}
+    return Request(options["reference"], options["current"], **named)
 
 
 def _of_spec(spec: ModelSpec) -> dict[str, Any]:
@@ -65,7 +69,12 @@ def _of_spec(spec: ModelSpec) -> dict[str, Any]:
         "methods": Methods(limits.method.value, limits.categorical_method.value),
         "threshold": limits.effect,
         "correlation": limits.correlation,
+        **_weighed(of_model(spec)),
     }
+
+
+def _weighed(weights: Weights) -> dict[str, Any]:
+    return {"importances": weights.shares, "weighed": weights.told}
 
 
 def _split(values: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitors.comparison import ColumnComparison
 from monitors.finding import NoData
@@ -11,8 +11,11 @@ from monitors.plan import Kind
 from monitors.profile import CategoricalColumn, Column
 from trimtab.check.figures import to_datetime
 from trimtab.check.histogram import quantiles
-from trimtab.check.outcome import Outcome, Segment, Side
+from trimtab.check.outcome import Outcome, Segment, Side, vectors_moved
 from trimtab.check.verdict import verdict
+
+if TYPE_CHECKING:
+    from monitors.multivariate.vectors import VectorVerdict
 
 SCHEMA_VERSION = 1
 """Rises when a key changes its meaning or goes away; new keys may come without."""
@@ -45,11 +48,17 @@ def record(outcome: Outcome, made_at: datetime) -> dict[str, Any]:
             name: _reason(found) if isinstance(found, NoData) else found.to_dict()
             for name, found in outcome.texts.items()
         },
+        "vectors": {
+            name: _reason(found) if isinstance(found, NoData) else _vectors(found)
+            for name, found in outcome.vectors.items()
+        },
+        "joint": _joint(outcome),
         "segments": None if outcome.segments is None else _segments(outcome),
         "absent": list(outcome.absent),
         "new": list(outcome.new),
         "skipped": dict(outcome.skipped),
         "dependence": outcome.dependence,
+        "weighed": outcome.weighed,
     }
 
 
@@ -96,6 +105,17 @@ def _correlations(outcome: Outcome) -> Any:
         for pair in outcome.moved_pairs
     ]
     return {"threshold": outcome.pairs.threshold, "pairs": len(outcome.pairs.pairs), "moved": moved}
+
+
+def _vectors(found: VectorVerdict) -> dict[str, Any]:
+    mmd = _reason(found.mmd) if isinstance(found.mmd, NoData) else found.mmd.to_dict()
+    return found.to_dict() | {"drifted": vectors_moved(found), "classifier": found.drifted, "mmd": mmd}
+
+
+def _joint(outcome: Outcome) -> Any:
+    if outcome.joint is None or isinstance(outcome.joint, NoData):
+        return None if outcome.joint is None else _reason(outcome.joint)
+    return outcome.joint.to_dict()
 
 
 def _segments(outcome: Outcome) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from monitors.engines.source import Source
 from monitors.engines.sources import open_source
 from monitors.plan import Family, Kind
 from spec import DataError, Problem, did_you_mean
+from trimtab.check.vectors import holds_vectors
 
 HELD = 2**26
 """Bytes up to which a file is read once and kept, instead of once for each question."""
@@ -41,6 +42,14 @@ class Request:
         The effect, and the change of a rank correlation, that matter; None for no correlations.
     words
         Whether to compare what text columns say, beside their lengths.
+    vectors
+        Whether to compare columns of vectors.
+    joint
+        Whether to compare all columns together, by a classifier.
+    importances
+        How much each column matters to the model: what the ranking goes by; None if nobody knows.
+    weighed
+        Where the importances are from, or why there are none, in words.
     """
 
     reference: str
@@ -56,6 +65,10 @@ class Request:
     correlation: float | None = 0.2
     alpha: float = 0.05
     words: bool = True
+    vectors: bool = True
+    joint: bool = False
+    importances: Mapping[str, float] | None = None
+    weighed: str = ""
     every_p: bool = False
     optional: frozenset[str] = frozenset()
 
@@ -141,12 +154,13 @@ def _table(source: Source) -> pa.Table:
     batches = list(source.batches(None))
     if any(batch.schema != batches[0].schema for batch in batches):
         batches = [batch.cast(source.schema) for batch in batches]
-    return pa.Table.from_batches(batches) if batches else source.schema.empty_table()
+    return pa.Table.from_batches(batches, batches[0].schema if batches else source.schema)
 
 
 def _unnamed(request: Request, reference: Data, current: Data) -> Iterator[Problem]:
     """Yield each name of the command line that a file does not have, and a time that is none."""
     wanted = {**dict.fromkeys(request.columns, "--columns"), **dict.fromkeys(request.kinds, "--categorical")}
+    wanted = dict.fromkeys(request.importances or (), "--importance") | wanted
     apart = {"--target": request.target, "--timestamp": request.timestamp, "--segment": request.segment}
     wanted |= {name: option for option, name in apart.items() if name}
     for name, option in wanted.items():
@@ -162,13 +176,14 @@ def _unnamed(request: Request, reference: Data, current: Data) -> Iterator[Probl
 
 
 def _changed(request: Request, reference: Data, current: Data) -> Iterator[Problem]:
-    """Yield each column that cannot be compared because its type changed."""
+    """Yield each column that cannot be compared because its type changed, or is of vectors no longer."""
     for name in shared(request, reference, current):
         if reference.names.count(name) > 1 or current.names.count(name) > 1:
             continue
         before, after = _family(reference, name), _family(current, name)
-        if before is not after and Family.NULL not in (before, after):
-            types = [side.schema.field(name).type for side in (reference, current)]
+        types = [side.schema.field(name).type for side in (reference, current)]
+        same = before is after and holds_vectors(types[0]) is holds_vectors(types[1])
+        if not same and Family.NULL not in (before, after):
             must = f"must be {types[0]}, as in the reference"
             hint = "Convert it, or name the columns to compare with --columns"
             yield Problem(f"{current.name}: {name}", must, str(types[1]), hint)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +18,19 @@ from monitors.plan import Kind, Plan
 from monitors.planning import SAMPLE, make_plan
 from monitors.profile import Profile
 from spec import DataError, Problem
-from trimtab.check import figures
+from trimtab.check import figures, samples
 from trimtab.check.blocks import Dependence, dependence
 from trimtab.check.identifiers import why_identifier
 from trimtab.check.outcome import Outcome, Segments, Side
 from trimtab.check.request import Data, Request, fitted, opened, shared
+from trimtab.check.vectors import holds_vectors
 
 if TYPE_CHECKING:
     from monitors.multivariate.correlation import CorrelationVerdict
-    from monitors.multivariate.text import TextVerdict
 
 PAIRED = 64
 """Numeric columns up to which their correlations are compared."""
 
-_TEXTS = 5000  # rows of a text column whose words are read
 _PASSED = "a time that has only passed; name it with --timestamp to allow for rows that depend on one another"
 _EVERY_P = 64  # columns up to which the p of every effect is said, if it is asked for
 
@@ -39,8 +39,8 @@ def check(request: Request) -> Outcome:
     """Return everything that is to be said of two files.
 
     The error budget `alpha` is shared evenly by the families of questions that are asked: the columns, their
-    correlations, the words of texts, the segments. So on identical data an answer "drift" to any of them has
-    the probability `alpha` at most.
+    correlations, the words of texts, the vectors, all columns together, the segments. So on identical data an
+    answer "drift" to any of them has the probability `alpha` at most.
 
     Raises
     ------
@@ -54,13 +54,17 @@ def check(request: Request) -> Outcome:
     texts = (
         [name for name, column in plan.columns.items() if column.kind is Kind.TEXT] if request.words else []
     )
-    alpha = request.alpha / (1 + plan.pairs + bool(texts) + bool(request.segment))
+    vectors = _vectors(request, *sides)
+    joint = request.joint and bool(plan.columns)
+    families = (plan.columns, plan.pairs, texts, vectors, joint, request.segment)
+    alpha = request.alpha / sum(map(bool, families))
     found = _dependence(request, sides, profiles)
     compared = compare(
         *profiles,
         methods=request.methods,
         threshold=request.threshold,
         alpha=alpha,
+        importances=_importances(request, plan),
         effective_sizes=found.sizes,
         every_p=request.every_p and len(plan.columns) <= _EVERY_P,
     )
@@ -70,13 +74,16 @@ def check(request: Request) -> Outcome:
         profiles=profiles,
         columns=tuple(column for column in compared.columns if column.name != request.target),
         alpha=request.alpha,
-        target=compared[request.target] if request.target in plan.columns else None,
+        target=replace(compared[request.target], importance=None) if request.target in plan.columns else None,
         pairs=_pairs(profiles, request.correlation or 0.0, alpha) if plan.pairs else None,
-        texts=_words(texts, sides, alpha) if texts else {},
+        texts=samples.words(texts, sides, alpha) if texts else {},
+        vectors=samples.embeddings(vectors, sides, alpha) if vectors else {},
+        joint=samples.together(plan, sides, alpha) if joint else None,
         segments=_segments(request, sides, plan, alpha),
         absent=_only(sides[0], sides[1], request),
         new=_only(sides[1], sides[0], request),
-        skipped=plan.skipped,
+        skipped={name: why for name, why in plan.skipped.items() if name not in vectors},
+        weighed=request.weighed if request.importances is not None else "",
         dependence=found.told,
     )
 
@@ -99,11 +106,26 @@ def _plan(request: Request, reference: Data, current: Data) -> Plan:
         if current.names.count(name) > 1 and name in names:
             skipped[name] = "more than one column of the current file has this name"
     kept = {name: column for name, column in planned.columns.items() if name not in skipped}
-    if not set(kept) - {request.target}:
+    if not set(kept) - {request.target} and not _vectors(request, reference, current):
         reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
         raise DataError([Problem(reference.name, "must have a column to compare", reasons or "none")])
     plan = Plan(kept, skipped)
     return Plan(kept, skipped, pairs=request.correlation is not None and 1 < len(plan.numeric) <= PAIRED)
+
+
+def _vectors(request: Request, reference: Data, current: Data) -> list[str]:
+    """Return the columns of vectors that are to be compared; none whose name stands twice."""
+    names = shared(request, reference, current) if request.vectors else []
+    once = [name for name in names if reference.names.count(name) == current.names.count(name) == 1]
+    return [name for name in once if holds_vectors(reference.schema.field(name).type)]
+
+
+def _importances(request: Request, plan: Plan) -> Mapping[str, float] | None:
+    """Return the weights of the columns that are compared; the target, being apart, is not weighed."""
+    if request.importances is None:
+        return None
+    found = {name: share for name, share in request.importances.items() if name in plan.columns}
+    return {**found, request.target: 1.0} if request.target in plan.columns else found
 
 
 def _passed(name: str, reference: Data, current: Data) -> bool:
@@ -137,15 +159,6 @@ def _pairs(profiles: tuple[Profile, Profile], threshold: float, alpha: float) ->
     if before is None or after is None:
         return NoData("fewer than two numeric columns")
     return correlation_of_profiles(before, after, threshold=threshold, alpha=alpha)
-
-
-def _words(
-    names: Sequence[str], sides: tuple[Data, Data], alpha: float
-) -> Mapping[str, TextVerdict | NoData]:
-    from monitors.multivariate.text import texts
-
-    ours, theirs = (local.sample(side.rows, _TEXTS, columns=names) for side in sides)
-    return {name: texts(ours.column(name), theirs.column(name), alpha=alpha / len(names)) for name in names}
 
 
 def _segments(request: Request, sides: tuple[Data, Data], plan: Plan, alpha: float) -> Segments | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +12,14 @@ from rich.text import Text
 from monitors.comparison import ColumnComparison
 from monitors.finding import NoData
 from trimtab.check import figures
-from trimtab.check.outcome import Outcome, Segments, Side
+from trimtab.check.outcome import Outcome, Segments, Side, vectors_moved
 from trimtab.check.sparkline import BLOCKS, LETTERS, sparklines
 from trimtab.check.verdict import EXPLAINED, Verdict, verdict
+
+if TYPE_CHECKING:
+    from monitors.multivariate.domain_classifier import DomainVerdict
+    from monitors.multivariate.mmd import MmdVerdict
+    from monitors.multivariate.vectors import VectorVerdict
 
 ROWS = 40
 """Columns without drift that are shown beside those that drifted, unless all are asked for."""
@@ -28,6 +34,7 @@ _STYLES = {
 _LEAST, _MOST, _NAME = 5, 16, 20  # characters of a sparkline; of a name that a sparkline gives way to
 _GAP, _NUMBERS = 2, 38  # between two columns; effect, limit, p and verdict with their gaps
 _LISTED, _TELLING = 8, 3
+_CARRIED = 0.01  # of what tells the sides apart, below which a column is not named
 
 
 def show(outcome: Outcome, console: Console, *, every: bool = False) -> None:
@@ -77,9 +84,12 @@ def notes(outcome: Outcome) -> list[Text]:
     pairs = [f"{p.first} × {p.second} {p.rho_reference:+.2f} → {p.rho_current:+.2f}" for p in moved]
     found.append(("correlations moved", _listed(pairs)))
     found.append(("words changed", _listed([_words(name, outcome) for name in outcome.moved_texts])))
+    found += [(f"vectors of {name}", _vectors(each)) for name, each in outcome.vectors.items()]
+    found.append(("all columns together", "" if outcome.joint is None else _joint(outcome.joint)))
     found.append(("only in the reference", _listed(outcome.absent)))
     found.append(("only in the current file", _listed(outcome.new)))
     found.append(("not compared", _listed([f"{name} ({why})" for name, why in outcome.skipped.items()])))
+    found.append(("weight", outcome.weighed))
     found.append(("dependent rows", outcome.dependence))
     lines = [Text.assemble((f"{title}: ", "bold"), told) for title, told in found if told]
     return [Text(""), *lines] if lines else []
@@ -110,6 +120,8 @@ def _shown(columns: Sequence[ColumnComparison], *, every: bool) -> Sequence[Colu
 
 
 def _show_table(outcome: Outcome, columns: Sequence[ColumnComparison], console: Console) -> None:
+    if not columns:
+        return
     weighed = any(column.importance is not None for column in columns)
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
     names = min(_NAME, max(len(column.name) for column in columns))
@@ -127,7 +139,7 @@ def _show_table(outcome: Outcome, columns: Sequence[ColumnComparison], console: 
         told = verdict(column)
         row = [Text(column.name), column.kind.value, *_numbers(column)]
         if weighed:
-            row.append(figures.number(column.importance))
+            row.append("–" if column.importance is None else figures.share(column.importance))
         row.append(Text(told.value, _STYLES[told]))
         if width:
             before, after = (side.columns[column.name] for side in outcome.profiles)
@@ -196,6 +208,30 @@ def _words(name: str, outcome: Outcome) -> str:
         ]
     )
     return f"{name} (AUC {found.auc:.2f}: {telling})"
+
+
+def _vectors(found: VectorVerdict | NoData) -> str:
+    if isinstance(found, NoData):
+        return f"not tested: {found.reason}"
+    told = f"{'drift' if vectors_moved(found) else 'steady'}, {_area(found)}"
+    return told if isinstance(found.mmd, NoData) else f"{told}; MMD {_measure(found.mmd)}"
+
+
+def _joint(found: DomainVerdict | NoData) -> str:
+    if isinstance(found, NoData):
+        return f"not tested: {found.reason}"
+    told = f"{'drift' if found.drifted else 'steady'}, {_area(found)}"
+    carried = [f"{each.name} {figures.share(each.share)}" for each in found.carriers if each.share > _CARRIED]
+    return f"{told}; carried by {_listed(carried)}" if found.drifted else told
+
+
+def _area(found: VectorVerdict | DomainVerdict) -> str:
+    low, high = found.auc_interval
+    return f"AUC {found.auc:.2f} ({low:.2f} to {high:.2f}), p {figures.probability(found.p_value)}"
+
+
+def _measure(found: MmdVerdict) -> str:
+    return f"{figures.effect(found.effect)}, p {figures.probability(found.p_value)}"
 
 
 def _listed(parts: Sequence[str], total: int | None = None, *, separator: str = ", ") -> str:

@@ -23,6 +23,9 @@ _OUT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @click.argument("reference")
 @click.argument("current")
 @click.option("--spec", type=_FILE, help="A model's YAML: its features, target, time and limits.")
+@click.option(
+    "--importance", type=_FILE, metavar="FILE", help="JSON {column: share}: what matters to a model."
+)
 @click.option("--columns", metavar="A,B,…", multiple=True, help="Compare these columns only.")
 @click.option("--categorical", metavar="A,B,…", multiple=True, help="Numbers that are names: codes, grades.")
 @click.option("--target", metavar="COL", help="The truth that a model predicts; told apart.")
@@ -39,6 +42,12 @@ _OUT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @click.option("--alpha", type=float, metavar="P", help="Chance of any false alarm.  [default: 0.05]")
 @click.option(
     "--words/--no-words", default=True, help="Compare what texts say, by a classifier (takes seconds)."
+)
+@click.option(
+    "--vectors/--no-vectors", default=True, help="Compare columns of vectors: embeddings (takes seconds)."
+)
+@click.option(
+    "--joint", is_flag=True, help="Ask a classifier about all columns together; off, as it takes seconds."
 )
 @click.option("--all", "every", is_flag=True, help="Show every column, however many.")
 @click.option("--json", "json_file", type=_OUT, metavar="FILE", help="Write the result as JSON; - is stdout.")
@@ -63,6 +72,8 @@ def check(**options: Any) -> None:
 
     request = question(options)
     json_file, html_file = options["json_file"], options["html_file"]
+    if request.weighed and request.importances is None:
+        click.echo(f"ranked by drift alone: {request.weighed}", err=True)
     outcome = run(request)
     now = Clock().now()
     if json_file is not None and str(json_file) == "-":
