@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -78,6 +79,7 @@ def spark(request: Request) -> dict[str, object]:
     """Profile a Parquet file on Spark and here by one plan, and say whether the profiles are equal."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - only this task needs it
 
+    os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     started = time.perf_counter()
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     session = builder.config("spark.driver.memory", "4g").getOrCreate()

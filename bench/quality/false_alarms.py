@@ -1,6 +1,6 @@
 """False alarms on identical distributions: a reference and windows drawn from the same law.
 
-    python -m bench.quality.false_alarms [--quick] [--only METHOD ...] [--json FILE]
+    python bench/quality/false_alarms.py [--quick] [--only METHOD ...] [--json FILE]
 
 A cell is a pair of sizes and a kind of column. Its batches hold 50 independent columns of that kind, so a
 window gives 50 column tests and one window test. Every method answers about the same rows.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import feather
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
+
 from bench.quality.methods import METHODS, Answer, Batch, Method, judge_all
 from bench.quality.streams import frequencies
 
 COLUMNS = 50
+WIDTH = 17
 Row = dict[str, Any]
 KINDS = ("normal", "heavy", "k=3", "k=10", "k=50")
 
@@ -92,7 +96,7 @@ def summary(answers: list[Answer]) -> dict[str, float | int]:
     """Count the alarms of a cell."""
     columns = np.concatenate([each.alarms.ravel() for each in answers])
     windows = np.concatenate([each.window_alarms for each in answers])
-    half = np.concatenate([each.alarms.mean(axis=1) >= 0.5 for each in answers])
+    half = np.concatenate([each.half for each in answers])
     return {
         "column_tests": len(columns),
         "column_rate": float(columns.mean()),
@@ -128,10 +132,9 @@ def show(rows: list[Row], methods: list[Method]) -> None:
     for at in range(0, len(rows), len(methods)):
         parts = []
         for each in rows[at : at + len(methods)]:
-            rate = (
-                "-" if "why" in each else f"{100 * each['column_rate']:.1f} / {100 * each['window_rate']:.0f}"
-            )
-            parts.append(f"{rate:>13}")
+            rates = [each[key] for key in ("column_rate", "window_rate") if key in each]
+            rates += [each["half_rate"]] if each["method"] == "evidently" else []
+            parts.append(f"{' / '.join(f'{100 * rate:.3g}' for rate in rates) or '-':>{WIDTH}}")
         row = rows[at]
         tests = max(each.get("column_tests", 0) for each in rows[at : at + len(methods)])
         print(
@@ -153,10 +156,9 @@ def main() -> None:
     started, rows = time.monotonic(), []
     for method in methods:
         print(f"{method.name:>13}: a column alarms: {method.column}; a window alarms: {method.window}")
-    print("\nfalse alarms of column tests / of windows of 50 columns, %")
-    print(
-        f"{'n_ref':>9} {'n_cur':>9} {'kind':>7} {'tests':>6}{''.join(f'{each.name:>13}' for each in methods)}"
-    )
+    print("\nfalse alarms, %: column tests / windows / evidently's own rule for windows, half of the columns")
+    names = "".join(f"{each.name:>{WIDTH}}" for each in methods)
+    print(f"{'n_ref':>9} {'n_cur':>9} {'kind':>7} {'tests':>6}{names}")
     for sizes in QUICK if arguments.quick else FULL:
         found = measure(sizes, methods, arguments.workers)
         show(found, methods)

@@ -1,6 +1,6 @@
 """False alarms of the monitor over years of hourly windows, with the default budget of one a year.
 
-    python -m bench.quality.model_year [--years 20] [--rows 200] [--reference-rows 20000] [--json FILE]
+    python bench/quality/model_year.py [--years 20] [--rows 200] [--reference-rows 20000] [--json FILE]
 
 A model-year is a model with 50 features (and its prediction), a reference of its own over 28 days, and 8,760
 hourly windows of `--rows` rows; nothing drifts. Rows are drawn one by one from a law of 65,536 equally likely
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +31,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from scipy.special import chdtrc, ndtri
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers.hourly_model import model
 from bench.quality.hourly_rows import LAW, Counted, Floats, Ints, column_of, law, states, windows

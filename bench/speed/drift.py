@@ -1,6 +1,6 @@
 """How fast the drift engine is, beside other libraries, in one run on the same data.
 
-    python -m bench.speed.drift [--rows N] [--parquet-rows N] [--only LINE ...] [--work FOLDER] [--json FILE]
+    python bench/speed/drift.py [--rows N] [--parquet-rows N] [--only LINE ...] [--work FOLDER] [--json FILE]
 
 Each library runs in a process and an environment of its own (`bench/peers`). Data in memory are read before
 the clock starts; imports are not timed, except where a whole process is. Ours runs `--runs` times and the
@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers import environments
 from bench.peers.client import QUIET, Failed, ask
