@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitors.arrow_arrays import arrow_flags, arrow_numbers, arrow_strings, numpy_numbers, present
 from monitors.columns import decoded, plain
 from monitors.hashing import Hashes, hashes
 from monitors.plan import CategoricalPlan, Ints
@@ -29,7 +30,8 @@ class CategoryTally:
         self.others: Ints = np.zeros(BUCKETS, dtype=np.int64)
         self.rare: dict[str, int] = {}
         self.nulls = 0
-        self._tracked = pa.array(plan.values, pa.string())
+        self._tracked = arrow_strings(plan.values)
+        self._untracked = arrow_numbers(np.array([len(plan.values)], dtype=np.int32))[0]
         self._options: dict[pa.DataType, pc.SetLookupOptions] = {}
 
     def add(self, array: pa.Array) -> None:
@@ -46,17 +48,17 @@ class CategoryTally:
         self.counts += counts[:-1]
         self.nulls += array.null_count
         if counts[-1] > array.null_count:
-            unknown = pa.array(np.flatnonzero(places == len(self.counts)))
+            unknown = arrow_numbers(np.flatnonzero(places == len(self.counts)))
             found = array.take(unknown).drop_null().value_counts()
-            self._add_others(found.field(0), found.field(1).to_numpy())
+            self._add_others(found.field(0), numpy_numbers(found.field(1)))
 
     def _add_coded(self, array: pa.Array) -> None:
         values = array.dictionary
-        codes = array.indices.drop_null().to_numpy().astype(np.int64, copy=False)
+        codes = numpy_numbers(array.indices.drop_null()).astype(np.int64, copy=False)
         counts = np.bincount(codes, minlength=len(values))
         nulls = len(array) - len(codes)
         if values.null_count:
-            there = values.is_valid().to_numpy(zero_copy_only=False)
+            there = present(values)
             nulls += int(counts[~there].sum())
             values, counts = values.drop_null(), counts[there]
         self.add_counts(values, counts, nulls)
@@ -69,21 +71,20 @@ class CategoryTally:
         np.add.at(self.counts, places[known], counts[known])
         unknown = np.flatnonzero(~known & (counts > 0))
         if len(unknown):
-            self._add_others(values.take(pa.array(unknown)), counts[unknown])
+            self._add_others(values.take(arrow_numbers(unknown)), counts[unknown])
 
     def _places(self, array: pa.Array) -> npt.NDArray[np.int32]:
         """Return the place of each string among the tracked ones; their number where it is not or is null."""
         if array.type not in self._options:
             self._options[array.type] = pc.SetLookupOptions(value_set=self._tracked.cast(array.type))
         places = pc.index_in(array, options=self._options[array.type])
-        found: npt.NDArray[np.int32] = pc.fill_null(places, len(self.counts)).to_numpy()
-        return found
+        return numpy_numbers(pc.fill_null(places, self._untracked))
 
     def _add_others(self, values: pa.Array, counts: Ints) -> None:
         hashed = hashes(values)
         np.add.at(self.others, bucket(hashed), counts)
         kept = hashed <= _largest(hashed)
-        names = decoded(values.filter(pa.array(kept)))
+        names = decoded(values.filter(arrow_flags(kept)))
         batch: dict[str, int] = {}
         for name, count in zip(names, counts[kept].tolist(), strict=True):
             batch[name] = batch.get(name, 0) + count
@@ -128,4 +129,4 @@ def _largest(hashed: Hashes) -> np.uint64:
 
 
 def _hashes(names: Iterable[str]) -> Hashes:
-    return hashes(pa.array(names, pa.large_string()))
+    return hashes(arrow_strings(list(names)))

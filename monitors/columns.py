@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitors.arrow_arrays import arrow_strings, numpy_numbers
 from monitors.plan import Family
 
 _FAMILIES: tuple[tuple[Family, tuple[Callable[[pa.DataType], bool], ...]], ...] = (
@@ -54,8 +55,7 @@ def numbers(array: pa.Array) -> npt.NDArray[np.number]:
         return _floats(array)
     if pa.types.is_temporal(kind):
         return _microseconds(array)
-    values: npt.NDArray[np.number] = array.to_numpy(zero_copy_only=False)
-    return values
+    return numpy_numbers(array)
 
 
 def lengths(array: pa.Array) -> npt.NDArray[np.number]:
@@ -123,18 +123,17 @@ def _floats(array: pa.Array) -> npt.NDArray[np.float64]:
     scale = array.type.scale
     unscaled = _unscaled(array)
     if unscaled is None or abs(scale) > _POWERS:
-        digits = array.cast(pa.string()).cast(pa.float64())
-        floats: npt.NDArray[np.float64] = digits.to_numpy(zero_copy_only=False)
-        return floats
-    return unscaled / 10.0**scale if scale >= 0 else unscaled * 10.0**-scale
+        return numpy_numbers(array.cast(pa.string()).cast(pa.float64()))
+    floats: npt.NDArray[np.float64] = unscaled / 10.0**scale if scale >= 0 else unscaled * 10.0**-scale
+    return floats
 
 
 def _unscaled(array: pa.Array) -> npt.NDArray[np.signedinteger] | None:
     """Return decimals without nulls as whole numbers, without their point; None if one is no float."""
     width = array.type.byte_width
-    word = np.int32 if width == np.dtype(np.int32).itemsize else np.int64
+    word = np.dtype(f"i{min(width, 8)}")
     stored = np.frombuffer(array.buffers()[1] or b"", np.uint8)[array.offset * width :][: len(array) * width]
-    words = stored.view(word).reshape(len(array), width // np.dtype(word).itemsize)
+    words: npt.NDArray[np.signedinteger] = stored.view(word).reshape(len(array), width // word.itemsize)
     lowest, others = words[:, 0], words[:, 1:]
     if (others != (lowest >> _SIGN)[:, None]).any() or (np.abs(lowest) > _WHOLE).any():
         return None
@@ -145,7 +144,7 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
     """Return instants, dates, times or durations without nulls in microseconds."""
     kind = array.type
     narrow = pa.types.is_date32(kind) or pa.types.is_time32(kind)
-    stored = array.view(pa.int32() if narrow else pa.int64()).to_numpy(zero_copy_only=False)
+    stored = numpy_numbers(array.view(pa.int32() if narrow else pa.int64()))
     values: npt.NDArray[np.int64] = stored.astype(np.int64, copy=False)
     unit = "ms" if pa.types.is_date64(kind) else getattr(kind, "unit", None)
     if unit == "ns":
@@ -157,14 +156,14 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
 def _instants(array: pa.Array) -> pa.Array:
     instants = numbers(array).view("datetime64[us]")
     names = [str(name).removesuffix(_MIDNIGHT) for name in np.datetime_as_string(instants)]
-    return pa.array(names, pa.string())
+    return arrow_strings(names)
 
 
 def _numerals(array: pa.Array) -> pa.Array:
     """Return the names of numbers, of which none is null."""
     if pa.types.is_decimal(array.type):
-        return pa.array([_decimal_name(value) for value in array.to_pylist()], pa.string())
-    return pa.array([_float_name(value) for value in numbers(array).tolist()], pa.string())
+        return arrow_strings([_decimal_name(value) for value in array.to_pylist()])
+    return arrow_strings([_float_name(value) for value in numbers(array).tolist()])
 
 
 def _decimal_name(value: Decimal) -> str:

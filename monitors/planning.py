@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from monitors import columns
+from monitors.arrow_arrays import arrow_flags, numpy_numbers
 from monitors.bins import numeric_plan
 from monitors.plan import TRACKED, CategoricalPlan, ColumnPlan, Family, Ints, Kind, Plan
 from spec import DataError, Problem, did_you_mean
@@ -86,7 +87,7 @@ def _frequent(array: pa.Array) -> tuple[str, ...]:
     texts, counts = _counted(array)
     least = np.partition(counts, -TRACKED)[-TRACKED] if len(counts) > TRACKED else 0
     likely = counts >= least
-    names = columns.decoded(texts.filter(pa.array(likely)))
+    names = columns.decoded(texts.filter(arrow_flags(likely)))
     ranked = sorted(zip((-counts[likely]).tolist(), names, strict=True))
     return tuple(dict.fromkeys(name for _, name in ranked[:TRACKED]))
 
@@ -94,7 +95,7 @@ def _frequent(array: pa.Array) -> tuple[str, ...]:
 def _counted(array: pa.Array) -> tuple[pa.Array, Ints]:
     """Return the distinct values that are not null as strings, and how often each stands there."""
     found = columns.strings(array).drop_null().value_counts()
-    return found.field(0), found.field(1).to_numpy()
+    return found.field(0), numpy_numbers(found.field(1))
 
 
 def _check(schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from monitors import columns
+from monitors.arrow_arrays import arrow_strings, present
 from monitors.categories import CategoryTally
 from monitors.cross import CrossTally
 from monitors.grid import GridTally
@@ -19,7 +19,7 @@ from monitors.plan import CategoricalPlan, ColumnPlan, Family, Kind, NumericPlan
 from monitors.profile import CategoricalColumn, Column, NumericColumn, Profile
 from spec import DataError, Problem
 
-_BOOLEANS = pa.array(["false", "true"])
+_BOOLEANS = arrow_strings(["false", "true"])
 
 
 class Tally:
@@ -145,7 +145,7 @@ def _present(
     values = _values(array, plan)
     if len(values) == len(array):
         return values, None
-    return values, pc.is_valid(array).to_numpy(zero_copy_only=False)
+    return values, present(array)
 
 
 __all__ = ["CategoricalPlan", "Tally", "check_types", "count"]

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from monitors.arrow_arrays import arrow_numbers
+
 BATCH = 2**16
 """Rows that are counted at once."""
 
@@ -37,7 +39,7 @@ def picked(batches: Iterable[pa.RecordBatch], places: npt.NDArray[np.int64]) -> 
     for batch in batches:
         low, high = np.searchsorted(places, [first, first + batch.num_rows])
         if high > low:
-            yield batch.take(_indices(places[low:high] - first))
+            yield batch.take(arrow_numbers(places[low:high] - first))
         first += batch.num_rows
         if high == len(places):
             return
@@ -50,12 +52,12 @@ def at_random(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rows: int, s
     however the data are cut into batches.
     """
     generator = np.random.default_rng(seed)
-    held, keys, limit = schema.empty_table(), np.zeros(0), np.inf
+    held, keys, limit = pa.Table.from_batches([], schema), np.zeros(0), np.inf
     for batch in batches:
         drawn = generator.random(batch.num_rows)
         kept = np.flatnonzero(drawn < limit)
         if len(kept):
-            taken = pa.Table.from_batches([batch.take(_indices(kept))]).cast(schema)
+            taken = pa.Table.from_batches([batch.take(arrow_numbers(kept))]).cast(schema)
             held = pa.concat_tables([held, taken])
             keys = np.concatenate([keys, drawn[kept]])
         if len(keys) > _SPARE * rows:
@@ -70,7 +72,7 @@ def _smallest(
     if len(keys) <= rows:
         return held, keys
     winners = np.sort(np.argpartition(keys, rows)[:rows])
-    return held.combine_chunks().take(_indices(winners)), keys[winners]
+    return held.combine_chunks().take(arrow_numbers(winners)), keys[winners]
 
 
 def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
@@ -93,8 +95,3 @@ def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-
-
-def _indices(places: npt.NDArray[np.int64]) -> pa.Array:
-    # pa.array() would import pandas, half a second, to see whether it was given a series
-    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places.astype(np.int64))])

@@ -43,7 +43,7 @@ def open_parquet(path: str) -> Source:
     def sample(rows: int, names: Names) -> pa.Table:
         drawn = list(_sampled(path, coded, rows, names))
         part = selected(schema, names)
-        return pa.Table.from_batches(drawn).cast(part) if drawn else part.empty_table()
+        return pa.Table.from_batches(drawn, drawn[0].schema if drawn else part).cast(part)
 
     return Source(path, schema, size, batches, sample)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
 from monitors import columns
 from monitors.plan import Family
 from spec.errors import DataError, Problem
 
-Rows: TypeAlias = pa.Table | pd.DataFrame
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows: TypeAlias = "pa.Table | pd.DataFrame"
 Mask = npt.NDArray[np.bool_]
 
 

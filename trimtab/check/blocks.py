@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from monitors import columns as stored
 from monitors import tally
+from monitors.arrow_arrays import arrow_numbers, present
 from monitors.engines import local
 from monitors.engines.sources import open_source
 from monitors.finding import NoData
@@ -86,7 +87,7 @@ def _times(rows: pa.Table, name: str) -> Ints:
     """Return microseconds since the epoch, shape (rows,); rows without a time are in a block of their own."""
     array = rows.column(name).combine_chunks()
     times = np.full(len(array), np.iinfo(np.int64).min, dtype=np.int64)
-    times[np.asarray(array.is_valid())] = stored.numbers(array)
+    times[present(array)] = stored.numbers(array)
     return times
 
 
@@ -94,7 +95,7 @@ def _counted(rows: pa.Table, blocks: Ints, plan: Plan) -> list[Profile]:
     """Return a profile for each block, in the order of time."""
     order = np.argsort(blocks, kind="stable")
     borders = np.flatnonzero(np.diff(blocks[order], prepend=blocks[order[0]] - 1))
-    ordered = rows.take(pa.array(order)).combine_chunks()
+    ordered = rows.take(arrow_numbers(order)).combine_chunks()
     ends = [*borders[1:].tolist(), len(rows)]
     parts = [ordered.slice(start, end - start) for start, end in zip(borders.tolist(), ends, strict=True)]
     return [tally.count(plan, part.schema, part.to_batches()) for part in parts]
