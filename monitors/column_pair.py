@@ -22,6 +22,8 @@ Sizes = tuple[float, float]
 CONSTANT = "total_variation"
 """Stands in for the Wasserstein distance from a constant, which has no unit: the share of rows off it."""
 
+_TAILS = (0.01, 0.001, 0.0001)  # share of the rows on each side that the bulk of a column leaves out
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -141,22 +143,34 @@ class ColumnPair:
         atoms = _atoms(plan) if whole else None
         return Effect(*histograms_apart(*self._bins, _offsets(plan), self._scale, self._ends(), atoms))
 
-    def p_value(self, method: str, sizes: Sizes | None = None) -> float | NoData:
+    def p_value(self, method: str, sizes: Sizes | None = None, least: float = 0.0) -> float | NoData:
         """Return how likely so large a distance is when nothing changed, in (0, 1], for the two actual sizes.
+
+        The Wasserstein distance of a column with values far off is at the mercy of them: one row at 1e12 is
+        all of it, and has the p-value of one row. There the same distance with those values drawn in is
+        tested too, if it matters by itself, and the smaller of both p-values counts twice.
 
         Parameters
         ----------
         sizes
             What the rows of each side are worth, if they depend on one another.
+        least
+            The effect that matters.
         """
         if (unusable := self.unusable) is not None:
             return unusable
         n, m = sizes or (None, None)
-        if method == "wasserstein":
-            counts, edges = self._occupied()
-        else:
-            counts, edges = self._bins if METHODS[method].ordered else self._grouped(method), None
-        return laws.p_value(method, *counts, edges=edges, n_effective=n, m_effective=m)
+        if method != "wasserstein":
+            counts = self._bins if METHODS[method].ordered else self._grouped(method)
+            return laws.p_value(method, *counts, n_effective=n, m_effective=m)
+        counts, edges = self._occupied()
+        found = laws.p_value(method, *counts, edges=edges, n_effective=n, m_effective=m)
+        drawn_in = _drawn_in(*counts, edges)
+        if drawn_in is None:
+            return found
+        if _apart(*counts, drawn_in) >= least * self._scale:
+            found = min(found, laws.p_value(method, *counts, edges=drawn_in, n_effective=n, m_effective=m))
+        return min(1.0, 2 * found)
 
     def _occupied(self) -> tuple[tuple[Floats, Floats], Floats]:
         """The bins from the first to the last that holds a row; their borders end where the rows do."""
@@ -216,6 +230,30 @@ def _bins(column: Column) -> Floats:
     return np.concatenate([column.counts, column.others]).astype(np.float64)
 
 
+def _drawn_in(reference: Floats, current: Floats, edges: Floats) -> Floats | None:
+    """The borders of the bins, those far off drawn in; None if nothing lies far off.
+
+    Far is beyond three times the span of the central 98 % of both sides together (99.8 or 99.98 % where those
+    are one bin): it depends on no more than what the p-value is conditional on.
+    """
+    share = np.cumsum(reference + current)
+    share /= share[-1]
+    for tail in _TAILS:
+        first, last = (int(at) for at in np.searchsorted(share, (tail, 1 - tail)))
+        if first < last:
+            with np.errstate(over="ignore"):
+                reach = edges[last + 1] - edges[first]
+                low, high = edges[first] - reach, edges[last + 1] + reach
+            return np.clip(edges, low, high) if edges[0] < low or edges[-1] > high else None
+    return None
+
+
+def _apart(reference: Floats, current: Floats, edges: Floats) -> float:
+    """The Wasserstein distance of rows in the middle of their bins, in the unit of the edges."""
+    moved = np.cumsum(reference / reference.sum() - current / current.sum())
+    return float(np.abs(moved[:-1]) @ np.diff(edges[:-1] / 2 + edges[1:] / 2))
+
+
 def _unusable(column: Column) -> int:
     if isinstance(column, NumericColumn):
         return column.missing + column.pos_inf + column.neg_inf
@@ -224,7 +262,8 @@ def _unusable(column: Column) -> int:
 
 def _offsets(plan: NumericPlan) -> Floats:
     """The borders of the bins as distances from the center: exact where the values exceed floats."""
-    inner = plan.cuts if plan.exact else (plan.cuts - 0.5) * plan.step
+    with np.errstate(over="ignore"):
+        inner = plan.cuts if plan.exact else (plan.cuts - 0.5) * plan.step
     return np.concatenate([[-np.inf], inner, [np.inf]])
 
 

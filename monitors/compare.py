@@ -125,7 +125,7 @@ def _measure(
     p_value: float | NoData = effect if isinstance(effect, NoData) else _TOO_SMALL
     missing_p: float | NoData = missing if isinstance(missing, NoData) else _TOO_SMALL
     if isinstance(effect, Effect) and (every_p or effect.value >= rule.threshold):
-        p_value = pair.p_value(method, sizes)
+        p_value = pair.p_value(method, sizes, rule.threshold)
     if isinstance(missing, Missing) and (every_p or missing.effect >= missing_limit):
         missing_p = missing.p_value(sizes)
     return _Measured(pair, rule, method, effect, p_value, missing, missing_p)

@@ -155,7 +155,7 @@ def _reading(
         reference_worth, worth = map(
             partial(_worth, counts, name, method), pair.n, (look.reference, look.current)
         )
-        p_value = pair.p_value(method, (reference_worth, worth))
+        p_value = pair.p_value(method, (reference_worth, worth), limit)
     return ColumnDrift(
         column=name,
         method=method,

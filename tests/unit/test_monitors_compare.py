@@ -104,6 +104,29 @@ def test_a_significant_trifle_is_no_drift() -> None:
     assert not found.drifted
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_row_far_off_hides_no_shift(side: int) -> None:
+    """A deviation's shift of 2,000 rows is seen beside a row at 1e12 on either side; the row is no drift."""
+    random = np.random.default_rng(11)
+    sides = [random.normal(size=5000), random.normal(size=2000)]
+    sides[side][0] = 1e12
+    alone = single(*sides)
+    moved = single(sides[0], np.where(sides[1] < 1e11, sides[1] + 1, sides[1]))
+
+    assert (True, False) == (alone.effect.value > 1e6, alone.drifted)
+    assert moved.drifted
+    assert moved.p_value < 1e-100
+
+
+def test_a_row_far_off_makes_no_trifle_matter() -> None:
+    """A sure shift of a fiftieth of a deviation beside a row at 1e12 is no drift."""
+    random = np.random.default_rng(12)
+    now = random.normal(0.02, 1, 400_000)
+    now[0] = 1e12
+
+    assert not single(random.normal(size=400_000), now).drifted
+
+
 def test_small_effects_are_tested_on_demand_only() -> None:
     """Their p-value cannot matter, so it is not computed, and said so."""
     assert "not tested" in single([1.0, 2.0, 3.0] * 50, [1.0, 2.0, 3.0] * 40).p_value.reason
