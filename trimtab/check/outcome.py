@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from monitors.comparison import ColumnComparison
+from monitors.comparison import ColumnComparison, MissingShift
 from monitors.finding import NoData
 from monitors.profile import CategoricalColumn, Profile
 from trimtab.check import figures
@@ -16,6 +16,7 @@ from trimtab.check.shares import Unseen, unseen
 if TYPE_CHECKING:
     from monitors.multivariate.correlation import CorrelationVerdict, PairShift
     from monitors.multivariate.domain_classifier import DomainVerdict
+    from monitors.multivariate.mmd import MmdVerdict
     from monitors.multivariate.text import TextVerdict
     from monitors.multivariate.vectors import VectorVerdict
 
@@ -53,6 +54,22 @@ class Segments:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """A column of vectors: where they lie, and how many are missing or hold a number that is."""
+
+    place: VectorVerdict | NoData
+    missing: MissingShift | NoData
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the classifier, MMD or the share of missing vectors says drift."""
+        found: list[VectorVerdict | MmdVerdict | MissingShift | NoData] = [self.place, self.missing]
+        if not isinstance(self.place, NoData):
+            found.append(self.place.mmd)
+        return any(not isinstance(one, NoData) and one.drifted for one in found)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """Everything that a report says.
@@ -68,7 +85,7 @@ class Outcome:
     texts
         For each text column whether what it says has changed; its length is one of `columns`.
     vectors
-        For each column of vectors whether they lie elsewhere: by a classifier, and by MMD.
+        For each column of vectors whether they lie elsewhere, or went missing.
     joint
         Whether all columns together tell the sides apart; None if that was not asked.
     absent, new
@@ -91,7 +108,7 @@ class Outcome:
     target: ColumnComparison | None = None
     pairs: CorrelationVerdict | NoData | None = None
     texts: Mapping[str, TextVerdict | NoData] = field(default_factory=dict)
-    vectors: Mapping[str, VectorVerdict | NoData] = field(default_factory=dict)
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
     joint: DomainVerdict | NoData | None = None
     segments: Segments | None = None
     absent: tuple[str, ...] = ()
@@ -122,9 +139,8 @@ class Outcome:
 
     @property
     def moved_vectors(self) -> tuple[str, ...]:
-        """The columns whose vectors lie elsewhere, by the classifier or by MMD."""
-        found = {name: one for name, one in self.vectors.items() if not isinstance(one, NoData)}
-        return tuple(name for name, one in found.items() if vectors_moved(one))
+        """The columns whose vectors lie elsewhere, or went missing."""
+        return tuple(name for name, found in self.vectors.items() if found.drifted)
 
     @property
     def jointly(self) -> bool:
@@ -159,11 +175,13 @@ class Outcome:
     def sentences(self) -> list[str]:
         """Return the answer: the columns first, then whatever else moved."""
         drifted, every = self.drifted_columns, figures.count(len(self.columns), "column")
-        told = [
-            f"{len(drifted)} of {every} drifted; the worst is {drifted[0].name}."
-            if drifted
-            else f"None of {every} drifted."
-        ]
+        told = []
+        if drifted:
+            told.append(f"{len(drifted)} of {every} drifted; the worst is {drifted[0].name}.")
+        elif self.columns or self.target or not self.vectors:
+            told.append(f"None of {every} drifted.")
+        elif not self.moved_vectors:
+            told.append(f"No drift of the vectors of {', '.join(self.vectors)}.")
         if self.target is not None:
             name = self.target.name
             told.append(
@@ -182,8 +200,3 @@ class Outcome:
         if self.segments is not None and self.moved_segments and not drifted:
             told.append(f"{self.segments.column} {self.moved_segments[0].value} drifted by itself.")
         return told
-
-
-def vectors_moved(found: VectorVerdict) -> bool:
-    """Return whether either test of a column of vectors says drift."""
-    return found.drifted or (not isinstance(found.mmd, NoData) and found.mmd.drifted)

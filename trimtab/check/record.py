@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitors.comparison import ColumnComparison
 from monitors.finding import NoData
@@ -11,11 +11,8 @@ from monitors.plan import Kind
 from monitors.profile import CategoricalColumn, Column
 from trimtab.check.figures import to_datetime
 from trimtab.check.histogram import quantiles
-from trimtab.check.outcome import Outcome, Segment, Side, vectors_moved
+from trimtab.check.outcome import Outcome, Segment, Side, Vectors
 from trimtab.check.verdict import verdict
-
-if TYPE_CHECKING:
-    from monitors.multivariate.vectors import VectorVerdict
 
 SCHEMA_VERSION = 1
 """Rises when a key changes its meaning or goes away; new keys may come without."""
@@ -48,10 +45,7 @@ def record(outcome: Outcome, made_at: datetime) -> dict[str, Any]:
             name: _reason(found) if isinstance(found, NoData) else found.to_dict()
             for name, found in outcome.texts.items()
         },
-        "vectors": {
-            name: _reason(found) if isinstance(found, NoData) else _vectors(found)
-            for name, found in outcome.vectors.items()
-        },
+        "vectors": {name: _vectors(found) for name, found in outcome.vectors.items()},
         "joint": _joint(outcome),
         "segments": None if outcome.segments is None else _segments(outcome),
         "absent": list(outcome.absent),
@@ -107,9 +101,15 @@ def _correlations(outcome: Outcome) -> Any:
     return {"threshold": outcome.pairs.threshold, "pairs": len(outcome.pairs.pairs), "moved": moved}
 
 
-def _vectors(found: VectorVerdict) -> dict[str, Any]:
-    mmd = _reason(found.mmd) if isinstance(found.mmd, NoData) else found.mmd.to_dict()
-    return found.to_dict() | {"drifted": vectors_moved(found), "classifier": found.drifted, "mmd": mmd}
+def _vectors(found: Vectors) -> dict[str, Any]:
+    place, missing = found.place, found.missing
+    told: dict[str, Any] = {"drifted": found.drifted}
+    told["missing"] = _reason(missing) if isinstance(missing, NoData) else missing.to_dict()
+    if isinstance(place, NoData):
+        return told | {"classifier": _reason(place), "mmd": _reason(place)}
+    mmd = _reason(place.mmd) if isinstance(place.mmd, NoData) else place.mmd.to_dict()
+    classifier = {name: value for name, value in place.to_dict().items() if name != "mmd"}
+    return told | {"classifier": classifier, "mmd": mmd}
 
 
 def _joint(outcome: Outcome) -> Any:

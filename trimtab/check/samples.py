@@ -8,26 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors import columns as stored
+from monitors.column_pair import Missing
+from monitors.compare import Methods
+from monitors.comparison import MissingShift
 from monitors.engines import local
 from monitors.finding import NoData
 from monitors.plan import Kind, Plan
 from spec import DataError, Problem
+from trimtab.check.outcome import Vectors
 from trimtab.check.request import Data
 from trimtab.check.vectors import lengths, plain
 
 if TYPE_CHECKING:
     from monitors.multivariate.domain_classifier import DomainVerdict
     from monitors.multivariate.text import TextVerdict
-    from monitors.multivariate.vectors import VectorVerdict
 
 ROWS = 5000
 """Rows of each side that are looked at; the same ones every time."""
 
-_TESTS = 2  # of a column of vectors: the classifier, and MMD
+_TESTS = 3  # of a column of vectors: the classifier, MMD, and the share of missing ones
 
 
 def words(names: Sequence[str], sides: tuple[Data, Data], alpha: float) -> Mapping[str, TextVerdict | NoData]:
@@ -38,23 +42,19 @@ def words(names: Sequence[str], sides: tuple[Data, Data], alpha: float) -> Mappi
     return {name: texts(ours.column(name), theirs.column(name), alpha=alpha / len(names)) for name in names}
 
 
-def embeddings(
-    names: Sequence[str], sides: tuple[Data, Data], alpha: float
-) -> Mapping[str, VectorVerdict | NoData]:
+def embeddings(names: Sequence[str], sides: tuple[Data, Data], alpha: float) -> Mapping[str, Vectors]:
     """Return for each column of vectors whether they lie elsewhere; `alpha` is for all of them together.
 
-    A column has half of its share for the classifier, and half for MMD. One whose lists have several lengths
-    on one side has `NoData`.
+    Of its share, a column has a third for the classifier, a third for MMD and a third for what is missing.
+    Where lists have several lengths on one side, nothing is said.
 
     Raises
     ------
     DataError
         With every column whose vectors have another length on the current side than in the reference.
     """
-    from monitors.multivariate.vectors import vectors
-
     drawn = [local.sample(side.rows, ROWS, columns=names) for side in sides]
-    pairs = {name: [plain(rows.column(name)) for rows in drawn] for name in names}
+    pairs = {name: (plain(drawn[0].column(name)), plain(drawn[1].column(name))) for name in names}
     long = {name: [lengths(side) for side in pair] for name, pair in pairs.items()}
     ragged = {name for name, (ours, theirs) in long.items() if max(len(ours), len(theirs)) > 1}
     problems = [
@@ -66,14 +66,35 @@ def embeddings(
         raise DataError(problems)
     share = alpha / len(names) / _TESTS
     return {
-        name: _ragged(*long[name]) if name in ragged else vectors(*pair, alpha=share)
+        name: _ragged(*long[name]) if name in ragged else _compared(*pair, share)
         for name, pair in pairs.items()
     }
 
 
-def _ragged(*sides: Sequence[int]) -> NoData:
+def _compared(reference: pa.Array, current: pa.Array, alpha: float) -> Vectors:
+    from monitors.multivariate.vectors import matrix, vectors
+
+    found = vectors(reference, current, alpha=alpha)
+    gone = [
+        len(side) - int(np.isfinite(side).all(axis=1).sum()) if side.shape[1] else len(side)
+        for side in map(matrix, (reference, current))
+    ]
+    return Vectors(found, _missing((len(reference), len(current)), (gone[0], gone[1]), alpha))
+
+
+def _missing(rows: tuple[int, int], gone: tuple[int, int], alpha: float) -> MissingShift | NoData:
+    if not min(rows):
+        return NoData("a side has no rows")
+    found = Missing(rows, gone)
+    p_value = found.p_value()
+    drifted = found.effect >= Methods().missing and p_value <= alpha
+    return MissingShift(found.reference, found.current, found.effect, p_value, drifted)
+
+
+def _ragged(*sides: Sequence[int]) -> Vectors:
     every = [length for side in sides for length in side]
-    return NoData(f"lists of {min(every)} to {max(every)} numbers are no vectors of one length")
+    nothing = NoData(f"lists of {min(every)} to {max(every)} numbers are no vectors of one length")
+    return Vectors(nothing, nothing)
 
 
 def _resized(where: str, before: int, now: int) -> Problem:

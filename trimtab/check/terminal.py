@@ -12,7 +12,7 @@ from rich.text import Text
 from monitors.comparison import ColumnComparison
 from monitors.finding import NoData
 from trimtab.check import figures
-from trimtab.check.outcome import Outcome, Segments, Side, vectors_moved
+from trimtab.check.outcome import Outcome, Segments, Side, Vectors
 from trimtab.check.sparkline import BLOCKS, LETTERS, sparklines
 from trimtab.check.verdict import EXPLAINED, Verdict, verdict
 
@@ -31,8 +31,12 @@ _STYLES = {
     Verdict.STEADY: "green",
     Verdict.NO_DATA: "dim",
 }
-_LEAST, _MOST, _NAME = 5, 16, 20  # characters of a sparkline; of a name that a sparkline gives way to
-_GAP, _NUMBERS = 2, 38  # between two columns; effect, limit, p and verdict with their gaps
+_LEAST, _MOST, _NAME = 8, 16, 20  # characters of a sparkline; of a name that a sparkline gives way to
+_GAP, _NUMBERS, _WEIGHT = (
+    2,
+    38,
+    8,
+)  # between two columns; effect, limit, p and verdict; weight; with their gaps
 _LISTED, _TELLING = 8, 3
 _CARRIED = 0.01  # of what tells the sides apart, below which a column is not named
 
@@ -49,7 +53,8 @@ def show(outcome: Outcome, console: Console, *, every: bool = False) -> None:
     style = "bold red" if outcome.drifted else "bold green"
     first, *others = outcome.sentences()
     console.print(Text.assemble((first, style), *(f" {told}" for told in others)), soft_wrap=True)
-    console.print()
+    if outcome.columns:
+        console.print()
     shown = _shown(outcome.columns, every=every)
     _show_table(outcome, shown, console)
     if len(shown) < len(outcome.columns):
@@ -130,7 +135,7 @@ def _show_table(outcome: Outcome, columns: Sequence[ColumnComparison], console: 
     for heading, room in (("effect", 6), ("limit", 5), ("p", 7), *([("weight", 6)] if weighed else [])):
         table.add_column(heading, justify="right", no_wrap=True, min_width=room)
     table.add_column("verdict", no_wrap=True, min_width=7)
-    width = _spark_width(columns, console, names)
+    width = _spark_width(columns, console, names + weighed * _WEIGHT)
     if width:
         table.add_column("reference", no_wrap=True, style="blue", min_width=width)
         table.add_column("current", no_wrap=True, style="magenta", min_width=width)
@@ -149,7 +154,7 @@ def _show_table(outcome: Outcome, columns: Sequence[ColumnComparison], console: 
 
 
 def _spark_width(columns: Sequence[ColumnComparison], console: Console, names: int) -> int:
-    """Return how wide a sparkline may be beside names that are not cut; 0 for no room."""
+    """Return how wide a sparkline may be beside names, and weights, that are not cut; 0 for no room."""
     kinds = max(len(column.kind.value) for column in columns)
     room = (console.width - names - kinds - _NUMBERS) // 2 - _GAP
     return 0 if room < _LEAST else min(_MOST, room)
@@ -210,11 +215,17 @@ def _words(name: str, outcome: Outcome) -> str:
     return f"{name} (AUC {found.auc:.2f}: {telling})"
 
 
-def _vectors(found: VectorVerdict | NoData) -> str:
-    if isinstance(found, NoData):
-        return f"not tested: {found.reason}"
-    told = f"{'drift' if vectors_moved(found) else 'steady'}, {_area(found)}"
-    return told if isinstance(found.mmd, NoData) else f"{told}; MMD {_measure(found.mmd)}"
+def _vectors(found: Vectors) -> str:
+    told = []
+    if isinstance(found.place, NoData):
+        told.append(f"not tested: {found.place.reason}")
+    else:
+        told.append(f"{'drift' if found.drifted else 'steady'}, {_area(found.place)}")
+        if not isinstance(found.place.mmd, NoData):
+            told.append(f"MMD {_measure(found.place.mmd)}")
+    if not isinstance(found.missing, NoData) and found.missing.drifted:
+        told.append(f"missing {figures.change(found.missing.reference, found.missing.current)}")
+    return "; ".join(told)
 
 
 def _joint(found: DomainVerdict | NoData) -> str:

@@ -7,18 +7,13 @@ from datetime import datetime
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
-from monitors.finding import NoData
 from trimtab.check import figures
 from trimtab.check.outcome import Outcome, Side
-from trimtab.check.page import charts
+from trimtab.check.page import charts, samples
 from trimtab.check.page.cards import card
 from trimtab.check.page.table import columns_table
 from trimtab.check.verdict import EXPLAINED, Verdict, verdict
-
-if TYPE_CHECKING:
-    from monitors.multivariate.text import TextVerdict
 
 CARDS = 100
 """Columns with a large picture; the worst come first."""
@@ -47,8 +42,10 @@ def render(outcome: Outcome, made_at: datetime) -> str:
             _masthead(outcome, first, others),
             _target(outcome),
             _columns(outcome),
+            samples.joint(outcome, _anchors(outcome)),
             _pairs(outcome),
-            _texts(outcome),
+            samples.texts(outcome),
+            samples.vectors(outcome),
             _segments(outcome),
             _notes(outcome),
             _cards(outcome),
@@ -99,6 +96,8 @@ def _target(outcome: Outcome) -> str:
 
 
 def _columns(outcome: Outcome) -> str:
+    if not outcome.columns:
+        return ""
     drifted = len(outcome.drifted_columns)
     return (
         f"<section><h2>Columns <small>{drifted} of {len(outcome.columns):,} drifted, the worst first"
@@ -138,26 +137,6 @@ def _pairs(outcome: Outcome) -> str:
     )
 
 
-def _texts(outcome: Outcome) -> str:
-    if not outcome.texts:
-        return ""
-    rows = [f"<dt>{escape(name)}</dt><dd>{_text(found)}</dd>" for name, found in outcome.texts.items()]
-    return f"<section><h2>Texts</h2><dl>{''.join(rows)}</dl></section>"
-
-
-def _text(found: TextVerdict | NoData) -> str:
-    if isinstance(found, NoData):
-        return escape(f"not tested: {found.reason}")
-    told = f"a classifier tells the sides apart with AUC {found.auc:.2f}"
-    if not found.drifted:
-        return f"the words did not change: {told}, where 0.50 is guessing"
-    telling = "".join(
-        f"<li><b>{escape(each.ngram)}</b> {figures.change(each.share_reference, each.share_current)}</li>"
-        for each in found.telling[:_EXAMPLES]
-    )
-    return f"the words changed: {told}, mostly by<ul>{telling}</ul>"
-
-
 def _segments(outcome: Outcome) -> str:
     found = outcome.segments
     if found is None:
@@ -194,6 +173,7 @@ def _notes(outcome: Outcome) -> str:
     found.append(("Only in the reference", list(outcome.absent)))
     found.append(("Only in the current file", list(outcome.new)))
     found.append(("Not compared", [f"{name}: {why}" for name, why in outcome.skipped.items()]))
+    found.append(("Weight", [outcome.weighed] if outcome.weighed else []))
     found.append(("Dependent rows", [outcome.dependence] if outcome.dependence else []))
     rows = "".join(
         f"<dt>{escape(title)}</dt><dd>{'<br>'.join(map(escape, values))}</dd>"
@@ -204,6 +184,8 @@ def _notes(outcome: Outcome) -> str:
 
 
 def _cards(outcome: Outcome) -> str:
+    if not outcome.columns:
+        return ""
     cards = "".join(
         card(column, outcome, anchor)
         for column, anchor in zip(outcome.columns, _anchors(outcome).values(), strict=False)

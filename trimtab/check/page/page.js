@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const table = document.getElementById("columns");
+  if (table === null) return;
   const body = table.tBodies[0];
   document.getElementById("tools").hidden = false;
 

@@ -50,7 +50,7 @@ def _row(
         f"<td>{small(before, after) if pictured else ''}</td>",
         _effect(column),
         _probability(column),
-        *([_sortable(column.importance, figures.number(column.importance))] if weighed else []),
+        *([_sortable(column.importance, _weight(column))] if weighed else []),
         _missing(column),
     ]
     return f"<tr{' class=drifted' if column.drifted else ''}>{''.join(cells)}</tr>"
@@ -71,6 +71,10 @@ def _probability(column: ColumnComparison) -> str:
     if isinstance(column.p_value, NoData):
         return f'<td data-v="2" title="{escape(column.p_value.reason)}">–</td>'
     return _sortable(column.p_value, figures.probability(column.p_value))
+
+
+def _weight(column: ColumnComparison) -> str:
+    return "–" if column.importance is None else figures.share(column.importance)
 
 
 def _missing(column: ColumnComparison) -> str:
