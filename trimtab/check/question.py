@@ -40,7 +40,6 @@ def question(options: Mapping[str, Any]) -> Request:
         "segment": options["segment"] or "",
         "threshold": options["effect"],
         "alpha": options["alpha"],
-        "every_p": options["every"] or any(options[name] for name in _OUTPUTS),
         "methods": _methods(options["method"], Methods()) if options["method"] else None,
     }
     asked = {name: value for name, value in given.items() if value}

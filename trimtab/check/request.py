@@ -32,8 +32,6 @@ class Request:
         Columns with a part of their own; empty for none.
     ignored
         Columns that are known to be no input: a model's id.
-    every_p
-        Whether to say the p-value of effects that are too small to matter, too; milliseconds a column.
     optional
         Names of `target` and `timestamp` that a file need not have: a YAML names them, and truth comes late.
     kinds
@@ -69,7 +67,6 @@ class Request:
     joint: bool = False
     importances: Mapping[str, float] | None = None
     weighed: str = ""
-    every_p: bool = False
     optional: frozenset[str] = frozenset()
 
 

@@ -32,7 +32,6 @@ PAIRED = 64
 """Numeric columns up to which their correlations are compared."""
 
 _PASSED = "a time that has only passed; name it with --timestamp to allow for rows that depend on one another"
-_EVERY_P = 64  # columns up to which the p of every effect is said, if it is asked for
 
 
 def check(request: Request) -> Outcome:
@@ -66,7 +65,7 @@ def check(request: Request) -> Outcome:
         alpha=alpha,
         importances=_importances(request, plan),
         effective_sizes=found.sizes,
-        every_p=request.every_p and len(plan.columns) <= _EVERY_P,
+        every_p=True,
     )
     return Outcome(
         reference=_side(sides[0], profiles[0], request.timestamp),

@@ -189,7 +189,7 @@ def _show_legend(outcome: Outcome, shown: Iterable[ColumnComparison], console: C
     present = {verdict(column) for column in shown}
     console.print()
     for each in Verdict:
-        if each in present:
+        if each in present and present != {Verdict.STEADY}:  # else the first sentence has said it
             console.print(
                 Text.assemble((each.value, _STYLES[each]), (f": {EXPLAINED[each]}", "dim")), soft_wrap=True
             )

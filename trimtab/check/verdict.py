@@ -22,7 +22,7 @@ EXPLAINED = {
     Verdict.DRIFT: "the effect reaches its limit and chance does not explain it",
     Verdict.MISSING: "drift of the missing values: their share moved, the values themselves did not",
     Verdict.UNSURE: "the effect reaches its limit, but so few rows may do that by chance",
-    Verdict.STEADY: "no sign of drift",
+    Verdict.STEADY: "the effect stays below its limit",
     Verdict.NO_DATA: "nothing to compare",
 }
 

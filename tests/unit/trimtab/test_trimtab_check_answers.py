@@ -110,6 +110,20 @@ def test_identical_files_have_no_drift(asked: Request) -> None:
     assert all(column.effect.value == 0 for column in found.columns)
 
 
+def test_every_effect_has_its_p_value(asked: Request) -> None:
+    """A reader sees how likely each effect is by chance, also of those too small to matter."""
+    small = [column for column in check(asked).columns if column.effect.value < column.threshold]
+    assert small
+    assert all(0 < column.p_value <= 1 for column in small)
+
+
+def test_where_nothing_moved_it_is_said_once(asked: Request) -> None:
+    """The verdicts are explained where they differ; "steady" for all columns needs no words."""
+    done = CliRunner().invoke(cli, ["check", asked.reference, asked.reference])
+    assert "None of 5 columns drifted." in done.output
+    assert "steady:" not in done.output
+
+
 def test_an_identifier_is_left_out_unless_it_is_asked_for(asked: Request) -> None:
     """What names rows is skipped with its reason; who names it in --columns gets it."""
     assert "identifier" in check(asked).skipped["order_id"]
