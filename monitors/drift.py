@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
 from monitors import laws
 from monitors.column_pair import ColumnPair
 from monitors.cross import CrossMoments
+from monitors.dependence import Dependence
 from monitors.finding import NoData
-from monitors.lookback import Look, Side
+from monitors.lookback import Look
 from monitors.multivariate import correlation
-from monitors.plan import Floats
-from monitors.reference_profile import PREDICTION, Dispersion, ReferenceProfile
+from monitors.reference_profile import PREDICTION, ReferenceProfile
 from spec import FeatureType, ModelSpec, Task
 from spec.drift import DriftMethod
 
@@ -32,7 +30,6 @@ PAIRS = "pairs of columns"
 """Stands for them where a column has its name."""
 
 _SEEN = 0.25  # share of the reference's variance without which a correlation says nothing
-_T = TypeVar("_T", float, Floats)
 _NO_LOOK = NoData("the window has no rows, or the reference none to compare them with")
 
 
@@ -152,10 +149,7 @@ def _reading(
         return ColumnDrift(name, method, effect, limit)
     p_value: float | NoData = 1.0
     if is_last or effect.value >= limit:
-        reference_worth, worth = map(
-            partial(_worth, counts, name, method), pair.n, (look.reference, look.current)
-        )
-        p_value = pair.p_value(method, (reference_worth, worth), limit)
+        p_value = _p_value(look, pair, method, limit, counts.dependence)
     return ColumnDrift(
         column=name,
         method=method,
@@ -171,16 +165,16 @@ def _reading(
     )
 
 
-def _worth(counts: ReferenceProfile, name: str, method: str, rows: float, side: Side) -> float:
-    """Return how many independent rows the rows of a side are worth."""
-    found = counts.dispersion.get(name, Dispersion())
-    return laws.effective_size(rows, _design_effect(counts, found.of(method), side))
-
-
-def _design_effect(counts: ReferenceProfile, of_blocks: _T, side: Side) -> _T:
-    """Return design effects in windows of the side's size: they grow with the rows that hang together."""
-    grown = side.rows_a_window / counts.block_rows if counts.block_rows else 1.0
-    return 1 + (of_blocks - 1) * grown
+def _p_value(
+    look: Look, pair: ColumnPair, method: str, limit: float, dependence: Dependence
+) -> float | NoData:
+    """Return the p-value for what the rows are worth, which hang together inside and between windows."""
+    name, length = pair.reference.plan.name, look.scale.length
+    of_reference = dependence.effect(name, method, look.reference.rows_a_window)
+    effect = dependence.effect(name, method, look.current.rows_a_window, length)
+    sizes = laws.effective_size(pair.n[0], of_reference), laws.effective_size(pair.n[1], effect)
+    p_value = pair.p_value(method, sizes, limit)
+    return p_value if isinstance(p_value, NoData) else dependence.p_value(p_value, length, effect)
 
 
 def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection[str]) -> ColumnDrift | None:
@@ -200,10 +194,14 @@ def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection
     if len(kept) < 2:  # noqa: PLR2004 - a pair
         return None
     pick = np.ix_(kept, kept)
-    joint = (np.ones(before.n.shape) if counts.joint is None else counts.joint)[pick]
+    length, dependence = look.scale.length, counts.dependence
+    effects = (
+        dependence.joint_effects(look.reference.rows_a_window),
+        dependence.joint_effects(look.current.rows_a_window, length),
+    )
     sizes = [
-        (moments.n[pick] / _design_effect(counts, joint, side)).astype(np.int64)
-        for moments, side in ((before, look.reference), (now, look.current))
+        (moments.n / effect).astype(np.int64)[pick]
+        for moments, effect in zip((before, now), effects, strict=True)
     ]
     names = [before.names[at] for at in kept]
     found = correlation.correlation(
@@ -211,7 +209,9 @@ def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection
     )
     if isinstance(found, NoData):
         return ColumnDrift(PAIRS, CORRELATION, found, limit)
-    sure = [pair for pair in found.pairs if pair.p_value <= look.scale.level / len(found.pairs)]
+    level = look.scale.level / len(found.pairs)
+    hanging = float(np.max(effects[1]))
+    sure = [pair for pair in found.pairs if dependence.p_value(pair.p_value, length, hanging) <= level]
     return ColumnDrift(
         PAIRS,
         CORRELATION,

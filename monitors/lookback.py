@@ -70,13 +70,13 @@ def _reference(spec: ModelSpec, span: Window, past: Past, counts: ReferenceProfi
         starts = np.arange(span.start.timestamp(), span.end.timestamp(), past.length.total_seconds())
         slots = {int(number) for number in slot(spec, (starts * _MICROSECONDS).astype(np.int64))}
         seasons = [counts.seasons[number] for number in sorted(slots) if number in counts.seasons]
-        return Side(merged(seasons), counts.block_rows) if seasons else None
+        return Side(merged(seasons), counts.dependence.block_rows) if seasons else None
     if against.rolling is not None:
         windows = past.within(Window(span.start - against.rolling, span.start))
         rolling = _together(windows)
         if rolling is not None and len(windows) >= _ENOUGH * (against.rolling / past.length):
             return rolling
-    return Side(counts.profile, counts.block_rows)
+    return Side(counts.profile, counts.dependence.block_rows)
 
 
 def _together(profiles: Iterable[Profile]) -> Side | None:

@@ -25,8 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitors import frames, profile_format, reference_profile
+from monitors.dependence import Dependence
 from monitors.plan import Ints
-from monitors.reference_profile import PREDICTION, Dispersion, ReferenceProfile
+from monitors.reference_profile import PREDICTION, ReferenceProfile
 from spec.errors import DataError, NotFound, Problem, Refused, did_you_mean
 from spec.model import FeatureType, ModelSpec
 from spec.settings import Settings
@@ -140,9 +141,7 @@ def publish(
             metric: {key: float(number) for key, number in asdict(band).items()}
             for metric, band in bands.items()
         },
-        "block_rows": counts.block_rows,
-        "dispersion": {name: asdict(found) for name, found in counts.dispersion.items()},
-        "joint_dispersion": None if counts.joint is None else np.round(counts.joint, 3).tolist(),
+        "dependence": counts.dependence.to_record(),
         **_domain(spec, typed),
     }
     sample = typed.sample(min(MAX_ROWS, len(typed)), random_state=0).reset_index(drop=True)
@@ -226,14 +225,7 @@ def _counts(spec: ModelSpec, folder: Path, facts: Mapping[str, Any], frame: pd.D
         seasons = {row["slot"]: profile_format.from_bytes(row["profile"], plan=profile.plan) for row in slots}
     except (OSError, ValueError, DataError) as error:
         raise DataError([Problem(str(folder / _PROFILE), "must be readable", str(error))]) from error
-    joint = facts["joint_dispersion"]
-    return ReferenceProfile(
-        profile,
-        {name: Dispersion(**found) for name, found in facts["dispersion"].items()},
-        None if joint is None else np.array(joint),
-        facts["block_rows"],
-        seasons,
-    )
+    return ReferenceProfile(profile, Dependence.from_record(facts["dependence"]), seasons)
 
 
 def _times(spec: ModelSpec, rows: pd.DataFrame) -> Ints | None:

@@ -107,9 +107,9 @@ def judged(
 
 def worth(counts: ReferenceProfile, name: str, rows: int, length: int) -> float:
     """Return the effective size of a lookback with the reference, by the reference's design effect."""
-    known = counts.dispersion.get(name)
-    effect = 1.0 if known is None else max(known.cells, known.ordered)
-    inside = 1 + (effect - 1) * rows / counts.block_rows if counts.block_rows else 1.0
+    known = counts.dependence
+    inside = max(known.effect(name, method, rows, length) for method in ("wasserstein", "jensenshannon"))
+    effect = max(known.effect(name, method, known.block_rows) for method in ("wasserstein", "jensenshannon"))
     window, reference = rows * length / inside, counts.profile.rows / effect
     return window * reference / (window + reference)
 

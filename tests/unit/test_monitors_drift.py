@@ -61,7 +61,10 @@ def looks(spec: ModelSpec, counts: ReferenceProfile, *currents: pd.DataFrame) ->
         span = Window(START, START + scale.length * DAY)
         found.append(
             Look(
-                scale, span, Side(counts.profile, counts.block_rows), Side(profile, len(rows) / scale.length)
+                scale,
+                span,
+                Side(counts.profile, counts.dependence.block_rows),
+                Side(profile, len(rows) / scale.length),
             )
         )
     return tuple(found)
@@ -180,8 +183,8 @@ def test_rows_that_hang_together_are_worth_fewer(spec: ModelSpec) -> None:
     found = [compare(spec, looks(spec, counts, now), counts).features[0] for counts in (blind, aware)]
 
     assert [True, False] == [column.drifted for column in found]
-    assert aware.dispersion["amount"].ordered > rows / 2
-    assert 1.5 > aware.dispersion["age"].ordered
+    assert aware.dependence.columns["amount"].ordered[0] > rows / 2
+    assert 1.5 > aware.dependence.columns["age"].ordered[0]
 
 
 def pairs(rows: int, seed: int, rho: float) -> pd.DataFrame:

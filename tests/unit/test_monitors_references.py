@@ -173,13 +173,12 @@ def test_the_profile_is_that_of_all_rows_with_their_windows(world: Any) -> None:
 
     assert 7000 == plain.profile.rows == timed.profile.rows
     assert ["amount", "country", "member", "prediction"] == list(timed.profile.columns)
-    assert (0.0, {}) == (plain.block_rows, plain.dispersion)
-    assert pytest.approx(7000 / 49) == timed.block_rows
+    assert (0.0, {}) == (plain.dependence.block_rows, plain.dependence.columns)
+    assert pytest.approx(7000 / 49) == timed.dependence.block_rows
     assert {name: pytest.approx(1.2, abs=0.3) for name in timed.profile.columns} == {
-        name: found.cells for name, found in timed.dispersion.items()
+        name: found.cells[0] for name, found in timed.dependence.columns.items()
     }
-    assert timed.joint is not None
-    assert (2, 2) == timed.joint.shape
+    assert [(2, 2)] == [effects.shape for effects in timed.dependence.joint]
     assert {} == timed.seasons
 
 
@@ -203,7 +202,7 @@ def test_a_reference_from_before_profiles_is_profiled_from_its_sample(
     folder = publish(world, frame=rows(7000))
     file = folder / "reference.json"
     facts = json.loads(file.read_text("utf-8"))
-    for name in ("dispersion", "joint_dispersion", "block_rows"):
+    for name in ("dependence",):
         del facts[name]
     file.write_text(json.dumps(facts | {"schema_version": 1}), "utf-8")
     (folder / "reference.profile").unlink()

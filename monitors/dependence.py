@@ -1,0 +1,184 @@
+"""How the rows of a reference hang together in time, at each length of looking back.
+
+An hour of rain makes its rows alike; a day of rain makes its hours alike. So the design effect of eight
+windows together is not that of one: it is measured between blocks of 1, 2, 4, … windows of the reference, as
+long as there are enough of them, and taken to grow in proportion beyond, the worst that can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from monitors import laws
+from monitors.cross import CrossMoments
+from monitors.distances import METHODS
+from monitors.finding import NoData
+from monitors.plan import Floats, Ints, NumericPlan
+from monitors.profile import Column, NumericColumn, Profile, merged
+
+FEWEST = 28
+"""Blocks between which a dispersion is measured; of blocks of one window, whatever there are."""
+
+_STRAIGHT = 1 - 1e-9  # a correlation of 1 has no Fisher's z
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """The design effects of one column, each at least 1, for 1, 2, 4, … windows together.
+
+    `cells` is for distances without order, `ordered` for those that know it.
+    """
+
+    cells: tuple[float, ...] = (1.0,)
+    ordered: tuple[float, ...] = (1.0,)
+
+    def of(self, method: str) -> tuple[float, ...]:
+        """Return the design effects that a distance of `monitors.distances` has."""
+        return self.ordered if METHODS[method].ordered else self.cells
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """The design effects of a reference's columns and pairs of columns; nothing known means independent rows.
+
+    Parameters
+    ----------
+    columns
+        By name; a column that is not named has 1.
+    joint
+        Of the rank correlations, shape (columns, columns), for 1, 2, 4, … windows together.
+    blocks
+        Between how many blocks of 1, 2, 4, … windows they were measured.
+    block_rows
+        Mean rows of a window of the reference; 0 where the times of the rows are not known.
+    """
+
+    columns: Mapping[str, Dispersion] = field(default_factory=dict)
+    joint: tuple[Floats, ...] = ()
+    blocks: tuple[int, ...] = ()
+    block_rows: float = 0.0
+
+    def effect(self, name: str, method: str, rows: float, windows: int | None = None) -> float:
+        """Return the design effect φ ≥ 1 of a column's rows.
+
+        Parameters
+        ----------
+        rows
+            Rows in a window: φ - 1 is in proportion to how many hang together.
+        windows
+            Windows together; None for as many as the longest blocks had, which the reference is made of.
+        """
+        known = self.columns.get(name, Dispersion()).of(method)
+        return float(self._grown([np.array(each) for each in known], rows, windows))
+
+    def joint_effects(self, rows: float, windows: int | None = None) -> Floats | float:
+        """Return the design effects of the correlations, as `effect`; 1 if they are not known."""
+        return self._grown(self.joint, rows, windows) if self.joint else 1.0
+
+    def p_value(self, p_value: float, windows: int, effect: float) -> float:
+        """Return a p-value that knows from how few blocks its design effect was estimated."""
+        if effect <= 1 or not self.blocks or self.blocks[0] < 2:  # noqa: PLR2004 - two blocks to compare
+            return p_value
+        return laws.studentized(p_value, self.blocks[min(_scale(windows), len(self.blocks) - 1)])
+
+    def to_record(self) -> dict[str, Any]:
+        """Return JSON-able values; `from_record` reads them."""
+        return {
+            "columns": {name: asdict(found) for name, found in self.columns.items()},
+            "joint": [np.round(each, 3).tolist() for each in self.joint],
+            "blocks": list(self.blocks),
+            "block_rows": self.block_rows,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return what `to_record` wrote."""
+        columns = {
+            name: Dispersion(tuple(found["cells"]), tuple(found["ordered"]))
+            for name, found in record["columns"].items()
+        }
+        joint = tuple(np.array(each) for each in record["joint"])
+        return cls(columns, joint, tuple(record["blocks"]), record["block_rows"])
+
+    def _grown(self, known: Sequence[Floats], rows: float, windows: int | None) -> Floats:
+        scale = len(known) - 1 if windows is None else min(_scale(windows), len(known) - 1)
+        beyond = 1.0 if windows is None else max(1.0, windows / 2**scale)
+        larger = rows / self.block_rows if self.block_rows else 1.0
+        return 1 + (known[scale] - 1) * larger * beyond
+
+
+def measured(windows: Mapping[int, Profile], whole: Profile, longest: int) -> Dependence:
+    """Return the dependence of a reference.
+
+    Parameters
+    ----------
+    windows
+        The profile of each window by its number since the epoch.
+    whole
+        The profile of all rows.
+    longest
+        Windows of the longest lookback.
+    """
+    scales = [list(blocks.values()) for blocks in _blocks(windows, longest)]
+    columns = {
+        name: _dispersion([[block.columns[name] for block in blocks] for blocks in scales])
+        for name in whole.plan.columns
+    }
+    joint = () if whole.cross is None else tuple(_joint(whole.cross, blocks) for blocks in scales)
+    rows = float(np.mean([window.rows for window in windows.values()]))
+    return Dependence(columns, joint, tuple(map(len, scales)), rows)
+
+
+def coarse(column: Column) -> Floats:
+    """Return the counts that unordered distances compare: the coarse groups, or the values and all others."""
+    if isinstance(column, NumericColumn):
+        return np.bincount(column.plan.groups, weights=column.counts).astype(np.float64)
+    return np.append(column.counts, column.others.sum()).astype(np.float64)
+
+
+def _blocks(windows: Mapping[int, Profile], longest: int) -> Iterator[dict[int, Profile]]:
+    """Return the blocks of 1, 2, 4, … windows, as long as there are enough of them."""
+    blocks, length = dict(windows), 1
+    while length == 1 or (length <= longest and len(blocks) >= FEWEST):
+        yield blocks
+        pairs: dict[int, list[Profile]] = {}
+        for number, block in blocks.items():
+            pairs.setdefault(number // 2, []).append(block)
+        blocks, length = {number: merged(both) for number, both in pairs.items()}, 2 * length
+
+
+def _dispersion(scales: Sequence[Sequence[Column]]) -> Dispersion:
+    cells, ordered = [], []
+    for blocks in scales:
+        counts = np.stack([coarse(block) for block in blocks])
+        found = laws.design_effect(counts)
+        ranked = laws.design_effect(counts, ordered=isinstance(blocks[0].plan, NumericPlan))
+        cells.append(1.0 if isinstance(found, NoData) else found)
+        ordered.append(1.0 if isinstance(ranked, NoData) else ranked)
+    return Dispersion(tuple(cells), tuple(ordered))
+
+
+def _joint(whole: CrossMoments, profiles: Sequence[Profile]) -> Floats:
+    """Return how much more the blocks' rank correlations vary than those of as many independent rows would.
+
+    The mean over blocks of (n - 3)(z_block - z)² / (1 + r²/2) with z = atanh r of all rows: 1 for independent
+    ones. Two columns may each differ little between blocks and still go together in another way in each, as
+    the hour and the wind of a day do.
+    """
+    blocks: list[CrossMoments] = [profile.cross for profile in profiles if profile.cross is not None]
+    rho = whole.spearman()
+    each = np.stack([block.spearman() for block in blocks])
+    rows: Ints = np.maximum(np.stack([block.n for block in blocks]) - 3, 0)
+    z, of_all = (np.arctanh(np.clip(side, -_STRAIGHT, _STRAIGHT)) for side in (each, rho))
+    apart = rows * (z - of_all) ** 2 / (1 + rho**2 / 2)
+    known = np.isfinite(apart)
+    found = np.where(known, apart, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.asarray(np.maximum(found, 1.0))
+
+
+def _scale(windows: int) -> int:
+    return windows.bit_length() - 1
