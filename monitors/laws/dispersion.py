@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtr
@@ -10,10 +12,18 @@ from monitors.finding import NoData
 from spec.errors import DataError, Problem
 
 _FEWEST = 2
+
+Counts = npt.NDArray[np.float64]
 _AXES = 2
 
 
-def design_effect(blocks: npt.ArrayLike, *, ordered: bool = False, window: float = 1.0) -> float | NoData:
+def design_effect(
+    blocks: npt.ArrayLike,
+    *,
+    ordered: bool = False,
+    window: float = 1.0,
+    strata: npt.ArrayLike | None = None,
+) -> float | NoData:
     """Return φ ≥ 1: n dependent rows carry the evidence of n/φ independent ones.
 
     The Pearson dispersion of the blocks' counts about the pooled shares p, φ_b = Σ_j Σ_i (c_ji − n_j
@@ -42,11 +52,14 @@ def design_effect(blocks: npt.ArrayLike, *, ordered: bool = False, window: float
         Whether the cells are in the order of a number, and the distance knows it.
     window
         Size of a block of the monitored stream over that of a reference's block, > 0.
+    strata
+        Shape (J,): the season of each block (its hour of the week). Blocks are then held against those of
+        their own season, for samples that are compared within seasons. None: all are of one.
 
     Returns
     -------
     φ, at least 1: less dispersion than chance is no evidence for more than n rows. NoData with fewer than two
-    blocks, or with a column that is constant.
+    blocks in every season, or with a column that is constant.
 
     Raises
     ------
@@ -66,13 +79,23 @@ def design_effect(blocks: npt.ArrayLike, *, ordered: bool = False, window: float
         problems.append(Problem("window", "must be above 0", str(window)))
     if problems:
         raise DataError(problems)
-    counts = counts[counts.sum(axis=1) > 0]
-    counts = counts[:, counts.sum(axis=0) > 0] if len(counts) else counts
-    if len(counts) < _FEWEST:
-        return NoData(f"{len(counts)} blocks with rows; the dispersion between blocks needs 2")
-    if counts.shape[1] < _FEWEST:
+    seasons = np.zeros(len(counts)) if strata is None else np.asarray(strata)
+    known = counts.sum(axis=1) > 0
+    parts = [counts[known & (seasons == season)] for season in np.unique(seasons)]
+    parts = [part for part in parts if len(part) >= _FEWEST]
+    if not parts:
+        most = f"{int(known.sum())} blocks with rows"
+        return NoData(
+            f"{most}; the dispersion between blocks needs 2"
+            + (" of one season" if strata is not None else "")
+        )
+    parts = [part[:, part.sum(axis=0) > 0] for part in parts]
+    parts = [part for part in parts if part.shape[1] >= _FEWEST]
+    if not parts:
         return NoData("one occupied cell: a constant has no dispersion")
-    found = max(_dispersion(counts), _rank_dispersion(counts) if ordered else 0.0)
+    found = _pooled(map(_dispersion, parts))
+    if ordered:
+        found = max(found, _pooled(map(_rank_dispersion, parts)))
     return max(1.0, 1.0 + (found - 1.0) * window)
 
 
@@ -118,20 +141,27 @@ def studentized(p_value: float, blocks: int) -> float:
     return float(min(1.0, 2 * stdtr(blocks - 1, ndtri(p_value / 2))))
 
 
-def _dispersion(counts: npt.NDArray[np.float64]) -> float:
+def _pooled(parts: Iterable[tuple[float, float]]) -> float:
+    """Return the sum of sums over the sum of their degrees of freedom."""
+    sums, freedom = zip(*parts, strict=True)
+    return sum(sums) / sum(freedom)
+
+
+def _dispersion(counts: Counts) -> tuple[float, float]:
+    """Return Pearson's sum, of the expectation that its degrees of freedom have, and these."""
     size = counts.sum(axis=1, keepdims=True)
     total = float(size.sum())
     expected = size * counts.sum(axis=0) / total
     pearson = float(((counts - expected) ** 2 / expected).sum())
     freedom = (counts.shape[0] - 1) * (counts.shape[1] - 1)
     # Given all margins the mean of the sum is freedom·N/(N − 1), exactly (Haldane 1940).
-    return float(pearson / freedom * (total - 1) / total)
+    return pearson * (total - 1) / total, freedom
 
 
-def _rank_dispersion(counts: npt.NDArray[np.float64]) -> float:
+def _rank_dispersion(counts: Counts) -> tuple[float, float]:
     size, cells = counts.sum(axis=1), counts.sum(axis=0)
     ranks = (np.cumsum(cells) - cells / 2) / cells.sum()
     mean = cells @ ranks / cells.sum()
     variance = float(cells @ (ranks - mean) ** 2 / (cells.sum() - 1))
     between = float(size @ (counts @ ranks / size - mean) ** 2)
-    return between / (len(counts) - 1) / variance
+    return between / variance, len(counts) - 1

@@ -40,6 +40,20 @@ def test_clusters_of_rows_have_their_size() -> None:
     assert design_effect(counts, window=2.0) == pytest.approx(9.0, rel=0.1)
 
 
+def test_seasons_are_no_dispersion_within_them() -> None:
+    """Hours that differ alike on every day have the effect one; what goes together has its own."""
+    generator = np.random.default_rng(56)
+    hours = np.tile(np.arange(24), 28)
+    mean = 2 * np.sin(2 * np.pi * hours / 24)
+    laws = np.diff(norm.cdf(EDGES - mean[:, None]), axis=1)
+    steady = np.array([generator.multinomial(300, law) for law in laws])
+
+    assert design_effect(steady, ordered=True) > 50
+    assert design_effect(steady, ordered=True, strata=hours) < 1.15
+    assert design_effect(5 * steady, ordered=True, strata=hours) == pytest.approx(5.0, rel=0.15)
+    assert isinstance(design_effect(steady[:24], strata=hours[:24]), NoData)
+
+
 @pytest.mark.parametrize("method", ["wasserstein", "ks"])
 def test_days_with_their_own_mean_inflate_false_alarms_and_effective_sizes_hold_the_level(
     method: str,
