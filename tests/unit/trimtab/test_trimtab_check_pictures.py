@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +13,7 @@ from monitors.plan import Kind
 from monitors.profile import Column
 from trimtab.check import figures
 from trimtab.check.histogram import cumulative, histogram, quantiles
+from trimtab.check.page.charts import small
 from trimtab.check.page.ticks import ticks
 from trimtab.check.shares import shares, unseen
 from trimtab.check.sparkline import BLOCKS, LETTERS, sparklines
@@ -117,6 +120,17 @@ def test_the_rest_of_the_categories_is_one_bar() -> None:
     assert found.rest is not None
     assert 1 == pytest.approx(sum(share.reference for share in found.shown) + found.rest.reference)
     assert "v0" in {share.value for share in found.shown}
+
+
+@pytest.mark.parametrize("kind", ["boolean", "categorical"])
+def test_a_category_of_great_mass_is_not_cut_off(kind: str) -> None:
+    """Nine tenths are drawn nine times as high as one tenth: bars of shares are read against each other."""
+    values = [True] * 9 + [False] if kind == "boolean" else ["often"] * 9 + ["rare"]
+    before, after = _columns(values, values[::-1])
+    line, _ = sparklines(before, after, 8)
+    assert {BLOCKS[-1], BLOCKS[1]} == set(line)
+    heights = sorted(float(tall) for tall in re.findall(r'height="([\d.]+)"', small(before, after)))
+    assert [0.11, 0.11, 1, 1] == pytest.approx([tall / heights[-1] for tall in heights], abs=0.01)
 
 
 @pytest.mark.parametrize("levels", [BLOCKS, LETTERS])
