@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+from scipy.special import betaln, ndtr
 
 from monitors.laws.saddlepoint import tail
 from monitors.laws.tables import TINIEST, Array, Table
@@ -39,7 +39,7 @@ def p_value(
     the midpoint between its finite edge and `low` or `high`. The scale of W cancels. Where p < 0.1, the
     p-value is at least the saddlepoint tail of the mean of the observed optimal potential
     (`saddlepoint`): the bridge is normal, and one extreme row among few is not. No p-value is thus made
-    of one row.
+    of one row. Nor is it less than one in all orders of the rows, which three rows a side have 20 of.
 
     Parameters
     ----------
@@ -77,8 +77,14 @@ def p_value(
     p = norm_tail(root * distance, np.cumsum(counts.pooled)[:-1], gaps)
     if p < _FAR:
         potential = np.concatenate(([0.0], np.cumsum(np.sign(moved) * gaps)))
-        p = max(p, min(_FAR, tail(potential, counts)))
+        p = max(p, min(_FAR, tail(potential, counts)), _least(counts))
     return min(1.0, max(TINIEST, p))
+
+
+def _least(counts: Table) -> float:
+    """Return the probability of one order of all rows: no test of exchangeable rows knows a smaller one."""
+    n, m = round(counts.n), round(counts.m)
+    return math.exp(min(0.0, math.log1p(n + m) + float(betaln(n + 1, m + 1))))
 
 
 def norm_tail(size: float, levels: Array, gaps: Array) -> float:

@@ -144,7 +144,7 @@ def studentized(p_value: float, blocks: int) -> float:
 def _pooled(parts: Iterable[tuple[float, float]]) -> float:
     """Return the sum of sums over the sum of their degrees of freedom."""
     sums, freedom = zip(*parts, strict=True)
-    return sum(sums) / sum(freedom)
+    return float(sum(sums) / sum(freedom))
 
 
 def _dispersion(counts: Counts) -> tuple[float, float]:

@@ -10,8 +10,10 @@ from scipy.special import chdtrc, gammaincc, ndtr
 from monitors.distances.hellinger import hellinger_of_many
 from monitors.distances.jensenshannon import jensenshannon_of_many
 from monitors.distances.kl_div import kl_div_of_many
+from monitors.distances.l_infinity import l_infinity_of_many
 from monitors.distances.psi import psi_of_many
 from monitors.distances.total_variation import total_variation_of_many
+from monitors.laws import two_proportions
 from monitors.laws.chi_square import far_tail, floored
 from monitors.laws.saddlepoint import tail
 from monitors.laws.tables import TINIEST, Array, Table
@@ -30,11 +32,14 @@ _STATISTIC: dict[str, Callable[[Array, Array], Array]] = {
     "jensenshannon": lambda p, q: jensenshannon_of_many(p, q) ** 2,
     "hellinger": lambda p, q: hellinger_of_many(p, q) ** 2,
     "total_variation": total_variation_of_many,
+    "l_infinity": l_infinity_of_many,
 }
 _CURVATURE = {"psi": 1.0, "kl_div": 0.5, "jensenshannon": 0.125, "hellinger": 0.125}
 """Half the second derivative of each at equal shares: distance ≈ curvature · Σ (p − q)²/pooled."""
 
-METHODS = frozenset({*_STATISTIC, "l_infinity"})
+_TWO = 2
+
+METHODS = frozenset(_STATISTIC)
 
 
 def p_value(method: str, counts: Table) -> float:
@@ -51,6 +56,9 @@ def p_value(method: str, counts: Table) -> float:
 
     `l_infinity` = max |p − q| has the union of its cells' two-proportion tails, 1 − Π(1 − 2Φ̄(d/s_b)), at
     least the saddlepoint tail of the largest cell times the number of cells that vary as much.
+
+    Where there are but two cells, a boolean's, and one of them expects fewer than 50 rows, the law given the
+    margins is summed: exact, and conservative as Fisher's test is.
 
     Parameters
     ----------
@@ -73,8 +81,10 @@ def p_value(method: str, counts: Table) -> float:
     cells = len(counts.reference)
     if cells == 1 or np.array_equal(counts.reference * counts.m, counts.current * counts.n):
         return 1.0
-    if method == "l_infinity":
+    if method == "l_infinity" and cells > _TWO:
         return _largest(counts)
+    if cells == _TWO and (exact := _of_two_cells(method, counts)) is not None:
+        return exact
     value = float(_STATISTIC[method](counts.reference, counts.current))
     if method in _CURVATURE and counts.smallest_expected.min() >= _DENSE:
         p = float(chdtrc(cells - 1, value / (_CURVATURE[method] * (1 / counts.n + 1 / counts.m))))
@@ -84,6 +94,21 @@ def p_value(method: str, counts: Table) -> float:
         moved = np.sign(counts.current / counts.m - counts.reference / counts.n)
         return min(1.0, max(TINIEST, p, min(_FAR, tail(moved, counts))))
     return floored(p, far_tail(counts))
+
+
+def _of_two_cells(method: str, counts: Table) -> float | None:
+    """Return the exact p-value given all margins; None where there are rows enough for the limit."""
+    if counts.smallest_expected.min() >= _DENSE:
+        return None
+    a, b, n, m = (round(size) for size in (counts.reference[0], counts.current[0], counts.n, counts.m))
+    law = two_proportions.given_margins(b, n, m, a + b)
+    if law is None:
+        return None
+    x, likely = law
+    reference, current = (np.stack([hits, size - hits], axis=1) for hits, size in ((a + b - x, n), (x, m)))
+    distance = np.asarray(_STATISTIC[method](reference.astype(float), current.astype(float)))
+    as_far = distance >= distance[b - x[0]] * (1 - 1e-9)
+    return float(min(1.0, max(TINIEST, likely[as_far].sum())))
 
 
 def _drawn(method: str, value: float, counts: Table) -> float:
@@ -108,5 +133,5 @@ def _largest(counts: Table) -> float:
         indicator: Array = np.zeros(len(moved))
         indicator[cell] = np.sign(moved[cell])
         alike = np.count_nonzero(spread >= spread[cell])
-        p = max(p, min(_FAR, alike * tail(indicator, counts)))
-    return min(1.0, max(TINIEST, p))
+        p = max(p, alike * tail(indicator, counts))
+    return float(min(1.0, max(TINIEST, p)))

@@ -71,6 +71,32 @@ def p_value(hits_reference: float, n: float, hits_current: float, m: float) -> f
     return _fisher(b, rows_a, rows_b, hits, tables)
 
 
+def given_margins(
+    seen: int, n: int, m: int, hits: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None:
+    """Return all numbers of hits on the current side and their probabilities when both proportions are one.
+
+    Parameters
+    ----------
+    seen
+        The number of them that was seen.
+    n, m
+        Rows of the reference, and of the current side.
+    hits
+        Those of both sides that have it.
+
+    Returns
+    -------
+    Shape (tables,) each, without tables that are much farther out than the one seen; None if there are more
+    than 20,000.
+    """
+    tables = _tables(seen, n, m, hits)
+    if len(tables) > _LONGEST:
+        return None
+    x = np.arange(tables.start, tables.stop)
+    return x, np.exp(_log(x, n, m, hits))
+
+
 def _tables(seen: int, n: int, m: int, hits: int) -> range:
     """Return the numbers of hits on the current side that have probability, given all margins."""
     mean = hits * m / (n + m)
@@ -80,10 +106,14 @@ def _tables(seen: int, n: int, m: int, hits: int) -> range:
 
 def _fisher(seen: int, n: int, m: int, hits: int, tables: range) -> float:
     x = np.arange(tables.start, tables.stop)
-    log = _log_choose(m, x) + _log_choose(n, hits - x) - _log_choose(n + m, np.asarray(hits))
+    log = _log(x, n, m, hits)
     # Tables of equal probability differ by rounding only: 1e-7 is what R and SciPy allow.
     no_likelier = log <= log[seen - x[0]] + 1e-7
     return float(min(1.0, max(TINIEST, np.exp(log[no_likelier]).sum())))
+
+
+def _log(x: npt.NDArray[np.int64], n: int, m: int, hits: int) -> npt.NDArray[np.float64]:
+    return _log_choose(m, x) + _log_choose(n, hits - x) - _log_choose(n + m, np.asarray(hits))
 
 
 def _log_choose(n: int, k: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

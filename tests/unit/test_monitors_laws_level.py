@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.stats import binom, chi2, chi2_contingency, lognorm, norm
+from scipy.stats import binom, chi2, chi2_contingency, fisher_exact, lognorm, norm
 
 from monitors.distances import of_name
 from monitors.laws import METHODS, p_value
@@ -250,3 +250,29 @@ def test_bad_counts_are_told_all_at_once() -> None:
         p_value("psi", [1, 2], [1, 2], groups=[0.5, 1.0])
     with pytest.raises(DataError, match="edges: must not decrease"):
         p_value("wasserstein", [1, 2], [1, 2], edges=[0, 2, 1])
+
+
+@pytest.mark.parametrize("method", sorted(METHODS - {"wasserstein", "ks", "chi_square"}))
+def test_two_cells_have_the_exact_law_given_the_margins(method: str) -> None:
+    """Of a boolean: three of thirty against none of 100,000 are what Fisher's test says, and not a third."""
+    assert p_value(method, [99_000, 1_000], [28, 2]) == pytest.approx(
+        fisher_exact([[99_000, 1_000], [28, 2]]).pvalue, rel=1e-3
+    )
+    assert p_value(method, [1, 0], [0, 1]) == pytest.approx(1.0)
+    assert p_value(method, [3, 0], [0, 3]) == pytest.approx(0.1)
+
+
+def test_the_largest_of_a_thousand_sparse_cells_is_no_evidence() -> None:
+    """Thirty rows over a thousand values have one that is there twice."""
+    generator = np.random.default_rng(77)
+    reference = generator.multinomial(100_000, np.full(1_000, 0.001))
+    found = [
+        p_value("l_infinity", reference, generator.multinomial(30, np.full(1_000, 0.001))) for _ in range(40)
+    ]
+
+    assert np.mean(np.array(found) <= 0.1) < 0.3
+
+
+def test_a_few_rows_have_no_smaller_p_value_than_their_orders() -> None:
+    """Three rows a side that are apart are one of 20 orders to Wasserstein too."""
+    assert p_value("wasserstein", [3, 0], [0, 3], edges=[0, 1, 2]) >= 0.05
