@@ -192,7 +192,7 @@ class Outcome:
         if self.moved_texts:
             told.append(f"The words changed in {', '.join(self.moved_texts)}.")
         if self.moved_vectors:
-            told.append(f"The vectors moved in {', '.join(self.moved_vectors)}.")
+            told.append(f"The vectors of {', '.join(self.moved_vectors)} drifted.")
         if self.moved_pairs:
             told.append(f"{figures.count(len(self.moved_pairs), 'correlation')} moved.")
         if self.joint is not None and not isinstance(self.joint, NoData) and self.joint.drifted:

@@ -22,7 +22,7 @@ _OUT = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @click.command()
 @click.argument("reference")
 @click.argument("current")
-@click.option("--spec", type=_FILE, help="A model's YAML: its features, target, time and limits.")
+@click.option("--spec", type=_FILE, help="A model's YAML: features, target, time, limits, weights.")
 @click.option(
     "--importance", type=_FILE, metavar="FILE", help="JSON {column: share}: what matters to a model."
 )

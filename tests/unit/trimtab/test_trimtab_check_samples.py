@@ -75,7 +75,7 @@ def test_vectors_that_moved_are_drift_in_whatever_list_they_are(
     found = compare(*sides)
     assert ("image",) == found.moved_vectors
     assert found.drifted
-    assert "The vectors moved in image." in found.sentences()
+    assert "The vectors of image drifted." in found.sentences()
     assert "vectors of image: drift, AUC 0." in _told(found)
     assert "vectors of ticket: steady" in _told(found)
     assert {} == dict(found.skipped)
