@@ -7,7 +7,7 @@ long as there are enough of them, and taken to grow in proportion beyond, the wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -52,7 +52,8 @@ class Dependence:
     joint
         Of the rank correlations, shape (columns, columns), for 1, 2, 4, … windows together.
     blocks
-        Between how many blocks of 1, 2, 4, … windows they were measured.
+        Between how many blocks of 1, 2, 4, … windows of one time of the season they were measured, or as
+        well as between so many.
     block_rows
         Mean rows of a window of the reference; 0 where the times of the rows are not known.
     """
@@ -111,7 +112,9 @@ class Dependence:
         return 1 + (known[scale] - 1) * larger * beyond
 
 
-def measured(windows: Mapping[int, Profile], whole: Profile, longest: int) -> Dependence:
+def measured(
+    windows: Mapping[int, Profile], whole: Profile, longest: int, season: int | None = None
+) -> Dependence:
     """Return the dependence of a reference.
 
     Parameters
@@ -122,15 +125,22 @@ def measured(windows: Mapping[int, Profile], whole: Profile, longest: int) -> De
         The profile of all rows.
     longest
         Windows of the longest lookback.
+    season
+        Windows of a season, where windows are compared within seasons: a block is then held against those of
+        the same time of the season. How hours differ alike on every day is no dependence there.
     """
-    scales = [list(blocks.values()) for blocks in _blocks(windows, longest)]
+    scales, strata = [], []
+    for scale, blocks in enumerate(_blocks(windows, longest)):
+        scales.append(list(blocks.values()))
+        strata.append(_strata(windows, scale, season))
     columns = {
-        name: _dispersion([[block.columns[name] for block in blocks] for blocks in scales])
+        name: _dispersion([[block.columns[name] for block in blocks] for blocks in scales], strata)
         for name in whole.plan.columns
     }
-    joint = () if whole.cross is None else tuple(_joint(whole.cross, blocks) for blocks in scales)
+    joint = () if whole.cross is None else tuple(map(_joint, scales, strata))
     rows = float(np.mean([window.rows for window in windows.values()]))
-    return Dependence(columns, joint, tuple(map(len, scales)), rows)
+    known = (len(times) - len(np.unique(times)) + 1 for times in strata)
+    return Dependence(columns, joint, tuple(known), rows)
 
 
 def coarse(column: Column) -> Floats:
@@ -151,33 +161,62 @@ def _blocks(windows: Mapping[int, Profile], longest: int) -> Iterator[dict[int, 
         blocks, length = {number: merged(both) for number, both in pairs.items()}, 2 * length
 
 
-def _dispersion(scales: Sequence[Sequence[Column]]) -> Dispersion:
+def _strata(windows: Collection[int], scale: int, season: int | None) -> Ints:
+    """Return a number for each block of 2^scale windows: equal where they hold the same times of the season.
+
+    All are equal where there is no season, or each block has one of its own: how much windows of one time
+    differ is not to be told then, and how much the times differ stands for it.
+    """
+    held: dict[int, list[int]] = {}
+    for window in windows:
+        held.setdefault(window >> scale, []).append(window % season if season else 0)
+    own = [tuple(sorted(set(times))) for times in held.values()]
+    kinds = {times: number for number, times in enumerate(dict.fromkeys(own))}
+    if len(kinds) == len(own):
+        return np.zeros(len(own), dtype=np.int64)
+    return np.array([kinds[times] for times in own], dtype=np.int64)
+
+
+def _dispersion(scales: Sequence[Sequence[Column]], strata: Sequence[Ints]) -> Dispersion:
     cells, ordered = [], []
-    for blocks in scales:
-        counts = np.stack([coarse(block) for block in blocks])
-        found = laws.design_effect(counts)
-        ranked = laws.design_effect(counts, ordered=isinstance(blocks[0].plan, NumericPlan))
+    for blocks, times in zip(scales, strata, strict=True):
+        counts, is_ordered = np.stack([coarse(block) for block in blocks]), _is_ordered(blocks[0])
+        found = laws.design_effect(counts, strata=times)
+        ranked = laws.design_effect(counts, ordered=is_ordered, strata=times)
         cells.append(1.0 if isinstance(found, NoData) else found)
         ordered.append(1.0 if isinstance(ranked, NoData) else ranked)
     return Dispersion(tuple(cells), tuple(ordered))
 
 
-def _joint(whole: CrossMoments, profiles: Sequence[Profile]) -> Floats:
+def _is_ordered(column: Column) -> bool:
+    return isinstance(column.plan, NumericPlan)
+
+
+def _joint(profiles: Sequence[Profile], strata: Ints) -> Floats:
     """Return how much more the blocks' rank correlations vary than those of as many independent rows would.
 
-    The mean over blocks of (n - 3)(z_block - z)² / (1 + r²/2) with z = atanh r of all rows: 1 for independent
-    ones. Two columns may each differ little between blocks and still go together in another way in each, as
-    the hour and the wind of a day do.
+    The mean over blocks of (n - 3)(z_block - z)² / (1 + r²/2) with z = atanh r of all rows of the same times
+    of the season: 1 for independent ones. Two columns may each differ little between blocks and still go
+    together in another way in each, as the hour and the wind of a day do.
     """
-    blocks: list[CrossMoments] = [profile.cross for profile in profiles if profile.cross is not None]
-    rho = whole.spearman()
+    alike: dict[int, list[CrossMoments]] = {}
+    for profile, time in zip(profiles, strata.tolist(), strict=True):
+        if profile.cross is not None:
+            alike.setdefault(time, []).append(profile.cross)
+    parts = [_apart(blocks) for blocks in alike.values()]
+    sums, freedom = (sum(each[1:], each[0]) for each in zip(*parts, strict=True))
+    return np.asarray(np.maximum(sums / np.maximum(freedom, 1), 1.0))
+
+
+def _apart(blocks: Sequence[CrossMoments]) -> tuple[Floats, Floats]:
+    """Return the sum over the blocks of one time, and its degrees of freedom."""
+    rho = sum(blocks[1:], blocks[0]).spearman()
     each = np.stack([block.spearman() for block in blocks])
     rows: Ints = np.maximum(np.stack([block.n for block in blocks]) - 3, 0)
     z, of_all = (np.arctanh(np.clip(side, -_STRAIGHT, _STRAIGHT)) for side in (each, rho))
     apart = rows * (z - of_all) ** 2 / (1 + rho**2 / 2)
     known = np.isfinite(apart)
-    found = np.where(known, apart, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.asarray(np.maximum(found, 1.0))
+    return np.where(known, apart, 0).sum(axis=0), np.maximum(known.sum(axis=0) - 1.0, 0.0)
 
 
 def _scale(windows: int) -> int:

@@ -57,26 +57,41 @@ def looks(spec: ModelSpec, window: Window, past: Past, counts: ReferenceProfile)
     for scale in scales(spec):
         closed = (window.end - EPOCH) // window.length
         span = window.shifted(-(closed % scale.every)).pooled(scale.length)
-        current = _together(past.within(span))
-        reference = _reference(spec, span, past, counts)
+        current, reference = _sides(spec, span, past, counts)
         if current is not None and reference is not None:
             found.append(Look(scale, span, reference, current))
     return tuple(found)
 
 
-def _reference(spec: ModelSpec, span: Window, past: Past, counts: ReferenceProfile) -> Side | None:
+def _sides(
+    spec: ModelSpec, span: Window, past: Past, counts: ReferenceProfile
+) -> tuple[Side | None, Side | None]:
+    """Return the windows of a lookback, and what they are compared with."""
     against = spec.monitor.data_drift.reference
     if against.seasonal is not None:
-        starts = np.arange(span.start.timestamp(), span.end.timestamp(), past.length.total_seconds())
-        slots = {int(number) for number in slot(spec, (starts * _MICROSECONDS).astype(np.int64))}
-        seasons = [counts.seasons[number] for number in sorted(slots) if number in counts.seasons]
-        return Side(merged(seasons), counts.dependence.block_rows) if seasons else None
+        return _in_season(spec, span, past, counts)
+    current = _together(past.within(span))
     if against.rolling is not None:
         windows = past.within(Window(span.start - against.rolling, span.start))
         rolling = _together(windows)
         if rolling is not None and len(windows) >= _ENOUGH * (against.rolling / past.length):
-            return rolling
-    return Side(counts.profile, counts.dependence.block_rows)
+            return current, rolling
+    return current, Side(counts.profile, counts.dependence.block_rows)
+
+
+def _in_season(
+    spec: ModelSpec, span: Window, past: Past, counts: ReferenceProfile
+) -> tuple[Side | None, Side | None]:
+    """Return the windows whose season the reference has, and the seasons of which there is a window."""
+    starts = past.starts(span)
+    times = np.array([start.timestamp() * _MICROSECONDS for start in starts], dtype=np.int64)
+    slots = dict(zip(starts, slot(spec, times).tolist(), strict=True))
+    kept = [start for start in starts if slots[start] in counts.seasons]
+    if not kept:
+        return None, None
+    seasons = [counts.seasons[number] for number in sorted({slots[start] for start in kept})]
+    reference = Side(merged(seasons), counts.dependence.block_rows)
+    return _together(past.profiles[start] for start in kept), reference
 
 
 def _together(profiles: Iterable[Profile]) -> Side | None:

@@ -62,8 +62,14 @@ def made(spec: ModelSpec, rows: pa.Table, times: Ints | None = None) -> Referenc
     if times is None:
         return ReferenceProfile(whole)
     windows = dict(_newest_windows(plan, rows, times // (spec.monitor.window // _TICK)))
-    dependence = measured(windows, whole, spec.monitor.data_drift.over)
+    dependence = measured(windows, whole, spec.monitor.data_drift.over, _season(spec))
     return ReferenceProfile(whole, dependence, dict(_seasons(spec, plan, rows, times)))
+
+
+def _season(spec: ModelSpec) -> int | None:
+    """Return the windows of the season that windows are compared within, if there is one."""
+    seasonal = spec.monitor.data_drift.reference.seasonal
+    return None if seasonal is None else SEASONS[seasonal] // spec.monitor.window
 
 
 def slot(spec: ModelSpec, time_us: Ints) -> Ints:

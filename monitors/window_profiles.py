@@ -26,10 +26,14 @@ class Past:
     length: timedelta
     profiles: Mapping[datetime, Profile]
 
+    def starts(self, span: Window) -> tuple[datetime, ...]:
+        """Return the starts of the windows with rows in a span, oldest first."""
+        starts = (span.start + at * self.length for at in range(span.length // self.length))
+        return tuple(start for start in starts if start in self.profiles)
+
     def within(self, span: Window) -> tuple[Profile, ...]:
         """Return the profiles of the windows in a span, oldest first."""
-        starts = (span.start + at * self.length for at in range(span.length // self.length))
-        return tuple(self.profiles[start] for start in starts if start in self.profiles)
+        return tuple(self.profiles[start] for start in self.starts(span))
 
     def pooled(self, span: Window) -> Profile | None:
         """Return the profile of all rows in a span; None if there are none."""

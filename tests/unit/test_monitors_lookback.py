@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import frames, lookback, reference_profile
+from monitors import drift, frames, lookback, reference_profile
 from monitors.reference_profile import ReferenceProfile
 from monitors.tally import count
 from monitors.window_profiles import Past
@@ -127,6 +128,46 @@ def test_a_seasonal_reference_is_the_same_day_of_the_week() -> None:
     assert 4 * 11 == one.reference.profile.rows
     assert 4 * (10 + 11) == two.reference.profile.rows
     assert 4 * 10 == monday.reference.profile.rows
+
+
+def test_a_silent_day_brings_no_season_into_the_reference() -> None:
+    """Where of Monday and Tuesday only one has rows, they are compared with its own."""
+    spec = loads(SEASONAL)
+    counts = reference(spec)
+
+    (look,) = lookback.looks(spec, day(1), past(spec, counts, {0: 40}), counts)
+
+    assert (2, 4 * 10) == (look.scale.length, look.reference.profile.rows)
+
+
+def test_a_day_without_training_rows_is_left_out_of_both_sides() -> None:
+    """Monday and Tuesday against a reference without Tuesdays are a Monday against Mondays."""
+    spec = loads(SEASONAL)
+    whole = reference(spec)
+    tuesday = reference_profile.slot(spec, np.array([(day(1).start - EPOCH) // TICK])).item()
+    counts = replace(whole, seasons={n: own for n, own in whole.seasons.items() if n != tuesday})
+
+    (look,) = lookback.looks(spec, day(1), past(spec, counts, {0: 40, 1: 30}), counts)
+
+    assert (40, 4 * 10) == (look.current.profile.rows, look.reference.profile.rows)
+
+
+def test_seasons_alike_in_every_week_hide_no_drift() -> None:
+    """Weekdays that differ by deviations, and no more from week to week, leave a shift of one day sure."""
+    spec = loads(SEASONAL)
+    random = np.random.default_rng(3)
+    days = [
+        pd.DataFrame({"amount": random.normal(2 * (at % 7), 1, 300), "prediction": 0.5}) for at in range(56)
+    ]
+    times = np.repeat([(day(at - 56).start - EPOCH) // TICK for at in range(56)], 300)
+    counts = reference_profile.made(spec, frames.arrow(spec, pd.concat(days)), times)
+    table = frames.arrow(spec, pd.DataFrame({"amount": random.normal(1.5, 1, 300), "prediction": 0.5}))
+    now = {day(0).start: count(counts.profile.plan, table.schema, table.to_batches())}
+
+    looks = lookback.looks(spec, day(0), Past(DAY, now), counts)
+
+    assert drift.compare(spec, looks, counts).features[0].drifted
+    assert max(counts.dependence.columns["amount"].ordered) < 2
 
 
 def test_a_season_that_was_not_counted_is_no_look() -> None:
