@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from monitors.engines.drawing import at_random, picked, spread
@@ -13,7 +12,7 @@ from monitors.engines.source import Names, Source, chosen, plain, plain_batch, r
 
 _FORM = "an Arrow file"
 _MAGIC = b"ARROW1"
-_BATCHES = 64  # batches into which the sample looks
+_BATCHES = 64  # batches into which the sample looks, or more where they are short
 _SEED = 0
 
 
@@ -59,8 +58,9 @@ def _sampled(path: str, rows: int, columns: list[int]) -> Iterator[pa.RecordBatc
     """Yield rows of up to 64 batches from the first to the last, without reading the others."""
     with reading(path, _FORM), pa.OSFile(path) as file:
         reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=columns))
-        places = spread(reader.num_record_batches, _BATCHES)
-        quota = int(np.ceil(rows / max(len(places), 1)))
+        first = reader.get_batch(0).num_rows if reader.num_record_batches else 0
+        places = spread(reader.num_record_batches, max(_BATCHES, -(-rows // max(first, 1))))
+        quota = -(-rows // max(len(places), 1))
         for place in places.tolist():
             batch = plain_batch(reader.get_batch(place))
             yield from picked([batch], spread(batch.num_rows, quota))

@@ -11,7 +11,8 @@ import pyarrow as pa
 from monitors.engines.source import Names, Source, selected
 from spec import DataError, Problem
 
-_FILES = 64  # files into which the sample looks
+_FILES = 64  # files into which the sample looks first
+_ENOUGH = 0.5  # share of the rows asked for that needs no more files
 
 Constants = Mapping[str, pa.Scalar]
 """The values of columns that a file does not hold itself: its partition."""
@@ -37,13 +38,21 @@ def combined(
             for batch in source.batches(own(place, names)):
                 yield part(place, batch, names)
 
-    def sample(rows: int, names: Names) -> pa.Table:
-        drawn = [
+    def drawn(rows: int, names: Names, files: int) -> pa.Table:
+        whole = selected(schema, names)
+        batches = [
             part(place, batch, names)
-            for place, quota in _quotas(weights, rows).items()
+            for place, quota in _quotas(weights, rows, files).items()
             for batch in sources[place].sample(quota, own(place, names)).to_batches()
         ]
-        return pa.Table.from_batches(drawn, selected(schema, names))
+        tables = [pa.Table.from_batches([batch]).cast(whole) for batch in batches]  # codes in one file only
+        return pa.concat_tables([whole.empty_table(), *tables])
+
+    def sample(rows: int, names: Names) -> pa.Table:
+        found = drawn(rows, names, _FILES)
+        if len(sources) > _FILES and found.num_rows < rows * _ENOUGH:  # the files are short: more of them
+            return drawn(rows, names, -(-rows * _FILES // max(found.num_rows, 1)))
+        return found
 
     return Source(name, schema, int(weights.sum()), batches, sample)
 
@@ -51,7 +60,8 @@ def combined(
 def unified(name: str, sources: Sequence[Source]) -> pa.Schema:
     """Return the columns of all sources, each in a type that holds its values in all of them.
 
-    Integers become decimals where they must; numbers do not become strings.
+    Integers become decimals where they must; numbers do not become strings. Times of several units are
+    counted in microseconds, which hold every year that there is a date for.
 
     Raises
     ------
@@ -78,10 +88,10 @@ def unified(name: str, sources: Sequence[Source]) -> pa.Schema:
     return pa.schema(list(found.items()))
 
 
-def _quotas(weights: npt.NDArray[np.float64], rows: int) -> dict[int, int]:
-    """Return how many rows to take from which sources: from all by their weight, or from 64 of many."""
-    if len(weights) > _FILES:
-        points = (np.arange(_FILES) + 0.5) / _FILES * weights.sum()
+def _quotas(weights: npt.NDArray[np.float64], rows: int, files: int) -> dict[int, int]:
+    """Return how many rows to take from which sources: from all by their weight, or from so many files."""
+    if len(weights) > files:
+        points = (np.arange(files) + 0.5) / files * weights.sum()
         weights = np.bincount(np.searchsorted(np.cumsum(weights), points), minlength=len(weights)).astype(
             float
         )
@@ -90,8 +100,13 @@ def _quotas(weights: npt.NDArray[np.float64], rows: int) -> dict[int, int]:
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    one, other = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other))
     if one == other:
         return one
+    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz == other.tz:
+        return pa.timestamp("us", one.tz)
+    if pa.types.is_duration(one) and pa.types.is_duration(other):
+        return pa.duration("us")
     schemas = [pa.schema([("column", kind)]) for kind in (one, other)]
     try:
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
@@ -114,4 +129,10 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema, constants: Constants) -> 
 def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Cast where the types differ by more than that one holds codes for the other's values."""
     found = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    return array if kind in (array.type, found) else array.cast(kind, safe=False)
+    if kind in (array.type, found):
+        return array
+    if pa.types.is_decimal(found) and pa.types.is_floating(
+        kind
+    ):  # Arrow's own cast is often one float beside
+        array = array.cast(pa.string())
+    return array.cast(kind, safe=False)

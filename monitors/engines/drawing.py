@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -52,27 +52,31 @@ def at_random(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rows: int, s
     however the data are cut into batches.
     """
     generator = np.random.default_rng(seed)
-    held, keys, limit = pa.Table.from_batches([], schema), np.zeros(0), np.inf
+    held, keys = [pa.Table.from_batches([], schema)], [np.zeros(0)]
+    waiting, limit = 0, np.inf
     for batch in batches:
         drawn = generator.random(batch.num_rows)
         kept = np.flatnonzero(drawn < limit)
         if len(kept):
-            taken = pa.Table.from_batches([batch.take(arrow_numbers(kept))]).cast(schema)
-            held = pa.concat_tables([held, taken])
-            keys = np.concatenate([keys, drawn[kept]])
-        if len(keys) > _SPARE * rows:
-            held, keys = _smallest(held, keys, rows)
-            limit = keys.max(initial=0.0)
+            held.append(pa.Table.from_batches([batch.take(arrow_numbers(kept))]).cast(schema))
+            keys.append(drawn[kept])
+            waiting += len(kept)
+        if waiting > _SPARE * rows:
+            winners, smallest = _smallest(held, keys, rows)
+            held, keys, waiting = [winners], [smallest], len(smallest)
+            limit = smallest.max(initial=0.0)
     return _smallest(held, keys, rows)[0]
 
 
 def _smallest(
-    held: pa.Table, keys: npt.NDArray[np.float64], rows: int
+    held: Sequence[pa.Table], keys: Sequence[npt.NDArray[np.float64]], rows: int
 ) -> tuple[pa.Table, npt.NDArray[np.float64]]:
-    if len(keys) <= rows:
-        return held, keys
-    winners = np.sort(np.argpartition(keys, rows)[:rows])
-    return held.combine_chunks().take(arrow_numbers(winners)), keys[winners]
+    """Return the rows of the smallest keys, and these keys."""
+    table, every = pa.concat_tables(held), np.concatenate(keys)
+    if len(every) <= rows:
+        return table, every
+    winners = np.sort(np.argpartition(every, rows)[:rows])
+    return table.combine_chunks().take(arrow_numbers(winners)), every[winners]
 
 
 def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.RecordBatch]:

@@ -120,8 +120,11 @@ def _check_names(source: Source, columns: Sequence[str] | None) -> None:
 def _counted(plan: Plan, schema: pa.Schema, batches: _Shared, threads: int) -> Profile:
     def work(_: int) -> Profile:
         tally = Tally(plan, schema)
-        for batch in batches:
-            tally.add(batch)
+        try:
+            for batch in batches:
+                tally.add(batch)
+        finally:
+            batches.stop()  # at its end, or with an error, which nobody asks about before the others end
         return tally.profile()
 
     with _one_thread_each(plan), ThreadPoolExecutor(threads) as pool:

@@ -40,10 +40,12 @@ def open_reader(reader: pa.RecordBatchReader, name: str = "record batch reader")
                 yield plain_batch(batch.select(chosen(schema, names)))
 
     def sample(rows: int, names: Names) -> pa.Table:
+        seen = 0
         with reading(name, "an Arrow stream"):
             for batch in reader:
                 kept.append(batch)
-                if sum(held.num_rows for held in kept) >= rows:
+                seen += batch.num_rows
+                if seen >= rows:
                     break
         part = [plain_batch(batch.select(chosen(schema, names))) for batch in kept]
         return pa.Table.from_batches(part, selected(schema, names))
@@ -69,7 +71,14 @@ def open_dataset(dataset: Any) -> Source:
 
 
 def open_polars(frame: Any) -> Source:
-    """Open a Polars frame; a lazy one is run once for the sample and once to be counted, batch by batch."""
+    """Open a Polars frame; a lazy one is run once for the sample and once to be counted, batch by batch.
+
+    Its integers of 128 bits, which Arrow does not have, are read as floats.
+    """
+    import polars as pl  # noqa: PLC0415 - whoever has a frame has it
+
+    wide = [getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)]
+    frame = frame.cast(dict.fromkeys(wide, pl.Float64))
     if not hasattr(frame, "collect_batches"):
         return open_table(pa.table(frame), "Polars frame")
     schema = plain(pa.table(frame.head(0).collect()).schema)
@@ -86,5 +95,6 @@ def open_polars(frame: Any) -> Source:
 
 
 def _drained(kept: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    kept.reverse()
     while kept:
-        yield kept.pop(0)
+        yield kept.pop()

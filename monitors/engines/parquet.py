@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitors.engines.drawing import BATCH, picked, spread
-from monitors.engines.source import Names, Source, plain, plain_batch, reading, selected
+from monitors.engines.source import Names, Source, chosen, plain, plain_batch, reading, selected
 
 _FORM = "Parquet"
 _DECODED = 2**19  # rows that may be decoded for the sample
-_GROUPS = 64  # row groups into which the sample looks
+_GROUPS = 64  # row groups into which the sample looks, or more where they are short
 _BUFFER = 2**20  # bytes read ahead of each column, instead of its whole part of the row group
 _STRINGS = (pa.string(), pa.large_string())
 _CODE = 4  # bytes a value up to which a column is stored as codes, more or less
@@ -72,7 +72,7 @@ def _batches(
     columns = None if names is None else list(names)
     with reading(path, _FORM), _open(path, coded) as file:
         for batch in file.iter_batches(BATCH, row_groups=groups, columns=columns):
-            yield plain_batch(batch)
+            yield plain_batch(batch.select(chosen(batch.schema, names)))  # "a.b" is a field of "a" too
 
 
 def _sampled(path: str, coded: Sequence[str], rows: int, names: Names) -> Iterator[pa.RecordBatch]:
@@ -81,8 +81,12 @@ def _sampled(path: str, coded: Sequence[str], rows: int, names: Names) -> Iterat
     if sum(lengths) <= _DECODED:
         yield from picked(_batches(path, coded, names), spread(sum(lengths), rows))
         return
-    groups = spread(len(lengths), _GROUPS).tolist()
+    groups = spread(len(lengths), max(_GROUPS, -(-rows * len(lengths) // sum(lengths)))).tolist()
     depth = _DECODED // len(groups)
+    if all(lengths[group] <= depth for group in groups):
+        available = sum(lengths[group] for group in groups)
+        yield from picked(_batches(path, coded, names, groups), spread(available, rows))
+        return
     looked = [min(lengths[group], depth) for group in groups]
     for group, available in zip(groups, looked, strict=True):
         quota = round(rows * available / sum(looked))
