@@ -22,6 +22,7 @@ _BLOCK = 2**23
 _SEED = 0
 _SEPARATORS = ",;\t|"
 _REFUSED = re.compile(r"In CSV column #(\d+).*?CSV conversion error to ([^:]+)", re.DOTALL)
+_QUOTED = re.compile(rb'"[^"]*"')
 _WIDER = {"null": pa.int64(), "int64": pa.float64(), "timestamp[s]": pa.timestamp("ns")}
 
 Types = dict[str, pa.DataType]
@@ -42,7 +43,7 @@ def open_csv(path: str) -> Source:
     with reading(path, _FORM):
         separator = _separator(path)
         size = Path(path).stat().st_size
-        if size <= _WHOLE and not path.endswith(".gz"):
+        if size <= _WHOLE and not _is_packed(path):
             table = pc.read_csv(path, parse_options=_parsing(separator), convert_options=_converting({}))
             _check_text(path, table.schema)
             return open_table(table, path)
@@ -62,14 +63,21 @@ def open_csv(path: str) -> Source:
 
 
 def _read(path: str, separator: str, types: Types) -> Iterator[pa.RecordBatch]:
-    reader = pc.open_csv(
-        path,
+    with reading(path, _FORM):
+        yield from map(plain_batch, _opened(path, separator, types))
+
+
+def _opened(path: str, separator: str, types: Types) -> pc.CSVStreamingReader:
+    return pc.open_csv(
+        pa.input_stream(path, compression="gzip" if _is_packed(path) else None),
         read_options=pc.ReadOptions(block_size=_BLOCK),
         parse_options=_parsing(separator),
         convert_options=_converting(types),
     )
-    with reading(path, _FORM):
-        yield from map(plain_batch, reader)
+
+
+def _is_packed(path: str) -> bool:
+    return path.lower().endswith(".gz")
 
 
 def _settled(path: str, separator: str) -> tuple[Types, pa.Table]:
@@ -77,12 +85,7 @@ def _settled(path: str, separator: str) -> tuple[Types, pa.Table]:
     types: Types = {}
     while True:
         try:
-            reader = pc.open_csv(
-                path,
-                read_options=pc.ReadOptions(block_size=_BLOCK),
-                parse_options=_parsing(separator),
-                convert_options=_converting(types),
-            )
+            reader = _opened(path, separator, types)
             types = dict(zip(reader.schema.names, reader.schema.types, strict=True))
             drawn = at_random(reader.schema, reader, SAMPLE, _SEED)
         except pa.ArrowInvalid as error:
@@ -106,9 +109,13 @@ def _converting(types: Types) -> pc.ConvertOptions:
 
 
 def _separator(path: str) -> str:
-    with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as file:
-        header: str = file.readline().decode("utf-8", errors="replace")
-    return max(_SEPARATORS, key=header.count)
+    """Return the separator that the header has most, outside of quotes."""
+    with gzip.open(path) if _is_packed(path) else Path(path).open("rb") as file:
+        header = file.readline(_BLOCK)
+        while header.count(b'"') % 2 and len(header) < _BLOCK and (line := file.readline(_BLOCK)):
+            header += line
+    bare: str = _QUOTED.sub(b"", header).decode("utf-8", errors="replace")
+    return max(_SEPARATORS, key=bare.count)
 
 
 def _check_text(path: str, schema: pa.Schema) -> None:

@@ -20,7 +20,7 @@ def open_frame(frame: pd.DataFrame) -> Source:
     type holds (numbers beside words) is read as strings, and so are periods, intervals and UUIDs.
     """
     columns = [to_arrow(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    return open_table(pa.table(columns, names=[str(label) for label in frame.columns]), "pandas frame")
+    return open_table(pa.table(columns, names=[_word(label) for label in frame.columns]), "pandas frame")
 
 
 def to_arrow(series: pd.Series) -> pa.Array | pa.ChunkedArray:
@@ -43,5 +43,10 @@ def _is_extension(kind: pa.DataType) -> bool:
 
 def _as_words(series: pd.Series) -> pa.Array:
     missing = series.isna().tolist()
-    words = [None if gone else str(value) for value, gone in zip(series.tolist(), missing, strict=True)]
+    words = [None if gone else _word(value) for value, gone in zip(series.tolist(), missing, strict=True)]
     return pa.array(words, pa.string())
+
+
+def _word(value: object) -> str:
+    """Return a value as text that UTF-8 can hold: Python's may have halves of characters in it."""
+    return str(value).encode("utf-8", errors="replace").decode("utf-8")

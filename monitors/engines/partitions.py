@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from monitors.engines.combined import Constants
 
+_DIGITS = 18  # of a whole number of 64 bits, whatever they are
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -34,7 +35,8 @@ def partitions(folders: Sequence[Sequence[str]]) -> tuple[dict[str, pa.DataType]
 
 
 def _is_whole(value: str) -> bool:
-    return value.isascii() and value.lstrip("-").isdigit() and str(int(value)) == value
+    digits = value.removeprefix("-")
+    return len(value) <= _DIGITS and digits.isascii() and digits.isdigit() and str(int(value)) == value
 
 
 def _scalar(value: str | None, kind: pa.DataType) -> pa.Scalar:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from spec import DataError, Problem
 
@@ -47,7 +49,7 @@ def reading(name: str, form: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise DataError([Problem(name, "must be readable", "no permission")]) from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         found = " ".join(str(error).split())
         raise DataError([Problem(name, f"must be readable as {form}", found)]) from error
 
@@ -65,7 +67,8 @@ def selected(schema: pa.Schema, names: Names) -> pa.Schema:
 def plain(schema: pa.Schema) -> pa.Schema:
     """Return a schema without metadata and nullability, in which files of one table may differ.
 
-    String views, which Polars exports, become strings: Arrow cannot yet take some rows of them.
+    String views, which Polars exports, become strings, and runs are decoded: Arrow cannot yet take some rows
+    of them.
     """
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
@@ -81,10 +84,14 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
         return pa.dictionary(kind.index_type, pa.large_string(), kind.ordered)
+    if pa.types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
     return pa.large_string() if kind == pa.string_view() else kind
 
 
 def _plain_array(array: pa.Array) -> pa.Array:
+    if pa.types.is_run_end_encoded(array.type):
+        return _plain_array(pc.run_end_decode(array))
     if not pa.types.is_dictionary(array.type):
         return array.cast(pa.large_string()) if array.type == pa.string_view() else array
     values, kind = _plain_array(array.dictionary), array.type

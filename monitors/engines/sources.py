@@ -81,6 +81,8 @@ def _open_foreign(data: Any) -> Source:
 def _open_path(path: str) -> Source:
     if "://" in path or (Path(path) / "_delta_log").is_dir():
         return lake.open_delta(path)
+    if not path:
+        raise DataError([Problem("data", "must be a path", "an empty name")])
     if Path(path).is_file():
         return _open_files(path, [path])
     if Path(path).is_dir():
@@ -135,7 +137,8 @@ def _folders(root: str, file: str) -> tuple[str, ...]:
 
 def _is_data(inside: Path, file: Path) -> bool:
     """Leave out what engines write beside their data: ``_SUCCESS``, ``.crc``, ``_temporary/``."""
-    return file.is_file() and not any(part.startswith(("_", ".")) for part in inside.parts)
+    aside = (part for part in inside.parts if part.startswith(".") or (part[0] == "_" and "=" not in part))
+    return file.is_file() and not any(aside)
 
 
 def _near(path: Path) -> str:
