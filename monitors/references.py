@@ -142,6 +142,7 @@ def publish(
             for metric, band in bands.items()
         },
         "dependence": counts.dependence.to_record(),
+        "season": _season(spec),
         **_domain(spec, typed),
     }
     sample = typed.sample(min(MAX_ROWS, len(typed)), random_state=0).reset_index(drop=True)
@@ -225,7 +226,22 @@ def _counts(spec: ModelSpec, folder: Path, facts: Mapping[str, Any], frame: pd.D
         seasons = {row["slot"]: profile_format.from_bytes(row["profile"], plan=profile.plan) for row in slots}
     except (OSError, ValueError, DataError) as error:
         raise DataError([Problem(str(folder / _PROFILE), "must be readable", str(error))]) from error
+    wanted = _season(spec)
+    if wanted is not None and facts.get("season", wanted) != wanted:
+        _log.warning(
+            "%s was not counted by the %s of the %s: no drift is measured until the next retrain",
+            folder,
+            spec.monitor.window,
+            wanted[0],
+        )
+        seasons = {}
     return ReferenceProfile(profile, Dependence.from_record(facts["dependence"]), seasons)
+
+
+def _season(spec: ModelSpec) -> list[str | float] | None:
+    """Return what the numbers of the seasons' slots stand for: a season, and the seconds of a slot."""
+    seasonal = spec.monitor.data_drift.reference.seasonal
+    return None if seasonal is None else [seasonal, spec.monitor.window.total_seconds()]
 
 
 def _times(spec: ModelSpec, rows: pd.DataFrame) -> Ints | None:

@@ -12,7 +12,7 @@ import pytest
 
 from monitors import references
 from monitors.profile import merged
-from spec import DataError, NotFound, Refused
+from spec import DataError, NotFound, Refused, loads
 
 SHOP = """
 model: shop
@@ -193,6 +193,26 @@ def test_a_season_is_kept_by_its_slots(make_world: Any) -> None:
 
     assert set(range(7)) == set(counts.seasons)
     assert counts.profile == merged(list(counts.seasons.values()))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "window: 1h, data_drift: {reference: {seasonal: day}}",
+        "window: 12h, data_drift: {reference: {seasonal: week}}",
+    ],
+)
+def test_slots_of_another_season_are_not_taken_for_ones_of_this(
+    make_world: Any, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slot 3 was a weekday and is now an hour: nothing is compared with it, and the log says so."""
+    world = make_world(SHOP + "monitor: {data_drift: {reference: {seasonal: week}}}\n")
+    times = pd.Series(pd.date_range(SPAN[0], periods=1000, freq="1h"))
+    publish(world, frame=rows(1000).assign(ordered_at=times))
+    spec = loads(SHOP + f"monitor: {{{other}}}\n")
+
+    assert {} == references.load(spec, world.settings, "1").counts.seasons
+    assert "no drift is measured until the next retrain" in caplog.text
 
 
 def test_a_reference_from_before_profiles_is_profiled_from_its_sample(
