@@ -2,16 +2,20 @@
 
 An hour of rain makes its rows alike; a day of rain makes its hours alike. So the design effect of eight
 windows together is not that of one: it is measured between blocks of 1, 2, 4, … windows of the reference, as
-long as there are enough of them, and taken to grow in proportion beyond, the worst that can be.
+long as there are enough of them, and taken to grow in proportion beyond, the worst that can be. What chance
+alone would show between independent rows is not taken to grow: a short reference cannot tell, and a noise
+multiplied would blind the monitor.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import chdtri
 
 from monitors import laws
 from monitors.cross import CrossMoments
@@ -69,7 +73,7 @@ class Dependence:
         Parameters
         ----------
         rows
-            Rows in a window: φ - 1 is in proportion to how many hang together.
+            Rows in a window: φ - 1, if it is no accident, is in proportion to how many hang together.
         windows
             Windows together; None for as many as the longest blocks had, which the reference is made of.
         """
@@ -81,10 +85,14 @@ class Dependence:
         return self._grown(self.joint, rows, windows) if self.joint else 1.0
 
     def p_value(self, p_value: float, windows: int, effect: float) -> float:
-        """Return a p-value that knows from how few blocks its design effect was estimated."""
-        if effect <= 1 or not self.blocks or self.blocks[0] < 2:  # noqa: PLR2004 - two blocks to compare
+        """Return a p-value that knows from how few blocks its design effect was estimated.
+
+        One that is within the chance of independent rows leaves the p-value as it is.
+        """
+        if not self.blocks:
             return p_value
-        return laws.studentized(p_value, self.blocks[min(_scale(windows), len(self.blocks) - 1)])
+        blocks = self.blocks[min(_scale(windows), len(self.blocks) - 1)]
+        return laws.studentized(p_value, blocks) if effect > _chance(blocks) else p_value
 
     def to_record(self) -> dict[str, Any]:
         """Return JSON-able values; `from_record` reads them."""
@@ -109,7 +117,8 @@ class Dependence:
         scale = len(known) - 1 if windows is None else min(_scale(windows), len(known) - 1)
         beyond = 1.0 if windows is None else max(1.0, windows / 2**scale)
         larger = rows / self.block_rows if self.block_rows else 1.0
-        return 1 + (known[scale] - 1) * larger * beyond
+        is_known = known[scale] > (_chance(self.blocks[scale]) if self.blocks else 1.0)
+        return 1 + (known[scale] - 1) * np.where(is_known, larger * beyond, 1.0)
 
 
 def measured(
@@ -217,6 +226,11 @@ def _apart(blocks: Sequence[CrossMoments]) -> tuple[Floats, Floats]:
     apart = rows * (z - of_all) ** 2 / (1 + rho**2 / 2)
     known = np.isfinite(apart)
     return np.where(known, apart, 0).sum(axis=0), np.maximum(known.sum(axis=0) - 1.0, 0.0)
+
+
+def _chance(blocks: int) -> float:
+    """Return the dispersion that blocks of independent rows stay below, 19 times of 20."""
+    return float(chdtri(blocks - 1, 0.05)) / (blocks - 1) if blocks > 1 else math.inf
 
 
 def _scale(windows: int) -> int:

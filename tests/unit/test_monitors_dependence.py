@@ -105,3 +105,11 @@ def test_the_record_is_json_and_reads_back() -> None:
     assert found.columns == again.columns
     assert (found.blocks, found.block_rows) == (again.blocks, again.block_rows)
     assert all(map(np.allclose, found.joint, again.joint, [0] * 2, [1e-3] * 2))
+
+
+def test_what_chance_shows_between_independent_rows_is_not_multiplied() -> None:
+    """A dispersion of 1.2 between 30 blocks is no sign of dependence: it neither grows nor doubts a p-value."""
+    found = Dependence({"x": Dispersion((1.2,), (1.2,))}, (), (30,), block_rows=10)
+
+    assert pytest.approx(1.2) == found.effect("x", "ks", 200, 8)
+    assert 1e-6 == found.p_value(1e-6, 8, 1.2)
