@@ -108,7 +108,7 @@ def test_the_record_is_json_and_reads_back() -> None:
 
 
 def test_what_chance_shows_between_independent_rows_is_not_multiplied() -> None:
-    """A dispersion of 1.2 between 30 blocks is no sign of dependence: it neither grows nor doubts a p-value."""
+    """A dispersion of 1.2 between 30 blocks is no sign of anything: it does not grow, nor doubt a p-value."""
     found = Dependence({"x": Dispersion((1.2,), (1.2,))}, (), (30,), block_rows=10)
 
     assert pytest.approx(1.2) == found.effect("x", "ks", 200, 8)
