@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SEED = 8191
 _SPARE = 1.2  # Spark draws about as many rows as it is asked for: some more, and they are seldom too few
 _COUNTED = "profile binary"
-_NESTED = ("array", "map", "struct", "variant", "binary", "udt", "interval", "geometry", "geography")
+_UNREAD = ("time(", "array", "map", "struct", "variant", "binary", "udt", "interval", "geometry", "geography")
 
 
 def profile(
@@ -63,27 +63,32 @@ def profile(
         raise ValueError(msg)
     unread = _unread(dataframe)
     if plan is None:
-        readable = _select(dataframe, [name for name in dataframe.columns if name not in unread])
-        plan = make_plan(_sample(readable), kinds=kinds, pairs=pairs)
+        readable = [name for name in dataframe.columns if name not in unread]
+        plan = make_plan(_sample(dataframe, readable), kinds=kinds, pairs=pairs)
         plan = replace(plan, skipped=unread)
-    _check(plan, unread)
+    _check(plan, dataframe, unread)
     names = [name for name in dataframe.columns if name in plan.columns]
-    wanted = _select(dataframe, names)
-    check_types(plan, wanted.limit(0).toArrow().schema)
+    if not names:  # Spark hands no rows to a task that reads no columns
+        return replace(empty(plan, names), rows=dataframe.count())
+    wanted = _numbered(dataframe, names)
     with warnings.catch_warnings():  # it warns of pandas 3, which takes no part
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        counted = wanted.mapInArrow(counter(plan), _COUNTED).toArrow()["profile"].to_pylist()
+        counted = wanted.mapInArrow(counter(plan, names), _COUNTED).toArrow()["profile"].to_pylist()
     return merged([empty(plan, names), *(from_bytes(content, plan=plan) for content in counted)])
 
 
-def counter(plan: Plan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what a task does: batches in, the bytes of their profile out; nothing without rows."""
+def counter(plan: Plan, names: list[str]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return what a task does: batches of the columns of these names in, the bytes of their profile out.
+
+    Nothing comes out without rows.
+    """
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tally = None
         for batch in rebatched(batches):
-            tally = tally or Tally(plan, batch.schema)
-            tally.add(batch)
+            named = batch.rename_columns(names)
+            tally = tally or Tally(plan, named.schema)
+            tally.add(named)
         if tally is not None:
             content = to_bytes(tally.profile(), with_plan=False)
             yield pa.RecordBatch.from_arrays([pa.array([content], pa.binary())], ["profile"])
@@ -96,28 +101,45 @@ def _unread(dataframe: DataFrame) -> dict[str, str]:
     unread = {
         field.name: f"columns of type {field.dataType.simpleString()} are not profiled"
         for field in dataframe.schema
-        if field.dataType.simpleString().startswith(_NESTED)
+        if field.dataType.simpleString().startswith(_UNREAD)
     }
     times = Counter(dataframe.columns)
     return unread | {name: "more than one column has this name" for name, count in times.items() if count > 1}
 
 
-def _check(plan: Plan, unread: Mapping[str, str]) -> None:
+def _check(plan: Plan, dataframe: DataFrame, unread: Mapping[str, str]) -> None:
+    """Refuse what the plan cannot count, all of it at once, before a row is read."""
     problems = [
         Problem(name, f"must be a {plan.columns[name].family.value}, as in the reference", why)
         for name, why in unread.items()
         if name in plan.columns
     ]
+    readable = [name for name in dataframe.columns if name in plan.columns and name not in unread]
+    try:
+        check_types(plan, _rows(_numbered(dataframe, readable).limit(0), readable).schema)
+    except DataError as error:
+        problems += error.problems
     if problems:
         raise DataError(problems)
 
 
-def _select(dataframe: DataFrame, names: list[str]) -> DataFrame:
-    return dataframe.select([f"`{name.replace('`', '``')}`" for name in names])
+def _numbered(dataframe: DataFrame, names: list[str]) -> DataFrame:
+    """Return the columns of these names under numbers for names: c0, c1 and so on.
+
+    Spark cannot map columns that have points in their names, nor tell `id` from `ID`.
+    """
+    numbers = [f"c{place}" for place in range(len(dataframe.columns))]
+    wanted = [numbers[dataframe.columns.index(name)] for name in names]
+    return dataframe.toDF(*numbers).select(wanted)
 
 
-def _sample(dataframe: DataFrame) -> pa.Table:
+def _rows(dataframe: DataFrame, names: list[str]) -> pa.Table:
+    return dataframe.toArrow().rename_columns(names)
+
+
+def _sample(dataframe: DataFrame, names: list[str]) -> pa.Table:
     rows = dataframe.count()
+    wanted = _numbered(dataframe, names)
     if rows > SAMPLE:
-        dataframe = dataframe.sample(fraction=min(1.0, SAMPLE * _SPARE / rows), seed=_SEED)
-    return dataframe.toArrow()
+        wanted = wanted.sample(fraction=min(1.0, SAMPLE * _SPARE / rows), seed=_SEED)
+    return _rows(wanted, names)
