@@ -25,9 +25,10 @@ def render(draft: Draft, source: str) -> str:
 
 
 def _head(draft: Draft, source: str) -> Iterator[str]:
-    yield f"# A first draft, made by `trimtab init` from {source}. What it guessed is marked: look at it."
+    made = f"made by `trimtab init` from {_one_line(source)}"
+    yield f"# A first draft, {made}. What it guessed is marked: look at it."
     yield "# Everything that is not said here has a default; `trimtab schema` tells all there is."
-    yield f"model: {draft.model}  # in the registry, the metrics and the URLs"
+    yield f"model: {scalar(draft.model)}  # in the registry, the metrics and the URLs"
     yield f"task: {draft.task.value}  # {_TASKS[draft.task]}"
 
 
@@ -50,7 +51,7 @@ def _features(draft: Draft) -> Iterator[str]:
     for name, kind, remark in draft.features:
         yield f"  {scalar(name)}: {kind}{f'  # {remark}' if remark else ''}"
     for name, why in draft.left_out.items():
-        yield f"  # {_one_line(name)}: left out: {why}"
+        yield f"  # {_one_line(name)}: left out: {_one_line(why)}"
 
 
 def _monitor(draft: Draft) -> Iterator[str]:
@@ -77,7 +78,10 @@ def _told(role: Role, meaning: str) -> str:
 
 def scalar(text: str) -> str:
     """Return a string as YAML: bare if it cannot be read as anything else, else quoted."""
-    return text if _PLAIN.match(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -85,4 +89,5 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a text for a comment: YAML ends a line at more signs than the usual, and refuses others."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -51,11 +52,11 @@ def write(data: str, given: dict[str, str], model: str, out: Path | None) -> str
 
 def _refused(model: str, out: Path | None) -> list[Problem]:
     problems = []
-    if not re.match(NAME, model):
+    if not re.fullmatch(NAME, model):
         problems.append(
             Problem("--model", "must be lower case letters, digits and _, a letter first", repr(model))
         )
-    if out is not None and out.exists():
+    if out is not None and os.path.lexists(out):
         problems.append(
             Problem("--out", "must be a new file", f"{out}, which exists", "Name another, or remove it")
         )

@@ -68,6 +68,7 @@ def draft(rows: pa.Table, given: dict[str, str], model: str) -> tuple[Draft | No
     given
         ``id``, ``time`` and ``target`` that the command line names; empty for none.
     """
+    rows = _plain(rows)
     names = rows.column_names
     problems = [
         Problem(f"--{role}", "must be a column", repr(name), did_you_mean(name, names))
@@ -88,7 +89,11 @@ def draft(rows: pa.Table, given: dict[str, str], model: str) -> tuple[Draft | No
         )
     elif target.name in names:
         problems += _fits(rows.column(target.name), target.name)
-    if given["time"] in plan.columns and plan.columns[given["time"]].kind is not Kind.DATETIME:
+    if (
+        given["time"]
+        and given["time"] in plan.columns
+        and plan.columns[given["time"]].kind is not Kind.DATETIME
+    ):
         found = str(rows.schema.field(given["time"]).type)
         problems.append(Problem("--time", "must be a column of times", f"{given['time']}, {found}"))
     if problems or target is None:
@@ -101,14 +106,13 @@ def draft(rows: pa.Table, given: dict[str, str], model: str) -> tuple[Draft | No
 def task_of(values: pa.ChunkedArray) -> Task | None:
     """Return the task of a target: true and false or two numbers 0 and 1, a few classes, or a number."""
     family = stored.family(values.type)
-    distinct = pc.drop_null(values).unique()
     if family is Family.BOOLEAN:
         return Task.BINARY
-    if family is Family.NUMBER:
-        found = set(pc.cast(distinct, pa.float64()).to_pylist())
-        return Task.BINARY if found <= {0.0, 1.0} else Task.REGRESSION
+    if family is Family.NUMBER and not pa.types.is_temporal(values.type):
+        numbers = set(stored.numbers(values.combine_chunks()).tolist())
+        return Task.BINARY if numbers <= {0, 1} else Task.REGRESSION
     if family is Family.STRING:
-        found = {text.lower() for text in pc.cast(distinct, pa.string()).to_pylist()}
+        found = {text.lower() for text in _names(values)}
         if found <= {"true", "false"} or found <= {"0", "1"}:
             return Task.BINARY
         return Task.MULTICLASS if 2 < len(found) <= CLASSES else None  # noqa: PLR2004 - two are binary
@@ -121,6 +125,8 @@ def _fits(values: pa.ChunkedArray, name: str) -> list[Problem]:
         return [Problem(where, "must have values", "none")]
     if task_of(values) is not None:
         return []
+    if stored.family(values.type) is None:
+        return [Problem(where, "must be a number, true and false, or a class", str(values.type))]
     distinct = pc.count_distinct(values).as_py()
     must = f"must be true and false (or 1 and 0), a number, or one of 3 to {CLASSES} classes"
     hint = "Write 1 for the outcome that the model is to find and 0 for the other" if distinct == 2 else ""  # noqa: PLR2004 - binary
@@ -187,7 +193,21 @@ def _drafted(rows: pa.Table, plan: Plan, model: str, roles: tuple[Role, Role, Ro
 
 
 def _classes(values: pa.ChunkedArray) -> tuple[str, ...]:
-    return tuple(sorted(pc.cast(pc.drop_null(values).unique(), pa.string()).to_pylist()))
+    return tuple(sorted(_names(values)))
+
+
+def _names(values: pa.ChunkedArray) -> list[str]:
+    """Return the distinct strings."""
+    return stored.decoded(values.drop_null().unique())
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return the values themselves: Arrow cannot count the distinct ones of codes."""
+    columns = [
+        column if stored.family(column.type) is None else stored.plain(column.combine_chunks())
+        for column in rows.columns
+    ]
+    return pa.table(columns, names=rows.column_names)
 
 
 def _remark(values: pa.ChunkedArray, kind: Kind) -> str:
