@@ -59,7 +59,7 @@ class Dependence:
         Between how many blocks of 1, 2, 4, … windows of one time of the season they were measured, or as
         well as between so many.
     block_rows
-        Mean rows of a window of the reference; 0 where the times of the rows are not known.
+        Rows of a window of the reference (`together`); 0 where the times of the rows are not known.
     """
 
     columns: Mapping[str, Dispersion] = field(default_factory=dict)
@@ -147,9 +147,15 @@ def measured(
         for name in whole.plan.columns
     }
     joint = () if whole.cross is None else tuple(map(_joint, scales, strata))
-    rows = float(np.mean([window.rows for window in windows.values()]))
+    rows = together([window.rows for window in windows.values()])
     known = (len(times) - len(np.unique(times)) + 1 for times in strata)
     return Dependence(columns, joint, tuple(known), rows)
+
+
+def together(sizes: Sequence[int]) -> float:
+    """Return with how many rows of its window a row hangs together on average: Σn²/Σn."""
+    rows = np.array(sizes, dtype=np.float64)
+    return float(rows @ rows / rows.sum()) if rows.any() else 0.0
 
 
 def coarse(column: Column) -> Floats:

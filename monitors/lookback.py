@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitors.dependence import together
 from monitors.detectors.scan import Budget, Scale, levels
 from monitors.profile import Profile, merged
 from monitors.reference_profile import ReferenceProfile, slot
@@ -98,5 +99,4 @@ def _together(profiles: Iterable[Profile]) -> Side | None:
     found = tuple(profiles)
     if not found:
         return None
-    whole = merged(found)
-    return Side(whole, whole.rows / len(found))
+    return Side(merged(found), together([profile.rows for profile in found]))
