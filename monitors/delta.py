@@ -43,10 +43,15 @@ def schema_of(columns: Mapping[str, str]) -> pa.Schema:
     return pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
 
 
-def open_table(location: str) -> DeltaTable | None:
+def open_table(location: str, *, anew: bool = False) -> DeltaTable | None:
     """Open the newest state of a Delta table; None where there is none yet.
 
     A thread that opens a table again reads what was committed since, and not a year of commits.
+
+    Parameters
+    ----------
+    anew
+        Read all commits again: another table may have been made there since.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def open_table(location: str) -> DeltaTable | None:
     opened: dict[str, DeltaTable] = _opened.__dict__.setdefault("tables", {})
     table = opened.pop(location, None)
     try:
-        if table is None:
+        if table is None or anew:
             table = DeltaTable(location)
         else:
             table.update_incremental()

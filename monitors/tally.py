@@ -15,7 +15,7 @@ from monitors.categories import CategoryTally
 from monitors.cross import CrossTally
 from monitors.grid import GridTally
 from monitors.lookup import Workspace
-from monitors.plan import CategoricalPlan, ColumnPlan, Family, Kind, NumericPlan, Plan
+from monitors.plan import ColumnPlan, Family, Kind, NumericPlan, Plan
 from monitors.profile import CategoricalColumn, Column, NumericColumn, Profile
 from spec import DataError, Problem
 
@@ -146,6 +146,3 @@ def _present(
     if len(values) == len(array):
         return values, None
     return values, present(array)
-
-
-__all__ = ["CategoricalPlan", "Tally", "check_types", "count"]

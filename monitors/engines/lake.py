@@ -49,7 +49,7 @@ def live_table(location: str) -> DeltaTable:
     """Open a table whose rows are those of its Parquet files; raises as `open_delta` does."""
     from monitors import delta  # noqa: PLC0415 - as above
 
-    table = delta.open_table(location)
+    table = delta.open_table(location, anew=True)
     if table is None:
         raise DataError([Problem(location, "must be a Delta table", "no _delta_log")])
     protocol = table.protocol()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 
 from monitors.engines import local
 from monitors.profile import CategoricalColumn, NumericColumn, Profile
@@ -134,6 +136,15 @@ def test_runs_are_counted() -> None:
 
     assert local.profile(table) == local.profile(runs)
     assert local.profile(table[1:]) == local.profile(runs[1:])
+
+
+def test_a_delta_table_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
+    """Whoever deletes a table and writes another one there gets the other one, in the same process."""
+    for value in (1, 2):
+        shutil.rmtree(tmp_path / "lake", ignore_errors=True)
+        write_deltalake(tmp_path / "lake", pa.table({"a": [value]}))
+
+        assert value == numeric(local.profile(tmp_path / "lake"), "a").minimum
 
 
 @pytest.mark.parametrize("lazy", [False, True])
