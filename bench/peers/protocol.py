@@ -36,7 +36,7 @@ def pieces(request: Request) -> Iterator[tuple[pd.DataFrame, list[pd.DataFrame],
         yield frame(batch["reference"]), parts, batch["categorical"]
 
 
-def best(work: Callable[[], object], runs: int) -> tuple[list[float], Any]:
+def timed(work: Callable[[], object], runs: int) -> tuple[list[float], Any]:
     """Run `runs` times; return each run's seconds and the last result."""
     seconds, result = [], None
     for _ in range(runs):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from protocol import Request, best, frame, serve
+from protocol import Request, frame, serve, timed
 from pyarrow import feather
 
 from monitors.compare import compare
@@ -25,11 +25,11 @@ def speed(request: Request) -> dict[str, object]:
         frame if request["form"] == "pandas" else lambda path: feather.read_table(path, memory_map=False)
     )
     reference, current = read(request["reference"]), read(request["current"])
-    seconds, result = best(lambda: compare(reference, current), request["runs"])
+    seconds, result = timed(lambda: compare(reference, current), request["runs"])
     known = profile(reference)
-    profiled, _ = best(lambda: compare(known, profile(current, plan=known.plan)), request["runs"])
+    profiled, _ = timed(lambda: compare(known, profile(current, plan=known.plan)), request["runs"])
     both = known, profile(current, plan=known.plan)
-    comparing, _ = best(lambda: compare(*both), request["runs"])
+    comparing, _ = timed(lambda: compare(*both), request["runs"])
     return {
         "seconds": seconds,
         "profiled_seconds": profiled,
@@ -40,7 +40,7 @@ def speed(request: Request) -> dict[str, object]:
 
 def parquet(request: Request) -> dict[str, object]:
     """Profile a Parquet file, its plan included."""
-    seconds, result = best(lambda: profile(request["path"]), request["runs"])
+    seconds, result = timed(lambda: profile(request["path"]), request["runs"])
     return {"seconds": seconds, "rows": result.rows}
 
 
@@ -53,7 +53,7 @@ def read(request: Request) -> dict[str, object]:
     def whole() -> int:
         return pq.read_table(request["path"]).num_rows
 
-    seconds, rows = best(stream if request["form"] == "stream" else whole, request["runs"])
+    seconds, rows = timed(stream if request["form"] == "stream" else whole, request["runs"])
     return {"seconds": seconds, "rows": rows}
 
 
@@ -64,11 +64,11 @@ def wide(request: Request) -> dict[str, object]:
         random = np.random.default_rng(columns)
         table = pa.table({f"x{at}": random.normal(size=request["rows"]) for at in range(columns)})
         known = profile(table)
-        counted, _ = best(lambda table=table, known=known: profile(table, plan=known.plan), request["runs"])
-        planned, _ = best(lambda table=table: profile(table), request["runs"])
+        counted, _ = timed(lambda table=table, known=known: profile(table, plan=known.plan), request["runs"])
+        planned, _ = timed(lambda table=table: profile(table), request["runs"])
         row = table.slice(0, 1)
-        tiny, _ = best(lambda row=row, known=known: profile(row, plan=known.plan), 20)
-        comparing, _ = best(lambda known=known: compare(known, known), 3)
+        tiny, _ = timed(lambda row=row, known=known: profile(row, plan=known.plan), 20)
+        comparing, _ = timed(lambda known=known: compare(known, known), 3)
         found.append(
             {"columns": columns, "counted": counted, "planned": planned, "tiny": tiny, "compare": comparing}
         )
@@ -86,9 +86,9 @@ def spark(request: Request) -> dict[str, object]:
     start = time.perf_counter() - started
     plan = profile(pq.ParquetFile(request["path"]).read_row_group(0)).plan
     table = session.read.parquet(request["path"])
-    on_spark, theirs = best(lambda: profile(table, plan=plan), request["runs"])
+    on_spark, theirs = timed(lambda: profile(table, plan=plan), request["runs"])
     session.stop()
-    here, ours = best(lambda: profile(request["path"], plan=plan), request["runs"])
+    here, ours = timed(lambda: profile(request["path"], plan=plan), request["runs"])
     return {
         "start_seconds": start,
         "spark_seconds": on_spark,

@@ -3,8 +3,8 @@
     python bench/speed/drift.py [--rows N] [--parquet-rows N] [--only LINE ...] [--work FOLDER] [--json FILE]
 
 Each library runs in a process and an environment of its own (`bench/peers`). Data in memory are read before
-the clock starts; imports are not timed, except where a whole process is. Ours runs `--runs` times and the
-best is taken; a library that takes less than a minute runs three times and the best is taken, else once.
+the clock starts; imports are not timed, except where a whole process is. Ours runs `--runs` times and
+a library that takes less than a minute three times, and the median is taken; else once.
 Nothing else should run on the machine.
 """
 
@@ -22,9 +22,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
@@ -85,21 +84,21 @@ def memory(setting: Setting) -> list[Figure]:
     by_form = {form: ours("speed", form=form, runs=setting.runs, **data) for form in ("pandas", "arrow")}
     found = []
     for form, answer in by_form.items():
-        note = f"best of {setting.runs}, {answer['drifted']} of 25 drifted"
-        whole = min(answer["seconds"])
-        known, comparing = min(answer["profiled_seconds"]), min(answer["comparing_seconds"])
+        note = f"median of {setting.runs}, {answer['drifted']} of 25 drifted"
+        whole = median(answer["seconds"])
+        known, comparing = median(answer["profiled_seconds"]), median(answer["comparing_seconds"])
         found.append(Figure("memory", f"trimtab, {form}, nothing precomputed", whole, "s", note=note))
         found.append(Figure("memory", f"trimtab, {form}, reference profiled before", known, "s"))
         found.append(Figure("memory", f"trimtab, {form}, both profiled before", comparing, "s"))
-    whole, known = (min(by_form["pandas"][key]) for key in ("seconds", "profiled_seconds"))
+    whole, known = (median(by_form["pandas"][key]) for key in ("seconds", "profiled_seconds"))
     for peer, target in (("evidently", 300), ("whylogs", 20), ("nannyml", 20), ("popmon", 20)):
         try:
             theirs = peer_seconds(peer, data)
         except Failed as error:
             found.append(Figure("memory", peer, float("nan"), "s", note=str(error).splitlines()[0]))
             continue
-        taken = min(theirs["seconds"])
-        note = f"best of {len(theirs['seconds'])}, {theirs['version']}, peak {theirs['peak_mib']:,.0f} MiB"
+        taken = median(theirs["seconds"])
+        note = f"median of {len(theirs['seconds'])}, {theirs['version']}, peak {theirs['peak_mib']:,.0f} MiB"
         found.append(Figure("memory", peer, taken, "s", note=note))
         found.append(at_least("memory", f"{peer} / trimtab (pandas)", taken / whole, target))
         if peer == "evidently":
@@ -107,7 +106,7 @@ def memory(setting: Setting) -> list[Figure]:
                 at_least("memory", "evidently / trimtab, reference profiled before", taken / known, 1000)
             )
         if "profiled_seconds" in theirs:
-            ratio = min(theirs["profiled_seconds"]) / known
+            ratio = median(theirs["profiled_seconds"]) / known
             found.append(Figure("memory", f"{peer} / trimtab, both with a profiled reference", ratio, "x"))
     return found
 
@@ -115,7 +114,7 @@ def memory(setting: Setting) -> list[Figure]:
 def peer_seconds(peer: str, data: dict[str, str]) -> dict[str, Any]:
     """Run a library once, and twice more if that took less than a minute."""
     first = ask(peer, {"task": "speed", "runs": 1, **data}, timeout=3600)
-    if min(first["seconds"]) >= 60:
+    if median(first["seconds"]) >= 60:
         return first
     more = ask(peer, {"task": "speed", "runs": 2, **data}, timeout=3600)
     return more | {key: first[key] + more[key] for key in first if key in KINDS}
@@ -129,13 +128,13 @@ def parquet(setting: Setting) -> list[Figure]:
         bare = {form: ours("read", form=form, path=path, runs=3) for form in ("stream", "whole")}
         answer = ours("parquet", path=path, runs=3)
         for form, each in bare.items():
-            rate = rows / min(each["seconds"])
-            note = f"peak {each['peak_mib']:,.0f} MiB, best of 3"
+            rate = rows / median(each["seconds"])
+            note = f"peak {each['peak_mib']:,.0f} MiB, median of 3"
             found.append(Figure("parquet", f"pyarrow read, {form}, {rows:,} x 20", rate, "rows/s", note=note))
-        rate, peaks[rows] = rows / min(answer["seconds"]), answer["peak_mib"]
-        quickest = max(rows / min(each["seconds"]) for each in bare.values())
+        rate, peaks[rows] = rows / median(answer["seconds"]), answer["peak_mib"]
+        quickest = max(rows / median(each["seconds"]) for each in bare.values())
         size = Path(path).stat().st_size / 2**20
-        note = f"file {size:,.0f} MiB, plan included, best of 3"
+        note = f"file {size:,.0f} MiB, plan included, median of 3"
         found.append(Figure("parquet", f"trimtab profile, {rows:,} x 20", rate, "rows/s", note=note))
         share = 100 * rate / quickest
         what = f"share of the faster bare read, {rows:,} rows"
@@ -163,9 +162,9 @@ def wide(setting: Setting) -> list[Figure]:
     found, per = [], {}
     for each in answer["tables"]:
         columns = each["columns"]
-        per[columns] = min(each["counted"]) / columns * 1e6
-        tiny, planned = min(each["tiny"]) / columns * 1e6, min(each["planned"]) / columns * 1e6
-        comparing = min(each["compare"]) / columns * 1e6
+        per[columns] = median(each["counted"]) / columns * 1e6
+        tiny, planned = median(each["tiny"]) / columns * 1e6, median(each["planned"]) / columns * 1e6
+        comparing = median(each["compare"]) / columns * 1e6
         label = f"{columns:,} columns x {rows:,} rows"
         found.append(Figure("wide", f"{label}: counting, a column", per[columns], "us"))
         found.append(Figure("wide", f"{label}: plan and counting, a column", planned, "us"))
@@ -189,7 +188,7 @@ def check(setting: Setting) -> list[Figure]:
     command = [str(Path(sys.executable).with_name("trimtab")), "check", *sides]
     taken, code = processes(command, 10)
     note = f"10 runs, the first {taken[0]:.2f} s, exit {code}"
-    middle = float(np.median(taken))
+    middle = median(taken)
     found = [
         Figure("check", "trimtab check, 2 x 5,000 x 25, least", min(taken), "s", note=note),
         Figure(
@@ -204,11 +203,9 @@ def check(setting: Setting) -> list[Figure]:
     environments.make("evidently")
     preset = "from evidently import Report; from evidently.presets import DataDriftPreset"
     imports, _ = processes([str(environments.python("evidently")), "-c", preset], 3)
-    found.append(Figure("check", "importing evidently and its preset, least of 3", min(imports), "s"))
+    found.append(Figure("check", "importing evidently and its preset, median of 3", median(imports), "s"))
     found.append(
-        Figure(
-            "check", "import of evidently / trimtab check (medians)", float(np.median(imports)) / middle, "x"
-        )
+        Figure("check", "import of evidently / trimtab check (medians)", median(imports) / middle, "x")
     )
     return found
 
@@ -228,14 +225,14 @@ def processes(command: list[str], runs: int) -> tuple[list[float], int]:
 def spark(setting: Setting) -> list[Figure]:
     """The same file on Spark and here: the same profile, and what Spark adds."""
     answer = ours("spark", path=file_of(setting, setting.parquet_rows), runs=2)
-    on_spark, here = min(answer["spark_seconds"]), min(answer["local_seconds"])
+    on_spark, here = median(answer["spark_seconds"]), median(answer["local_seconds"])
     label = f"{setting.parquet_rows:,} x 20"
     first = answer["spark_seconds"][0]
     return [
         Figure(
-            "spark", f"spark local[2], {label}", on_spark, "s", note=f"best of 2, the first {first:.1f} s"
+            "spark", f"spark local[2], {label}", on_spark, "s", note=f"median of 2, the first {first:.1f} s"
         ),
-        Figure("spark", f"local engine, {label}", here, "s", note="best of 2"),
+        Figure("spark", f"local engine, {label}", here, "s", note="median of 2"),
         Figure("spark", "spark / local", on_spark / here, "x"),
         Figure("spark", "starting the session", answer["start_seconds"], "s"),
         Figure("spark", "profiles that are equal", float(answer["same"]), "", "equal", answer["same"]),
