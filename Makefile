@@ -8,9 +8,9 @@ STAMP := .venv/.installed
 # Compiling every module at each start of a process would double the time of the demo and the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up down status test lint bench build clean
+.PHONY: help demo up down status test lint bench bench-speed bench-quality build clean
 help: ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 $(STAMP): requirements.lock pyproject.toml .ci/install
 	@PYTHON=$(PYTHON) bash .ci/install
@@ -41,6 +41,14 @@ lint: $(STAMP) ## ruff, mypy --strict, the import contract
 
 bench: $(STAMP) ## measure what the monitors cost in a replay
 	@$(BIN)/python bench/speed/monitors_replay.py
+
+bench-speed: $(STAMP) ## time the drift engine beside its peers, each in an environment of its own (15 minutes)
+	@$(BIN)/python bench/speed/drift.py
+
+bench-quality: $(STAMP) ## count false alarms and delays beside the same peers (an hour)
+	@$(BIN)/python bench/quality/false_alarms.py
+	@$(BIN)/python bench/quality/delay.py
+	@$(BIN)/python bench/quality/model_year.py
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
 	@$(BIN)/python -m dashboards refresh
