@@ -15,6 +15,8 @@ from spec import DataError, Problem
 Names = Sequence[str] | None
 """The columns to read; None for all."""
 
+_CODE = pa.int32()
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -68,7 +70,7 @@ def plain(schema: pa.Schema) -> pa.Schema:
     """Return a schema without metadata and nullability, in which files of one table may differ.
 
     String views, which Polars exports, become strings, and runs are decoded: Arrow cannot yet take some rows
-    of them.
+    of them. Codes get 32 bits: those of two batches may be too many for 8, as pandas makes them.
     """
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
@@ -82,10 +84,11 @@ def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
-        return pa.dictionary(kind.index_type, pa.large_string(), kind.ordered)
     if pa.types.is_run_end_encoded(kind):
         return _plain_type(kind.value_type)
+    if pa.types.is_dictionary(kind):
+        index = kind.index_type if kind.index_type.bit_width >= _CODE.bit_width else _CODE
+        return pa.dictionary(index, _plain_type(kind.value_type), kind.ordered)
     return pa.large_string() if kind == pa.string_view() else kind
 
 
@@ -94,5 +97,6 @@ def _plain_array(array: pa.Array) -> pa.Array:
         return _plain_array(pc.run_end_decode(array))
     if not pa.types.is_dictionary(array.type):
         return array.cast(pa.large_string()) if array.type == pa.string_view() else array
-    values, kind = _plain_array(array.dictionary), array.type
-    return pa.DictionaryArray.from_arrays(array.indices, values, ordered=kind.ordered)
+    kind = _plain_type(array.type)
+    codes, values = array.indices.cast(kind.index_type), _plain_array(array.dictionary)
+    return pa.DictionaryArray.from_arrays(codes, values, ordered=kind.ordered)

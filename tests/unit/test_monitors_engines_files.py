@@ -107,6 +107,20 @@ def test_codes_in_one_file_and_strings_in_another(tmp_path: Path) -> None:
     assert {"x": 3, "y": 3} == names(counted, "a")
 
 
+@pytest.mark.parametrize("form", ["table", "folder"])
+def test_codes_of_many_batches_may_be_many(form: str, tmp_path: Path) -> None:
+    """Batches whose codes have 8 bits, as pandas' categories have, may together have more than 128 values."""
+    columns = [pa.array([f"{day}-{turn}" for turn in range(100)]) for day in range(3)]
+    tables = [pa.table({"a": column.cast(pa.dictionary(pa.int8(), pa.string()))}) for column in columns]
+    counted = (
+        profile_of(*tables, folder=tmp_path)
+        if form == "folder"
+        else local.profile(pa.concat_tables(tables, promote_options="none"))
+    )
+
+    assert 300 == len(names(counted, "a"))
+
+
 def test_units_of_time_do_not_wrap(tmp_path: Path) -> None:
     """Year 1 in seconds beside nanoseconds, which cannot say it, stays year 1; so do long durations."""
     early = {
