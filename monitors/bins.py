@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,12 @@ _DOUBLINGS = 2.0 ** np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 40, 64]
 _COARSE = 2  # a cell with the mass of so many bins, and more than one value, is too coarse
 _LARGEST = float(np.finfo(np.float64).max)
 _BESIDE_ZERO = 2.0**-60  # the step of a column of zeros: whatever else comes is another value
+_SINGLE = 2.0**-22  # relative; values so near may be one, stored in single and in double precision
 _SMALLEST = 2.0**-900  # a step below this one has no reciprocal, or cells that are no floats
+
+
+Around = Callable[[Floats], tuple[Floats, Floats]]
+"""From single values to the cuts before and after each."""
 
 
 def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.number]) -> NumericPlan:
@@ -46,7 +51,9 @@ def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.n
         center = 0.0  # what spans decades is finest near 0
     offsets = grid.offsets(values, center)
     places = offsets if exact else cells
-    cuts = (_spread(places) if exact else _cell_cuts(places)) + 0.0  # no -0.0
+    cuts = (
+        _spread(places, _whole if isinstance(center, int) else _single) if exact else _cell_cuts(places)
+    ) + 0.0  # no -0.0
     counts = _counts(places, cuts)
     groups = _groups(counts, _far(cuts, places if exact else None))
     scale = _winsorized(offsets)
@@ -60,7 +67,7 @@ def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float, bool]:
     """Return center, step, and whether all values are whole numbers that the grid tells apart.
 
     The step is 1 for integers that fit on the grid, a power of two for floats that are integers, the distance
-    to the next float for a constant, else 1/32,767 of the span of the central 99 %.
+    to the next single-precision float for a constant, else 1/32,766 of the span of the central 99 %.
     """
     last = len(values) - 1
     low, high = (values[round(last * share)].item() for share in (_TAIL, 1 - _TAIL))
@@ -74,10 +81,11 @@ def _grid(values: npt.NDArray[np.number]) -> tuple[float | int, float, bool]:
     if isinstance(middle, int) and high - low <= GRID:
         return middle, 1.0, True
     if low == high:
-        return middle, max(math.ulp(middle), _SMALLEST) if middle else _BESIDE_ZERO, False
+        return middle, max(abs(middle) * _SINGLE, _SMALLEST) if middle else _BESIDE_ZERO, False
     if _are_integers(values) and high - low <= GRID:
         return float(np.rint(middle)), 2.0 ** -int(np.log2(GRID / (high - low))), True
-    return middle, float(max(high / GRID - low / GRID, _SMALLEST)), False
+    # An even number of cells puts both ends in the middle of theirs, where rounding cannot move them.
+    return middle, float(max(high / (GRID - 1) - low / (GRID - 1), _SMALLEST)), False
 
 
 def _are_integers(values: npt.NDArray[np.number]) -> bool:
@@ -105,33 +113,43 @@ def _runs(places: npt.NDArray[np.number]) -> tuple[Ints, Ints]:
 def _cell_cuts(cells: Floats) -> Floats:
     """Return the cuts between bins of cells: the body, a margin to the grid's ends, doublings beyond."""
     inner = cells[np.searchsorted(cells, -GRID) : np.searchsorted(cells, GRID, side="right")]
-    body = _body(inner, 1.0)
+    body = _body(inner, _cell)
     ends = [np.rint(np.linspace(-GRID, body[0], _MARGIN)), np.rint(np.linspace(body[-1], GRID + 1, _MARGIN))]
     beyond = (GRID + 1) * _DOUBLINGS
     return np.unique(np.concatenate([-beyond, [-GRID], *ends, body, beyond]))
 
 
-def _body(places: Floats, width: float) -> Floats:
+def _body(places: Floats, around: Around) -> Floats:
     """Return cuts around values of much mass, and between runs of about equal mass of the others."""
     starts, counts = _runs(places)
     values = places[starts]
     if len(values) <= BODY:
-        return np.unique(np.concatenate([values, _after(values, width)]))
+        return np.unique(np.concatenate(around(values)))
     heavy = values[counts >= len(places) / BODY]
     runs = places[np.round(np.linspace(0, len(places) - 1, BODY + 1)).astype(np.int64)]
-    return np.unique(np.concatenate([runs, heavy, _after(heavy, width), _after(values[-1:], width)]))
+    return np.unique(np.concatenate([runs, *around(heavy), around(values[-1:])[1]]))
 
 
-def _after(places: Floats, width: float) -> Floats:
-    if width:
-        return places + width
-    following: Floats = np.nextafter(np.minimum(places, np.nextafter(_LARGEST, 0)), np.inf)
-    return following
+def _cell(cells: Floats) -> tuple[Floats, Floats]:
+    """Return the cuts around cells."""
+    return cells, cells + 1
 
 
-def _spread(offsets: Floats) -> Floats:
+def _whole(offsets: Floats) -> tuple[Floats, Floats]:
+    """Return the cuts around whole numbers."""
+    return offsets, np.nextafter(offsets, np.inf)
+
+
+def _single(offsets: Floats) -> tuple[Floats, Floats]:
+    """Return the cuts around floats: what single precision makes of one is the same value."""
+    with np.errstate(over="ignore"):
+        near = np.maximum(np.abs(offsets) * _SINGLE, _SMALLEST)
+        return np.maximum(offsets - near, -_LARGEST), np.minimum(offsets + near, _LARGEST)
+
+
+def _spread(offsets: Floats, around: Around) -> Floats:
     """Return cuts by offset, for a body that no even grid resolves."""
-    body = _body(offsets, 0.0)
+    body = _body(offsets, around)
     with np.errstate(over="ignore"):
         reach = max(body[-1] - body[0], np.spacing(np.abs(body).max()))
         beyond = reach * _DOUBLINGS

@@ -268,10 +268,11 @@ def _offsets(plan: NumericPlan) -> Floats:
 
 
 def _atoms(plan: NumericPlan) -> Flags:
-    """Which bins are a single cell, or a single float: to the plan, one value."""
+    """Which bins are a single cell, or what single precision tells from no other: to the plan, one value."""
     atoms = np.zeros(plan.bins, dtype=bool)
     if plan.exact:
-        atoms[1:-1] = plan.cuts[1:] <= np.nextafter(plan.cuts[:-1], np.inf)
+        near = np.maximum(np.abs(plan.cuts[1:]) * 2.0**-20, np.spacing(np.abs(plan.cuts[:-1])))
+        atoms[1:-1] = plan.cuts[1:] - plan.cuts[:-1] <= near
     else:
         atoms[1:-1] = plan.cuts[1:] - plan.cuts[:-1] <= 1
     return atoms

@@ -65,7 +65,7 @@ class NumericPlan:
     center
         Middle of the reference's central 99 %; an integer where the stored type is one.
     step
-        Width of a cell; the central 99 % of the reference span 32,767 of them, or it is 1 for small integers.
+        Width of a cell; the central 99 % of the reference span 32,766 of them, or it is 1 for small integers.
     cuts
         Shape (bins - 1,), increasing: bin `b` holds cells ``cuts[b-1] <= cell < cuts[b]``. Offsets from the
         center instead of cells where `exact`.

@@ -256,3 +256,19 @@ def test_fractions_between_whole_floats_have_bins_of_their_own() -> None:
 
     assert plan.whole
     assert 3 == len(set(bins.tolist()))
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.2, 0.3], [0.1], [1e-9, 0.7, 3e8], [17.99, 4.5, 120.01]])
+@pytest.mark.parametrize("single_first", [True, False])
+def test_single_and_double_precision_of_the_same_values_are_the_same(
+    values: list[float], *, single_first: bool
+) -> None:
+    """A model trained on float32 and served with float64 has not drifted."""
+    double = np.tile(values, 50)
+    sides = [pa.table({"x": double.astype(np.float32)}), pa.table({"x": double})]
+    first, second = sides if single_first else sides[::-1]
+    plan = make_plan(first)
+
+    counts = [count(plan, side.schema, side.to_batches()).columns["x"].counts for side in (first, second)]
+
+    assert counts[0].tolist() == counts[1].tolist()
