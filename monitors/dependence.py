@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from monitors import laws
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.distances import METHODS
 from monitors.finding import NoData
 from monitors.plan import Floats, Ints, NumericPlan

@@ -14,7 +14,7 @@ import numpy as np
 
 from monitors import laws
 from monitors.column_pair import ColumnPair
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.dependence import Dependence
 from monitors.finding import NoData
 from monitors.lookback import Look

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from monitors import columns
-from monitors.arrow_arrays import arrow_flags, numpy_numbers
-from monitors.bins import numeric_plan
+from monitors.counting import columns
+from monitors.counting.arrow_arrays import arrow_flags, numpy_numbers
+from monitors.counting.bins import numeric_plan
 from monitors.plan import TRACKED, CategoricalPlan, ColumnPlan, Family, Ints, Kind, Plan
 from spec import DataError, Problem, did_you_mean
 

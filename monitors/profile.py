@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from monitors import categories
-from monitors.cross import CrossMoments
+from monitors.counting import categories
+from monitors.counting.cross import CrossMoments
 from monitors.plan import CategoricalPlan, Ints, NumericPlan, Plan
 from spec import DataError, Problem
 

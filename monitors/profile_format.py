@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from monitors import plan_format
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.packing import Packer, Unpacker
 from monitors.plan import CategoricalPlan, NumericPlan, Plan
 from monitors.profile import CategoricalColumn, Column, NumericColumn, Profile

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from monitors import columns
-from monitors.arrow_arrays import arrow_strings, present
-from monitors.categories import CategoryTally
-from monitors.cross import CrossTally
-from monitors.grid import GridTally
-from monitors.lookup import Workspace
+from monitors.counting import columns
+from monitors.counting.arrow_arrays import arrow_strings, present
+from monitors.counting.categories import CategoryTally
+from monitors.counting.cross import CrossTally
+from monitors.counting.grid import GridTally
+from monitors.counting.lookup import Workspace
 from monitors.plan import ColumnPlan, Family, Kind, NumericPlan, Plan
 from monitors.profile import CategoricalColumn, Column, NumericColumn, Profile
 from spec import DataError, Problem

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from bench.quality.streams import CATEGORICAL, CYCLIC, NUMERIC, SIZES, frequencies, marginal
-from monitors.categories import BUCKETS
+from monitors.counting.categories import BUCKETS
 from monitors.plan import ColumnPlan, NumericPlan
 from monitors.profile import CategoricalColumn, Column, NumericColumn
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.finding import NoData
 from monitors.laws.false_discovery import Adjusted, benjamini_hochberg
 from monitors.multivariate.auc import LEVEL

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import ndtri, stdtr
 
-from monitors import columns
+from monitors.counting import columns
 from monitors.finding import NoData
 from monitors.multivariate.auc import LEVEL
 from monitors.multivariate.rows import Column, Rows, arrow, canonical, column, pairs

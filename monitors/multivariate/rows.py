@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from monitors import columns
+from monitors.counting import columns
 from monitors.plan import Family
 from spec.errors import DataError, Problem
 

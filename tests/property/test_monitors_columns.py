@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors import columns
+from monitors.counting import columns
 
 DECIMALS = [
     pa.decimal32(9, 2),

@@ -9,7 +9,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors import grid, profile_format
+from monitors import profile_format
+from monitors.counting import grid
 from monitors.plan import Kind, NumericPlan, Plan
 from monitors.planning import make_plan
 from monitors.profile import CategoricalColumn, NumericColumn, Profile, empty, merged

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors.categories import BUCKETS, RARE, CategoryTally, distinct, merge
-from monitors.hashing import hashes
+from monitors.counting.categories import BUCKETS, RARE, CategoryTally, distinct, merge
+from monitors.counting.hashing import hashes
 from monitors.plan import CategoricalPlan, Family, Kind
 
 PLAN = CategoricalPlan("c", Kind.CATEGORICAL, Family.STRING, ("a", "b"))

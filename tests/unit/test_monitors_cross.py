@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.planning import make_plan
 from monitors.tally import count
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors import grid
-from monitors.lookup import CHUNK, Lookup, Workspace, lookup
-from monitors.moments import EXACT_CELL, cell_sums
+from monitors.counting import grid
+from monitors.counting.lookup import CHUNK, Lookup, Workspace, lookup
+from monitors.counting.moments import EXACT_CELL, cell_sums
 from monitors.plan import NumericPlan
 from monitors.planning import make_plan
 

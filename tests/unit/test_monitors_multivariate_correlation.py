@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, spearmanr
 from statsmodels.stats.multitest import multipletests
 
-from monitors.cross import CrossMoments
+from monitors.counting.cross import CrossMoments
 from monitors.finding import NoData
 from monitors.multivariate.correlation import (
     CorrelationVerdict,

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors import grid
-from monitors.bins import numeric_plan
+from monitors.counting import grid
+from monitors.counting.bins import numeric_plan
 from monitors.plan import GRID, CategoricalPlan, Family, Kind, NumericPlan, Plan
 from monitors.planning import SAMPLE, make_plan
 from monitors.profile import NumericColumn

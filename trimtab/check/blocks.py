@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from monitors import columns as stored
 from monitors import tally
-from monitors.arrow_arrays import arrow_numbers, present
+from monitors.counting import columns as stored
+from monitors.counting.arrow_arrays import arrow_numbers, present
 from monitors.engines import local
 from monitors.engines.sources import open_source
 from monitors.finding import NoData

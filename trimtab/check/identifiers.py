@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors import columns
+from monitors.counting import columns
 from monitors.plan import Family
 
 _LEAST, _UNIQUE, _WORDS = 100, 0.95, 3

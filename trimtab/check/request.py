@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from monitors import columns as stored
 from monitors.compare import Methods
+from monitors.counting import columns as stored
 from monitors.engines.source import Source
 from monitors.engines.sources import open_source
 from monitors.plan import Family, Kind

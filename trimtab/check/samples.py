@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors import columns as stored
 from monitors.column_pair import Missing
 from monitors.compare import Methods
 from monitors.comparison import MissingShift
+from monitors.counting import columns as stored
 from monitors.engines import local
 from monitors.finding import NoData
 from monitors.plan import Kind, Plan

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors import columns as stored
+from monitors.counting import columns as stored
 from monitors.plan import Family, Kind, Plan
 from monitors.planning import SAMPLE, make_plan
 from spec import Problem, Task, did_you_mean

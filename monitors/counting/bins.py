@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from monitors import grid
+from monitors.counting import grid
 from monitors.plan import GRID, REACH, Family, Floats, Ints, Kind, NumericPlan
 
 BODY = 512

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.arrow_arrays import arrow_flags, arrow_numbers, arrow_strings, numpy_numbers, present
-from monitors.columns import decoded, plain
-from monitors.hashing import Hashes, hashes
+from monitors.counting.arrow_arrays import arrow_flags, arrow_numbers, arrow_strings, numpy_numbers, present
+from monitors.counting.columns import decoded, plain
+from monitors.counting.hashing import Hashes, hashes
 from monitors.plan import CategoricalPlan, Ints
 
 BUCKETS = 64

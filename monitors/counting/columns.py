@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.arrow_arrays import arrow_strings, numpy_numbers
+from monitors.counting.arrow_arrays import arrow_strings, numpy_numbers
 from monitors.plan import Family
 
 _FAMILIES: tuple[tuple[Family, tuple[Callable[[pa.DataType], bool], ...]], ...] = (

@@ -11,8 +11,8 @@ from math import inf, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from monitors.lookup import CHUNK, Bins, Workspace, lookup
-from monitors.moments import EXACT_CELL, cell_sums
+from monitors.counting.lookup import CHUNK, Bins, Workspace, lookup
+from monitors.counting.moments import EXACT_CELL, cell_sums
 from monitors.plan import Floats, Ints, NumericPlan
 
 FARTHEST = 2.0**1000

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitors import grid
-from monitors.grid import Numbers
-from monitors.lookup import Workspace
+from monitors.counting import grid
+from monitors.counting.grid import Numbers
+from monitors.counting.lookup import Workspace
 from monitors.plan import Floats, Ints, NumericPlan
 
 Present = npt.NDArray[np.bool_]
