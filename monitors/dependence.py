@@ -2,7 +2,7 @@
 
 An hour of rain makes its rows alike; a day of rain makes its hours alike. So the design effect of eight
 windows together is not that of one: it is measured between blocks of 1, 2, 4, … windows of the reference, as
-long as there are enough of them, and taken to grow in proportion beyond, the worst that can be. What chance
+long as there are enough of them, and continued as an autoregression beyond. What chance
 alone would show between independent rows is not taken to grow: a short reference cannot tell, and a noise
 multiplied would blind the monitor.
 """
@@ -115,10 +115,11 @@ class Dependence:
 
     def _grown(self, known: Sequence[Floats], rows: float, windows: int | None) -> Floats:
         scale = len(known) - 1 if windows is None else min(_scale(windows), len(known) - 1)
-        beyond = 1.0 if windows is None else max(1.0, windows / 2**scale)
-        larger = rows / self.block_rows if self.block_rows else 1.0
+        larger: Floats | float = rows / self.block_rows if self.block_rows else 1.0
+        if windows is not None and windows > 2**scale:
+            larger = larger * _lasting(known, windows // 2**scale)
         is_known = known[scale] > (_chance(self.blocks[scale]) if self.blocks else 1.0)
-        return 1 + (known[scale] - 1) * np.where(is_known, larger * beyond, 1.0)
+        return 1 + (known[scale] - 1) * np.where(is_known, larger, 1.0)
 
 
 def measured(
@@ -232,6 +233,20 @@ def _apart(blocks: Sequence[CrossMoments]) -> tuple[Floats, Floats]:
     apart = rows * (z - of_all) ** 2 / (1 + rho**2 / 2)
     known = np.isfinite(apart)
     return np.where(known, apart, 0).sum(axis=0), np.maximum(known.sum(axis=0) - 1.0, 0.0)
+
+
+def _lasting(known: Sequence[Floats], blocks: int) -> Floats | float:
+    """Return how many times more so many of the longest blocks hang together than one.
+
+    1 + 2 Σ (1 - k/m) rho^k over k < m, of an autoregression whose correlation rho from block to block is
+    that of the last doubling: φ - 1 grew by 1 + rho there. Of a single length nothing is known, and rho is 1.
+    """
+    if len(known) == 1:
+        return float(blocks)
+    before, last = known[-2] - 1, known[-1] - 1
+    rho = np.clip(np.divide(last, before, out=np.full_like(last, 2.0), where=before > 0) - 1, 0, 1)
+    lags = np.arange(1, blocks)
+    return np.asarray(1 + 2 * np.sum((1 - lags / blocks) * rho[..., None] ** lags, axis=-1))
 
 
 def _chance(blocks: int) -> float:

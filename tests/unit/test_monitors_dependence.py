@@ -113,3 +113,11 @@ def test_what_chance_shows_between_independent_rows_is_not_multiplied() -> None:
 
     assert pytest.approx(1.2) == found.effect("x", "ks", 200, 8)
     assert 1e-6 == found.p_value(1e-6, 8, 1.2)
+
+
+def test_longer_lookbacks_go_on_as_an_autoregression() -> None:
+    """From the last doubling's growth of 1.6, four pairs of windows are 1 + 2 Σ (1 − k/4) 0.6^k times one."""
+    found = Dependence({"x": Dispersion((11.0, 17.0), (11.0, 17.0))}, (), (60, 30), block_rows=100)
+    factor = 1 + 2 * (0.75 * 0.6 + 0.5 * 0.36 + 0.25 * 0.216)
+
+    assert pytest.approx(1 + 16 * factor) == found.effect("x", "ks", 100, 8)
