@@ -55,8 +55,8 @@ def decide(
     retrains, rollouts
         Runs of the model's two DAGs that Airflow knows, in any order.
     """
-    if request.reason not in spec.retrain.on:
-        listed = ", ".join(spec.retrain.on) or "nothing"
+    if request.reason not in spec.retrain.causes:
+        listed = ", ".join(spec.retrain.causes) or "nothing"
         return Decision(Outcome.DISABLED, f"retrain.on of {spec.model} is {listed}, not {request.reason!r}")
     attempts = {number: run for run in retrains if (number := attempt_of(run.run_id, request.episode))}
     for run in attempts.values():

@@ -18,7 +18,8 @@ from monitors.deployment import Deployment
 from monitors.resources import GpuUsage, Usage
 from monitors.results import MONITORS, OUTCOMES, Measurement, Newest, Runs, WindowResult
 from spec.drift import DriftMethod
-from spec.model import ModelSpec, PerformanceMetric
+from spec.model import ModelSpec
+from spec.performance import PerformanceMetric
 
 Family: TypeAlias = Metric
 RECENT = 2

@@ -8,7 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spec.model import FeatureType, ModelSpec, Task
+from spec.features import FeatureType
+from spec.model import ModelSpec
+from spec.performance import Task
 
 DTYPES = {FeatureType.NUMERIC: "float64", FeatureType.CATEGORICAL: "str", FeatureType.BOOLEAN: "boolean"}
 

@@ -13,7 +13,8 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from spec.errors import DataError, Problem, did_you_mean
-from spec.model import ModelSpec, Task
+from spec.model import ModelSpec
+from spec.performance import Task
 
 Labels: TypeAlias = pa.Table | pd.DataFrame | Path | str
 _SHOWN = 3

@@ -15,7 +15,8 @@ from monitors.planning import SAMPLE, make_plan
 from monitors.profile import Profile
 from monitors.tally import count
 from spec.drift import SEASONS
-from spec.model import ModelSpec, Task
+from spec.model import ModelSpec
+from spec.performance import Task
 
 PREDICTION = "prediction"
 """Column of the scores beside the features: P(positive), the value, or the index of the likeliest class."""

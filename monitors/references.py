@@ -29,7 +29,8 @@ from monitors.dependence import Dependence
 from monitors.plan import Ints
 from monitors.reference_profile import PREDICTION, ReferenceProfile
 from spec.errors import DataError, NotFound, Problem, Refused, did_you_mean
-from spec.model import FeatureType, ModelSpec
+from spec.features import FeatureType
+from spec.model import ModelSpec
 from spec.settings import Settings
 
 SCHEMA_VERSION = 2

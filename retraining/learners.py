@@ -26,7 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from retraining.records import Params
 from spec import FeatureType, ModelSpec, Task
-from spec.model import Learner
+from spec.retrain import Learner
 
 _UNSEEN = -1
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from spec.model import Learner
+from spec.retrain import Learner
 
 Params = dict[str, int | float | str]
 

@@ -20,7 +20,7 @@ from retraining.records import Candidate, Params, Search, Snapshot
 from retraining.snapshot import TRAIN, load_rows
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, Problem, Refused, Settings, Task
-from spec.model import Learner
+from spec.retrain import Learner
 
 VALIDATION, TRIALS = "validation.parquet", "trials.csv"
 _MOST_VALIDATION = 0.25

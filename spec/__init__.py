@@ -21,8 +21,10 @@ from spec.errors import (
 )
 
 if TYPE_CHECKING:
+    from spec.features import Feature, FeatureType
     from spec.loader import json_schema, load, load_folder, loads, pick
-    from spec.model import SHADOW, Feature, FeatureType, ModelSpec, PerformanceMetric, Task
+    from spec.model import SHADOW, ModelSpec
+    from spec.performance import PerformanceMetric, Task
     from spec.settings import SLOTS, Settings, read_secret
     from spec.units import format_duration
 
@@ -58,8 +60,10 @@ __all__ = [
 ]
 
 _LATER = {
+    "spec.features": ("Feature", "FeatureType"),
     "spec.loader": ("json_schema", "load", "load_folder", "loads", "pick"),
-    "spec.model": ("SHADOW", "Feature", "FeatureType", "ModelSpec", "PerformanceMetric", "Task"),
+    "spec.model": ("SHADOW", "ModelSpec"),
+    "spec.performance": ("PerformanceMetric", "Task"),
     "spec.settings": ("SLOTS", "Settings", "read_secret"),
     "spec.units": ("format_duration",),
 }

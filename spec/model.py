@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from spec.concept import ConceptDrift
 from spec.drift import SEASONS, DataDrift
+from spec.fairness import Fairness, Slices
+from spec.features import Feature, FeatureType
+from spec.latency import Latency
+from spec.performance import EstimateMethod, Performance, PerformanceMetric, Task
+from spec.quality import Quality
 from spec.record import Record
+from spec.retrain import Retrain
 from spec.units import Duration, Fraction, Size
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 SHADOW: Literal["shadow"] = "shadow"
-
-
-class Task(StrEnum):
-    """What the model predicts."""
-
-    BINARY = "binary"
-    MULTICLASS = "multiclass"
-    REGRESSION = "regression"
-
-
-class FeatureType(StrEnum):
-    """How a feature is stored, monitored and fed to the model."""
-
-    NUMERIC = "numeric"
-    CATEGORICAL = "categorical"
-    BOOLEAN = "boolean"
-
-
-class Feature(Record):
-    """One input column of the model."""
-
-    type: FeatureType
-    """`numeric` is a float64 column, `categorical` a string, `boolean` a bool; all may be null."""
-    unit: str | None = None
-    """Unit of a numeric feature, shown where people look at it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_bare_type(cls, value: object) -> object:
-        return {"type": value} if isinstance(value, str) else value
 
 
 class Target(Record):
@@ -74,64 +50,6 @@ class Data(Record):
     target: Target
 
 
-class PerformanceMetric(StrEnum):
-    """Metrics of realised performance; the last three fall as the model gets better."""
-
-    ROC_AUC = "roc_auc"
-    ACCURACY = "accuracy"
-    R2 = "r2"
-    LOG_LOSS = "log_loss"
-    RMSE = "rmse"
-    MAE = "mae"
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is a better model."""
-        return self not in {self.LOG_LOSS, self.RMSE, self.MAE}
-
-    def suits(self, task: Task) -> bool:
-        """Whether the metric is defined for the task."""
-        regression = self in {self.R2, self.RMSE, self.MAE}
-        if self is PerformanceMetric.ROC_AUC:
-            return task is Task.BINARY
-        return regression == (task is Task.REGRESSION)
-
-
-class Performance(Record):
-    """When realised performance counts as lost."""
-
-    metric: PerformanceMetric | None = None
-    """Defaults to `roc_auc` (binary), `log_loss` (multiclass) or `rmse` (regression)."""
-    drop: Annotated[float, Field(ge=0)] = 0.02
-    """How far beyond the reference band the metric may lie, in its own unit."""
-    over: Annotated[int, Field(ge=1)] = 7
-    """Measure over this many windows, ending with the closed one."""
-    min_labels: Annotated[int, Field(ge=10)] = 200
-    """With fewer labelled rows there is no verdict on performance."""
-
-
-class Quality(Record):
-    """What makes a window's data faulty."""
-
-    null_rate: Fraction = 0.1
-    """How far a feature's share of nulls may rise above the reference's."""
-    unseen_categories: Fraction = 0.05
-    """Largest share of rows with a category that the reference does not have."""
-    out_of_range: Fraction = 0.05
-    """Largest share of rows outside the reference's [min, max]."""
-    min_rows: Annotated[int, Field(ge=0)] = 1
-    """Fewer rows in a window are a violation of volume."""
-
-
-class Latency(Record):
-    """The latency objective of the model server."""
-
-    p99: Duration = timedelta(milliseconds=50)
-    """99th percentile of a request's time in the model server."""
-    slo: Fraction = 0.999
-    """Share of requests that must be answered without an error."""
-
-
 class Monitor(Record):
     """What is watched, and when it is too much."""
 
@@ -141,6 +59,9 @@ class Monitor(Record):
     """How often Evidently's HTML report is written; null for never."""
     data_drift: DataDrift = DataDrift()
     performance: Performance = Performance()
+    slices: Slices = Slices()
+    fairness: Fairness = Fairness()
+    concept_drift: ConceptDrift = ConceptDrift()
     quality: Quality = Quality()
     latency: Latency = Latency()
 
@@ -156,43 +77,6 @@ class Monitor(Record):
                 msg = f"data_drift.reference.seasonal: windows must divide the {against.seasonal} evenly"
                 raise ValueError(msg)
         return self
-
-
-class Learner(StrEnum):
-    """Learners that the search may choose from."""
-
-    LIGHTGBM = "lightgbm"
-    HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
-    RANDOM_FOREST = "random_forest"
-    LINEAR = "linear"
-
-
-class Search(Record):
-    """The budget of the hyperparameter search."""
-
-    sampler: Literal["tpe", "random"] = "tpe"
-    trials: Annotated[int, Field(ge=1)] = 20
-    time: Duration = timedelta(seconds=90)
-    max_rows: Annotated[int, Field(ge=1000)] = 50_000
-    """Trials train on at most this many rows (the newest); the final fit uses all."""
-    seed: int = 0
-
-
-class Retrain(Record):
-    """When to retrain, on what, and how long to search."""
-
-    on: tuple[Literal["performance"], ...] = ("performance",)
-    """The alerts that start a retrain; others only tell people."""
-    cooldown: Duration = timedelta(days=1)
-    """Least time between two retrains of the model."""
-    window: Duration | None = None
-    """Train on events of this span before the newest labelled one; null for all there are."""
-    holdout: Duration = timedelta(days=14)
-    """The newest labelled span, kept out of training to validate on."""
-    min_rows: Annotated[int, Field(ge=100)] = 1000
-    """Fewer labelled training rows refuse the retrain."""
-    learners: tuple[Learner, ...] = Field(default=(Learner.LIGHTGBM,), min_length=1)
-    search: Search = Search()
 
 
 class Within(Record):
@@ -314,6 +198,14 @@ class ModelSpec(Record):
         if not self.performance_metric.suits(self.task):
             msg = f"monitor.performance.metric: {self.performance_metric} is not defined for {self.task}"
             raise ValueError(msg)
+        estimate = self.monitor.performance.estimate
+        if isinstance(estimate, EstimateMethod) and not estimate.suits(self.task):
+            msg = f"monitor.performance.estimate: {estimate} does not estimate {self.task} models"
+            raise ValueError(msg)
+        unknown = [name for name in self.monitor.slices.by if name not in self.features]
+        if unknown:
+            msg = f"monitor.slices.by: {', '.join(unknown)} is no feature"
+            raise ValueError(msg)
         return self
 
     @property
@@ -325,6 +217,19 @@ class ModelSpec(Record):
             Task.REGRESSION: PerformanceMetric.RMSE,
         }
         return self.monitor.performance.metric or defaults[self.task]
+
+    @property
+    def estimate_method(self) -> EstimateMethod | None:
+        """The method of `monitor.performance`, or what suits the task; None for no estimate."""
+        wanted = self.monitor.performance.estimate
+        if wanted != "auto":
+            return wanted
+        return EstimateMethod.LOSS_MODEL if self.task is Task.REGRESSION else EstimateMethod.PAPE
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """Names of the protected features, in the model's order."""
+        return tuple(name for name, feature in self.features.items() if feature.protected)
 
     @property
     def latency_gate(self) -> timedelta:

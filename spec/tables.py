@@ -5,7 +5,9 @@ Types are Arrow's names, so that this room needs no Arrow.
 
 from __future__ import annotations
 
-from spec.model import FeatureType, ModelSpec, Task
+from spec.features import FeatureType
+from spec.model import ModelSpec
+from spec.performance import Task
 
 _TYPE = {FeatureType.NUMERIC: "double", FeatureType.CATEGORICAL: "string", FeatureType.BOOLEAN: "bool"}
 TIMESTAMP = "timestamp[us, tz=UTC]"

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from retraining.learners import build, defaults
 from spec import ModelSpec, loads
-from spec.model import Learner
+from spec.retrain import Learner
 
 END = datetime(2024, 3, 10, tzinfo=UTC)
 _SHOP = """

@@ -16,7 +16,7 @@ from retraining.converters import floor32
 from retraining.export import to_onnx
 from retraining.scorer import Scorer
 from spec import ModelSpec
-from spec.model import Learner
+from spec.retrain import Learner
 
 BOOSTED = [Learner.LIGHTGBM, Learner.HIST_GRADIENT_BOOSTING]
 

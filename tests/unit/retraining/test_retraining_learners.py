@@ -13,7 +13,7 @@ from retraining import learners, parity, rows
 from retraining.export import to_onnx
 from retraining.scorer import Scorer
 from spec import ModelSpec, Task
-from spec.model import Learner
+from spec.retrain import Learner
 
 TASKS = [task.value for task in Task]
 

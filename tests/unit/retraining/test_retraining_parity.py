@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from retraining import NotFaithful, parity, rows
 from retraining.export import to_onnx
 from spec import DataError, ModelSpec, Refused
-from spec.model import Learner
+from spec.retrain import Learner
 
 REALS, TEXTS = ["amount", "weight", "member"], ["country"]
 CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)

@@ -12,7 +12,7 @@ from retraining import learners, prune, rows
 from retraining.export import to_onnx
 from retraining.scorer import Scorer
 from spec import ModelSpec, Task
-from spec.model import Learner
+from spec.retrain import Learner
 
 KEEP = 7
 

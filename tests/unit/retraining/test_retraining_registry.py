@@ -23,7 +23,7 @@ from retraining.registry import Registry
 from retraining.release import Release, importances, population
 from retraining.scorer import Scorer
 from spec import DataError, NotFound, Refused, Unavailable
-from spec.model import Learner
+from spec.retrain import Learner
 
 
 def _hold(lock: str, held: Any, done: Any) -> None:

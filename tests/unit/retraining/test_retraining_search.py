@@ -17,7 +17,7 @@ from retraining.search import cut, search
 from retraining.snapshot import TRAIN, load_rows, snapshot
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, NotFound, Refused
-from spec.model import Learner
+from spec.retrain import Learner
 
 
 @pytest.fixture

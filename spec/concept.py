@@ -1,0 +1,21 @@
+"""When the relation of inputs and truth counts as changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from spec.record import Record
+from spec.units import Fraction
+
+
+class ConceptDrift(Record):
+    """The test of the loss, row by row as labels arrive."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    """Probability of ever raising a false alarm for a version."""
+    tolerance: Fraction = 0.1
+    """How much the mean loss may rise above the reference's, relative to it, before it is harm."""
+    detector: Literal["adwin", "ddm", "page_hinkley"] | None = None
+    """A detector of streams beside the test, for those who know it; it tells people and decides nothing."""

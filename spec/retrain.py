@@ -1,0 +1,89 @@
+"""When to retrain, on what, with which learners, and how long to search."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from spec.record import Record
+from spec.units import Duration, Rate
+
+_CRON_FIELDS = 5
+
+
+class Learner(StrEnum):
+    """Learners that the search may choose from."""
+
+    LIGHTGBM = "lightgbm"
+    HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
+    RANDOM_FOREST = "random_forest"
+    LINEAR = "linear"
+
+
+class Search(Record):
+    """The budget of the hyperparameter search."""
+
+    sampler: Literal["tpe", "random"] = "tpe"
+    trials: Annotated[int, Field(ge=1)] = 20
+    time: Duration = timedelta(seconds=90)
+    max_rows: Annotated[int, Field(ge=1000)] = 50_000
+    """Trials train on at most this many rows (the newest); the final fit uses all."""
+    seed: int = 0
+
+
+class Scheduled(Record):
+    """Retrain by the calendar."""
+
+    schedule: str
+    """A cron line of five fields, in UTC: ``0 3 * * 1`` is Monday at three."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_a_cron_line(cls, value: str) -> str:
+        from croniter import croniter  # noqa: PLC0415 - most specs have no schedule
+
+        if len(value.split()) != _CRON_FIELDS or not croniter.is_valid(value):
+            msg = "must be a cron line of five fields, such as 0 3 * * 1"
+            raise ValueError(msg)
+        return value
+
+
+class NewLabels(Record):
+    """Retrain when so many labels have come since the champion was trained."""
+
+    new_labels: Annotated[int, Field(ge=1)]
+
+
+class Retrain(Record):
+    """When to retrain, on what, and how long to search."""
+
+    on: tuple[Literal["performance", "harmful_drift"] | Scheduled | NewLabels, ...] = (
+        "performance",
+        "harmful_drift",
+    )
+    """What a retrain is started for: lost performance that labels show, a loss that the estimate expects of
+    drifted inputs, the calendar, so many new labels. The rest only tells people."""
+    cooldown: Duration = timedelta(days=1)
+    """Least time between two retrains of the model."""
+    budget: Rate = Rate(3, "week")
+    """Most retrains in any span of this length."""
+    give_up_after: Annotated[int, Field(ge=1)] = 3
+    """So many candidates rejected in a row, and nothing retrains the model again until a person does."""
+    window: Duration | None = None
+    """Train on events of this span before the newest labelled one; null for all there are."""
+    holdout: Duration = timedelta(days=14)
+    """The newest labelled span, kept out of training to validate on."""
+    min_rows: Annotated[int, Field(ge=100)] = 1000
+    """Fewer labelled training rows refuse the retrain."""
+    learners: tuple[Learner, ...] = Field(default=(Learner.LIGHTGBM,), min_length=1)
+    search: Search = Search()
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The causes that `on` names: ``performance``, ``harmful_drift``, ``schedule``, ``new_labels``."""
+        return tuple(
+            cause if isinstance(cause, str) else next(iter(type(cause).model_fields)) for cause in self.on
+        )
