@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -249,6 +250,7 @@ def _lasting(known: Sequence[Floats], blocks: int) -> Floats | float:
     return np.asarray(1 + 2 * np.sum((1 - lags / blocks) * rho[..., None] ** lags, axis=-1))
 
 
+@cache
 def _chance(blocks: int) -> float:
     """Return the dispersion that blocks of independent rows stay below, 19 times of 20."""
     return float(chdtri(blocks - 1, 0.05)) / (blocks - 1) if blocks > 1 else math.inf

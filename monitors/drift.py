@@ -211,7 +211,8 @@ def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection
         return ColumnDrift(PAIRS, CORRELATION, found, limit)
     level = look.scale.level / len(found.pairs)
     hanging = float(np.max(effects[1]))
-    sure = [pair for pair in found.pairs if dependence.p_value(pair.p_value, length, hanging) <= level]
+    small = [pair for pair in found.pairs if pair.p_value <= level]  # few blocks never make one smaller
+    sure = [pair for pair in small if dependence.p_value(pair.p_value, length, hanging) <= level]
     return ColumnDrift(
         PAIRS,
         CORRELATION,

@@ -22,6 +22,11 @@ _SEED = 20_260_103
 _DRAWS = (100, 1_000)
 _NUMBERS = 30_000
 """Numbers drawn for a p-value: 1,000 draws of up to 30 cells, down to 100 draws of 300 and more."""
+_FEWER = 250
+"""Draws that suffice where the quadratic part, whose moments are known, is most of the distance."""
+_NEAR_QUADRATIC = frozenset({"jensenshannon", "hellinger"})
+_HALF = 0.5
+"""Expected count in each cell from which that part's variance is not made of a few rare draws."""
 _DENSE = 50.0
 """From this expected count in each cell on, the closed form needs no draws."""
 _FAR = 0.1
@@ -113,15 +118,39 @@ def _of_two_cells(method: str, counts: Table) -> float | None:
 
 def _drawn(method: str, value: float, counts: Table) -> float:
     number = int(np.clip(_NUMBERS // len(counts.reference), *_DRAWS))
+    is_near = method in _NEAR_QUADRATIC and counts.smallest_expected.min() >= _HALF
+    number = min(number, _FEWER) if is_near else number
     generator = np.random.default_rng(_SEED)
-    rows = (
-        generator.multinomial(max(1, round(size)), counts.pooled, number) for size in (counts.n, counts.m)
+    reference, current = (
+        generator.multinomial(max(1, round(size)), counts.pooled, number).astype(float)
+        for size in (counts.n, counts.m)
     )
-    draws = np.asarray(_STATISTIC[method](*(row.astype(float) for row in rows)))
-    mean, variance = float(draws.mean()), float(draws.var(ddof=1))
+    draws = np.asarray(_STATISTIC[method](reference, current))
+    if is_near:
+        mean, variance = _moments(draws, _CURVATURE[method], reference, current, counts.pooled)
+    else:
+        mean, variance = float(draws.mean()), float(draws.var(ddof=1))
     if variance <= 0:
         return 1.0 if value <= mean else TINIEST
     return float(gammaincc(mean**2 / variance, value * mean / variance))
+
+
+def _moments(
+    draws: Array, curvature: float, reference: Array, current: Array, pooled: Array
+) -> tuple[float, float]:
+    """Return mean and variance of a distance, drawing only how far it is from its quadratic part.
+
+    Those of Q = Σ (p − q)²/pooled are known for any sizes (Haldane 1937): (k − 1)(1/n + 1/m), and
+    2(k − 1)(1/n + 1/m)² + (Σ 1/pooled − k² − 2k + 2)(1/n³ + 1/m³).
+    """
+    n, m, cells = float(reference[0].sum()), float(current[0].sum()), len(pooled)
+    quadratic = curvature * ((reference / n - current / m) ** 2 / pooled).sum(axis=1)
+    beyond = draws - quadratic
+    mean = curvature * (cells - 1) * (1 / n + 1 / m)
+    skewed = float((1 / pooled).sum()) - cells**2 - 2 * cells + 2
+    variance = curvature**2 * (2 * (cells - 1) * (1 / n + 1 / m) ** 2 + skewed * (1 / n**3 + 1 / m**3))
+    both = np.cov(quadratic, beyond)
+    return mean + float(beyond.mean()), variance + 2 * float(both[0, 1]) + float(both[1, 1])
 
 
 def _largest(counts: Table) -> float:
