@@ -66,7 +66,7 @@ def monitor(request: Request) -> dict[str, object]:
         request["batches"], pieces({"batches": batches}), strict=True
     ):
         spec = model(list(reference.columns), categorical, request.get("seasonal"))
-        judged = list(stream(spec, batch, reference, parts))[batch["skip"] :]
+        judged = list(stream(spec, batch, reference, parts))
         scores = [[score(each) for each in window] for window in judged]
         alarms = [[any(one.drifted for one in each) for each in window] for window in judged]
         answers.append({"scores": scores, "alarms": alarms})
@@ -76,7 +76,10 @@ def monitor(request: Request) -> dict[str, object]:
 def stream(
     spec: ModelSpec, batch: dict[str, Any], reference: pd.DataFrame, parts: list[pd.DataFrame]
 ) -> Iterator[Readings]:
-    """Yield each window's readings; the reference's rows have the times that spread them over its hours."""
+    """Yield the readings of each window after `skip`, which are only remembered.
+
+    The reference's rows have the times that spread them over its hours.
+    """
     random = np.random.default_rng(len(parts))
     passed = np.arange(len(reference)) * batch["reference_hours"] / len(reference)
     times = (START.timestamp() * 1e6 + passed * 3.6e9).astype(np.int64)
@@ -87,6 +90,8 @@ def stream(
     for number, part in enumerate(parts):
         window = first.shifted(number)
         past[window.start] = profile(with_prediction(part, random), plan=counts.profile.plan)
+        if number < batch["skip"]:
+            continue
         found = []
         for look in lookback.looks(spec, window, Past(HOUR, past), counts):
             if look.span not in known:

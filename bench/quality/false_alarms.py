@@ -45,17 +45,18 @@ class Sizes:
     kinds: tuple[str, ...] = KINDS
 
 
+FEW = ("normal", "heavy", "k=10")
 FULL = (
     Sizes(100, 100, 8, 3),
     Sizes(1_000, 100, 8, 3),
     Sizes(1_001, 100, 8, 3),
     Sizes(1_001, 1_000, 6, 3),
-    Sizes(10_000, 100, 6, 4),
+    Sizes(10_000, 100, 4, 4),
     Sizes(10_000, 1_000, 4, 4),
     Sizes(10_000, 10_000, 4, 2),
-    Sizes(100_000, 1_000, 2, 5),
-    Sizes(100_000, 100_000, 2, 1, kinds=("normal", "heavy", "k=10")),
-    Sizes(1_000_000, 1_000, 1, 5, kinds=("normal", "k=10")),
+    Sizes(100_000, 1_000, 2, 4, kinds=FEW),
+    Sizes(100_000, 100_000, 1, 1, kinds=FEW),
+    Sizes(1_000_000, 1_000, 1, 4, columns=20, kinds=("normal", "k=10")),
     Sizes(1_000_000, 1_000_000, 1, 1, columns=20, kinds=("normal", "k=10")),
 )
 QUICK = tuple(
@@ -84,7 +85,7 @@ def write(folder: Path, sizes: Sizes) -> list[Batch]:
             random = np.random.default_rng([seed, sizes.reference, sizes.window, *kind.encode()])
             batch: Batch = {"window_rows": sizes.window, "skip": 0, "categorical": categorical}
             for side, rows in (("reference", sizes.reference), ("windows", sizes.window * sizes.windows)):
-                path = folder / f"{side}-{kind}-{seed}.arrow"
+                path = folder / f"{side}-{sizes.reference}-{sizes.window}-{kind}-{seed}.arrow"
                 table = pa.table({name: column(kind, rows, random) for name in names})
                 feather.write_feather(table, str(path), compression="uncompressed")
                 batch[side] = str(path)
@@ -106,44 +107,68 @@ def summary(answers: list[Answer]) -> dict[str, float | int]:
     }
 
 
-def measure(sizes: Sizes, methods: list[Method], workers: int) -> list[Row]:
-    """Measure a pair of sizes for every method that can take it."""
-    able = [each for each in methods if each.name != "nannyml" or sizes.reference >= 5 * sizes.window]
-    with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as folder:
-        batches = write(Path(folder), sizes)
-        found = judge_all(able, batches, workers=workers, timeout=1800)
-    rows: list[Row] = []
-    for at, kind in enumerate(sizes.kinds):
-        label = {"n_ref": sizes.reference, "n_cur": sizes.window, "kind": kind}
-        own = slice(at * sizes.references, (at + 1) * sizes.references)
-        for method in methods:
-            if method in able:
-                answers, seconds = found[method.name]
-                rows.append({**label, "method": method.name, **summary(answers[own]), "seconds": seconds})
-            else:
-                rows.append(
-                    {**label, "method": method.name, "why": "the reference holds fewer than 5 chunks"}
-                )
+@dataclass(frozen=True)
+class Cell:
+    """A pair of sizes and a kind, and where its batches lie among all."""
+
+    sizes: Sizes
+    kind: str
+    batches: slice
+
+    def __str__(self) -> str:
+        return f"{self.sizes.reference:>9,} {self.sizes.window:>9,} {self.kind:>7}"
+
+
+def layout(grid: tuple[Sizes, ...]) -> list[Cell]:
+    """Return the cells of a grid in the order in which `write` makes them."""
+    cells, at = [], 0
+    for sizes in grid:
+        for kind in sizes.kinds:
+            cells.append(Cell(sizes, kind, slice(at, at + sizes.references)))
+            at += sizes.references
+    return cells
+
+
+def is_able(method: Method, cell: Cell) -> bool:
+    """Say whether a method can take it: NannyML's thresholds are of five chunks of the reference or more."""
+    return method.name != "nannyml" or cell.sizes.reference >= 5 * cell.sizes.window
+
+
+def judged(method: Method, cells: list[Cell], answers: list[Answer], seconds: float) -> list[Row]:
+    """Return a row for each cell that a method was asked about."""
+    rows, at = [], 0
+    for cell in cells:
+        own = answers[at : at + cell.sizes.references]
+        at += cell.sizes.references
+        label = {"n_ref": cell.sizes.reference, "n_cur": cell.sizes.window, "kind": cell.kind}
+        rows.append({**label, "method": method.name, **summary(own), "seconds": seconds})
     return rows
 
 
-def show(rows: list[Row], methods: list[Method]) -> None:
-    """Print a line for each kind: column rate and window rate of every method, in %."""
-    for at in range(0, len(rows), len(methods)):
-        parts = []
-        for each in rows[at : at + len(methods)]:
-            rates = [each[key] for key in ("column_rate", "window_rate") if key in each]
-            rates += [each["half_rate"]] if each["method"] == "evidently" else []
-            parts.append(f"{' / '.join(f'{100 * rate:.3g}' for rate in rates) or '-':>{WIDTH}}")
-        row = rows[at]
-        tests = max(each.get("column_tests", 0) for each in rows[at : at + len(methods)])
-        print(
-            f"{row['n_ref']:>9,} {row['n_cur']:>9,} {row['kind']:>7} {tests:>6,}{''.join(parts)}", flush=True
-        )
+def rates(row: Row | None) -> str:
+    """Return column rate, window rate and, of Evidently, the rate of half of the columns, in %."""
+    if row is None:
+        return "-"
+    found = [row["column_rate"], row["window_rate"]]
+    found += [row["half_rate"]] if row["method"] == "evidently" else []
+    return " / ".join(f"{100 * rate:.3g}" for rate in found)
+
+
+def show(rows: list[Row], cells: list[Cell], names: list[str]) -> None:
+    """Print a line a cell and a column a method."""
+    print(
+        f"{'n_ref':>9} {'n_cur':>9} {'kind':>7} {'tests':>6}{''.join(f'{name:>{WIDTH}}' for name in names)}"
+    )
+    for cell in cells:
+        where = cell.sizes.reference, cell.sizes.window, cell.kind
+        own = {row["method"]: row for row in rows if (row["n_ref"], row["n_cur"], row["kind"]) == where}
+        tests = max((row["column_tests"] for row in own.values()), default=0)
+        print(f"{cell} {tests:>6,}{''.join(f'{rates(own.get(name)):>{WIDTH}}' for name in names)}")
+    print(flush=True)
 
 
 def main() -> None:
-    """Run the grid and print it."""
+    """Write the grid, ask every method once, print each one's result and then all beside one another."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -153,19 +178,26 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     methods = [each for each in METHODS if each.univariate and each.name in (arguments.only or each.name)]
-    started, rows = time.monotonic(), []
-    for method in methods:
-        print(f"{method.name:>13}: a column alarms: {method.column}; a window alarms: {method.window}")
-    print("\nfalse alarms, %: column tests / windows / evidently's own rule for windows, half of the columns")
-    names = "".join(f"{each.name:>{WIDTH}}" for each in methods)
-    print(f"{'n_ref':>9} {'n_cur':>9} {'kind':>7} {'tests':>6}{names}")
-    for sizes in QUICK if arguments.quick else FULL:
-        found = measure(sizes, methods, arguments.workers)
-        show(found, methods)
-        rows += found
-    print(f"\n{time.monotonic() - started:.0f} s")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    grid = QUICK if arguments.quick else FULL
+    cells, started = layout(grid), time.monotonic()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as folder:
+        batches = [batch for sizes in grid for batch in write(Path(folder), sizes)]
+        print(f"{len(batches)} references and their windows written in {time.monotonic() - started:.0f} s")
+        print("%: column tests / windows / evidently's rule for a data set, half of the columns\n")
+        asked = {each.name: [cell for cell in cells if is_able(each, cell)] for each in methods}
+        own = {
+            name: [batch for cell in able for batch in batches[cell.batches]] for name, able in asked.items()
+        }
+        for method, answers, seconds in judge_all(methods, own, workers=arguments.workers, timeout=3600):
+            print(f"{method.name}: {seconds:.0f} s; column: {method.column}; window: {method.window}")
+            found = judged(method, asked[method.name], answers, seconds)
+            show(found, asked[method.name], [method.name])
+            rows += found
+            if arguments.json:
+                arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    show(rows, cells, [each.name for each in methods])
+    print(f"{time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

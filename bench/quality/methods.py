@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.peers.client import ask
+from bench.peers.client import Failed, ask
 
 Values = npt.NDArray[np.float64]
 Batch = dict[str, Any]
@@ -21,8 +22,6 @@ class Method:
 
     Parameters
     ----------
-    cost
-        Seconds for a window of 200 rows and 50 features, measured once; only orders the work.
     column
         When a column alarms as shipped.
     window
@@ -36,7 +35,6 @@ class Method:
     name: str
     peer: str
     task: str
-    cost: float
     column: str
     window: str
     univariate: bool = True
@@ -48,7 +46,6 @@ METHODS = (
         "trimtab",
         "trimtab-windows",
         "windows",
-        0.2,
         "effect >= 0.1 and within the budget, one false alarm a year, in the last 1, 2, 4 or 8 windows",
         "any column, or the correlations",
         univariate=False,
@@ -57,7 +54,6 @@ METHODS = (
         "trimtab check",
         "trimtab-windows",
         "check",
-        0.02,
         "effect >= 0.1 and significant among all columns (Benjamini-Hochberg, 5 %)",
         "any column",
         streams=False,
@@ -66,7 +62,6 @@ METHODS = (
         "evidently",
         "evidently",
         "windows",
-        0.06,
         "n_ref > 1000: Wasserstein or Jensen-Shannon >= 0.1; else KS, chi-square, z: p <= 0.05",
         "any column",
     ),
@@ -74,20 +69,16 @@ METHODS = (
         "nannyml",
         "nannyml",
         "windows",
-        0.05,
         "Jensen-Shannon > mean + 3 std of reference chunks",
         "any column",
     ),
-    Method("whylogs", "whylogs", "windows", 0.13, "KS or chi-square p < 0.05", "any column"),
-    Method(
-        "alibi-detect", "alibi-detect", "windows", 0.03, "KS or chi-square p < 0.05", "any p < 0.05 / columns"
-    ),
-    Method("frouros", "frouros", "windows", 0.03, "KS or chi-square p <= 0.001 (its README)", "any column"),
+    Method("whylogs", "whylogs", "windows", "KS or chi-square p < 0.05", "any column"),
+    Method("alibi-detect", "alibi-detect", "windows", "KS or chi-square p < 0.05", "any p < 0.05 / columns"),
+    Method("frouros", "frouros", "windows", "KS or chi-square p <= 0.001 (its README)", "any column"),
     Method(
         "nannyml PCA",
         "nannyml",
         "reconstruction",
-        0.04,
         "none",
         "reconstruction error outside mean +- 3 std of reference chunks",
         univariate=False,
@@ -128,13 +119,32 @@ def judge(method: Method, batches: list[Batch], timeout: float) -> tuple[list[An
 
 
 def judge_all(
-    methods: list[Method], batches: list[Batch], *, workers: int, timeout: float
-) -> dict[str, tuple[list[Answer], float]]:
-    """Ask `workers` methods at a time, the slowest first, each with one thread."""
-    ordered = sorted(methods, key=lambda method: -method.cost)
+    methods: list[Method], batches: dict[str, list[Batch]], *, workers: int, timeout: float
+) -> Iterator[tuple[Method, list[Answer], float]]:
+    """Ask `workers` methods at a time, each with one thread; yield what each said, as soon as it has.
+
+    Parameters
+    ----------
+    batches
+        By the method's name.
+
+    Raises
+    ------
+    bench.peers.client.Failed
+        A method's process failed; the others were heard to the end.
+    """
+    failed: Failed | None = None
     with ThreadPoolExecutor(workers) as pool:
-        running = {each.name: pool.submit(judge, each, batches, timeout) for each in ordered}
-        return {each.name: running[each.name].result() for each in methods}
+        running = {pool.submit(judge, each, batches[each.name], timeout): each for each in methods}
+        for done in as_completed(running):
+            try:
+                answers, seconds = done.result()
+            except Failed as error:
+                failed = error
+            else:
+                yield running[done], answers, seconds
+    if failed is not None:
+        raise failed
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from pyarrow import feather
 REFERENCE_ROWS = 2000
 WINDOW_ROWS = 200
 ONSET = 8
-HORIZON = 16
+HORIZON = 10
 DAY = 24
-REFERENCE_HOURS = 28 * DAY
 SIZES = (3, 4, 5, 6, 8, 10, 15, 20, 30, 50)
 CATEGORICAL = [f"c{size}" for size in SIZES]
 NUMERIC = [
@@ -130,21 +129,22 @@ def draw(shift: Shift, window: npt.NDArray[np.int64], hour: Values, random: np.r
 
 
 def write(folder: Path, shift: Shift, seed: int, windows: int) -> dict[str, object]:
-    """Write a run's reference and its `windows`, the first `ONSET` without the shift; return the batch.
+    """Write a run: its reference, `ONSET` windows without the shift and `windows` with it; return the batch.
 
-    A window is an hour, a stream begins at any hour of the day. The reference's rows are in the order of time
-    and cover 28 days. `skip` tells a method without memory not to look at the windows before the onset.
+    A window is an hour, a stream begins at any hour of the day. The reference's rows are in the order of
+    time: ten hours with as many rows as a window's, a week of fewer where the hour matters. `skip` is the
+    windows that only a method with a memory looks at.
     """
+    reference_hours = 7 * DAY if shift.seasonal else REFERENCE_ROWS // WINDOW_ROWS
     random = np.random.default_rng([seed, *shift.name.encode()])
     before = np.full(REFERENCE_ROWS, -1)
-    hours = np.arange(REFERENCE_ROWS) * REFERENCE_HOURS / REFERENCE_ROWS
-    after = np.repeat(np.arange(windows) - ONSET, WINDOW_ROWS)
+    hours = np.arange(REFERENCE_ROWS) * reference_hours / REFERENCE_ROWS
+    after = np.repeat(np.arange(ONSET + windows) - ONSET, WINDOW_ROWS)
     first = int(random.integers(DAY))
     clock = (after + ONSET + first) % DAY + random.random(len(after))
     stem = folder / f"{sum(shift.name.encode())}-{seed}"
-    skip = 0 if shift.kind == "none" else ONSET
-    batch: dict[str, object] = {"window_rows": WINDOW_ROWS, "skip": skip, "categorical": CATEGORICAL}
-    batch |= {"first_hour": first, "reference_hours": REFERENCE_HOURS}
+    batch: dict[str, object] = {"window_rows": WINDOW_ROWS, "skip": ONSET, "categorical": CATEGORICAL}
+    batch |= {"first_hour": first, "reference_hours": reference_hours}
     for side, table in (
         ("reference", draw(shift, before, hours, random)),
         ("windows", draw(shift, after, clock, random)),
