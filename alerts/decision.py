@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     BUSY = "busy"
     COOLDOWN = "cooldown"
+    BUDGET = "budget"
+    GAVE_UP = "gave_up"
     DISABLED = "disabled"
     IGNORED = "ignored"
     UNKNOWN_MODEL = "unknown_model"
@@ -38,7 +40,11 @@ class Decision:
 
 
 def decide(
-    spec: ModelSpec, request: RetrainRequest, retrains: Sequence[Run], rollouts: Sequence[Run]
+    spec: ModelSpec,
+    request: RetrainRequest,
+    retrains: Sequence[Run],
+    rollouts: Sequence[Run],
+    rejected: int = 0,
 ) -> Decision:
     """Decide on one model's request.
 
@@ -49,11 +55,13 @@ def decide(
     Parameters
     ----------
     spec
-        The model; `retrain.on` and `retrain.cooldown` are read.
+        The model; `retrain.on`, `cooldown`, `budget` and `give_up_after` are read.
     request
         The request; its `requested_at` is now.
     retrains, rollouts
         Runs of the model's two DAGs that Airflow knows, in any order.
+    rejected
+        Candidates lost in a row: rejected, rolled back, or their retrain failed; see `history.rejected`.
     """
     if request.reason not in spec.retrain.causes:
         listed = ", ".join(spec.retrain.causes) or "nothing"
@@ -73,6 +81,9 @@ def decide(
             f"the cooldown of {format_duration(spec.retrain.cooldown)} ends at {ends.isoformat()}"
         )
         return Decision(Outcome.COOLDOWN, reason, cooling.run_id)
+    refusal = _gave_up(spec, rejected) or _spent(spec, request, retrains)
+    if refusal is not None:
+        return refusal
     attempt = max(attempts, default=0) + 1
     reason = f"attempt {attempt} of episode {request.episode}"
     return Decision(Outcome.TRIGGERED, reason, run_id(request.episode, attempt))
@@ -87,3 +98,27 @@ def _in_cooldown(spec: ModelSpec, request: RetrainRequest, retrains: Sequence[Ru
     cooldown = spec.retrain.cooldown
     recent = [run for run in retrains if -cooldown < request.requested_at - run.requested_at < cooldown]
     return max(recent, key=lambda run: run.requested_at, default=None)
+
+
+def _gave_up(spec: ModelSpec, rejected: int) -> Decision | None:
+    most = spec.retrain.give_up_after
+    if rejected < most:
+        return None
+    reason = (
+        f"{rejected} candidates of {spec.model} in a row were no better (retrain.give_up_after is {most}): "
+        f"a person must look, and may start the next one with `trimtab retrain {spec.model}`"
+    )
+    return Decision(Outcome.GAVE_UP, reason)
+
+
+def _spent(spec: ModelSpec, request: RetrainRequest, retrains: Sequence[Run]) -> Decision | None:
+    """Refuse what the budget does not hold; runs of another clock, far in the future, count for nothing."""
+    budget = spec.retrain.budget
+    ages = {run.run_id: request.requested_at - run.requested_at for run in retrains}
+    recent = {name: age for name, age in ages.items() if -spec.retrain.cooldown < age < budget.per}
+    if len(recent) < budget.count:
+        return None
+    oldest = max(recent, key=lambda name: recent[name])
+    ends = request.requested_at - recent[oldest] + budget.per
+    reason = f"the budget of {budget} retrains of {spec.model} is spent until {ends.isoformat()}"
+    return Decision(Outcome.BUDGET, reason, oldest)

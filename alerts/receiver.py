@@ -1,6 +1,7 @@
 """The receiver: Alertmanager's webhook in, at most one Airflow run an alert episode's attempt out.
 
-It keeps nothing: Airflow's own runs are the memory, so it may be restarted or run twice.
+It keeps nothing: Airflow's own runs and the results store are the memory, so it may be restarted, or run
+twice.
 
 What Alertmanager makes of an answer: 2xx is final until the alert changes or `repeat_interval`
 passes; 5xx is tried again with a growing pause; 4xx is counted as failed and comes again every
@@ -24,9 +25,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from alerts import history
 from alerts.airflow import Airflow
 from alerts.decision import Decision, Outcome, decide
 from alerts.requests import Alert, Notification, RetrainRequest
+from monitors.results import Store
 from spec import (
     ModelSpec,
     Refused,
@@ -87,6 +90,7 @@ class Desk:
     ) -> None:
         self._specs = specs
         self._clock = settings.clock
+        self._results = Store(settings.results_url)
         self._airflow = airflow
         self._metrics = metrics
         self._turns = {model: asyncio.Lock() for model in specs}
@@ -114,7 +118,8 @@ class Desk:
         dag = f"retrain_{spec.model}"
         retrains = await self._airflow.runs(dag)
         rollouts = await self._airflow.runs(f"rollout_{spec.model}")
-        decision = decide(spec, request, retrains, rollouts)
+        rejected = await asyncio.to_thread(self._rejected, spec.model)
+        decision = decide(spec, request, retrains, rollouts, rejected)
         # A paused DAG takes runs and starts none, and stalls those it has.
         paused = await self._airflow.paused(dag) and decision.outcome in _WANTS_DAG
         self._metrics.set_paused(spec.model, paused=paused)
@@ -125,6 +130,13 @@ class Desk:
         if not await self._airflow.trigger(dag, decision.run_id, request.conf(), request.summary):
             return replace(decision, outcome=Outcome.DUPLICATE, reason="another delivery was first")
         return decision
+
+    def _rejected(self, model: str) -> int:
+        return history.rejected(self._results.events(model, kinds=history.KINDS))
+
+    def close(self) -> None:
+        """Close the connections to the results store."""
+        self._results.close()
 
 
 def create_app(specs: Mapping[str, ModelSpec], settings: Settings) -> FastAPI:
@@ -146,8 +158,11 @@ def create_app(specs: Mapping[str, ModelSpec], settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         login = (settings.airflow_url, settings.airflow_user, settings.airflow_password_file)
         async with Airflow(*login) as airflow:
-            app.state.desk = Desk(specs, settings, airflow, metrics)
-            yield
+            app.state.desk = desk = Desk(specs, settings, airflow, metrics)
+            try:
+                yield
+            finally:
+                desk.close()
 
     app = FastAPI(title="Trimtab receiver", lifespan=lifespan, openapi_url=None)
 

@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 
+_EVENT = (events.c.model, events.c.kind, events.c.text, events.c.at, events.c.payload)
+
+
 class Store:
     """What monitors found and what happened, in an SQL database that is made on first use.
 
@@ -194,15 +197,22 @@ class Store:
         return self._database.write(lambda connection: results_sql.save_event(connection, event, key))
 
     def events(
-        self, model: str | None = None, since: datetime | None = None, *, kind: str | None = None
+        self, model: str | None = None, since: datetime | None = None, *, kinds: Collection[str] = ()
     ) -> tuple[Event, ...]:
-        """Return what happened at or after `since`, oldest first; None asks for all."""
-        wanted = results_sql.asked(events, model=model, kind=kind)
+        """Return what happened at or after `since`, oldest first; None, and no kind, ask for all."""
+        wanted = results_sql.asked(events, model=model)
         wanted += [events.c.at >= since] if since is not None else []
-        columns = (events.c.model, events.c.kind, events.c.text, events.c.at, events.c.payload)
-        query = select(*columns).where(*wanted).order_by(events.c.at, events.c.id)
+        wanted += [events.c.kind.in_(kinds)] if kinds else []
+        query = select(*_EVENT).where(*wanted).order_by(events.c.at, events.c.id)
         with self._database.reading() as connection:
             return tuple(Event(*row) for row in connection.execute(query))
+
+    def last_event(self, model: str, kind: str) -> Event | None:
+        """Return the event of a kind that was recorded last."""
+        query = select(*_EVENT).where(*results_sql.asked(events, model=model, kind=kind))
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
+        return None if row is None else Event(*row)
 
     def event_counts(self) -> dict[tuple[str, str, str], int]:
         """Count events by kind, model and outcome; those without a model or an outcome are left out."""

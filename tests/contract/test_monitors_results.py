@@ -208,7 +208,7 @@ def test_runs_are_counted_by_how_they_ended(store: Store) -> None:
     ended = {run.outcome: run for run in store.runs()}
     assert {"alarm": 2, "error": 1} == {outcome: run.count for outcome, run in ended.items()}
     assert before <= ended["alarm"].last_at <= ended["error"].last_at
-    assert ["the log did not answer"] == [event.text for event in store.events("shop", kind="monitor")]
+    assert ["the log did not answer"] == [event.text for event in store.events("shop", kinds=["monitor"])]
 
 
 def test_events_are_told_in_order_and_counted_by_outcome(store: Store) -> None:

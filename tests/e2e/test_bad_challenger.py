@@ -174,7 +174,7 @@ def _assert_rolled_back(scene: Scene, version: str, gate: str) -> None:
     verdict = json.loads(versions[version].tags["trimtab.verdict"])
     split = json.loads((scene.stack.home / "routes" / f"{MODEL}.json").read_text("utf-8"))
     with Store(scene.settings.results_url) as store:
-        events = store.events(MODEL, kind="rollout")
+        events = store.events(MODEL, kinds=["rollout"])
 
     assert scene.champion == scene.registry.version(MODEL, "champion")
     assert "rejected" == versions[version].status

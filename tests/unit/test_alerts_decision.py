@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from alerts import history
 from alerts.airflow import Run
 from alerts.decision import Outcome, decide
 from alerts.requests import RetrainRequest, run_id
+from monitors.records import Event
 from spec import ModelSpec, loads
 
 NOW = datetime(2013, 6, 1, 12, tzinfo=UTC)
@@ -18,7 +20,7 @@ def model(on: str = "[performance]") -> ModelSpec:
     """Make a small spec with a cooldown of a day."""
     return loads(
         "{model: flights, task: binary, features: {x: numeric}, "
-        f"retrain: {{on: {on}, cooldown: 1d}}, "
+        f"retrain: {{on: {on}, cooldown: 1d, budget: 3/week, give_up_after: 2}}, "
         "data: {inference_log: a, labels: b, id: id, time: t, target: {name: y}}}"
     )
 
@@ -98,3 +100,75 @@ def test_what_the_spec_does_not_retrain_for_is_refused() -> None:
     """An empty `retrain.on`, or an alert of another monitor, starts nothing."""
     assert decide(model("[]"), request(), [], []).outcome is Outcome.DISABLED
     assert decide(model(), request("drift"), [], []).outcome is Outcome.DISABLED
+
+
+@pytest.mark.parametrize("cause", ["performance", "harmful_drift", "schedule", "new_labels"])
+def test_every_cause_that_the_spec_names_starts_a_retrain(cause: str) -> None:
+    """The words of the triage are the words of `retrain.on`."""
+    named = "[performance, harmful_drift, {schedule: 0 3 * * 1}, {new_labels: 500}]"
+
+    assert decide(model(named), request(cause), [], []).outcome is Outcome.TRIGGERED
+
+
+def test_the_budget_of_a_week_holds_to_the_microsecond() -> None:
+    """Three retrains in the last seven days refuse a fourth, and say when the oldest no longer counts."""
+    ages = [timedelta(days=2), timedelta(days=5), timedelta(days=7) - timedelta(microseconds=1)]
+    runs = [run(f"r{number}", ago=age) for number, age in enumerate(ages)]
+    decision = decide(model(), request(), runs, [])
+
+    assert (decision.outcome, decision.run_id) == (Outcome.BUDGET, "r2")
+    assert "3/week" in decision.reason
+    assert "2013-06-01T12:00:00.000001+00:00" in decision.reason
+    older = [*runs[:2], run("r2", ago=timedelta(days=7))]
+    assert decide(model(), request(), older, []).outcome is Outcome.TRIGGERED
+
+
+def test_after_so_many_lost_candidates_nothing_starts_by_itself() -> None:
+    """The circuit breaker opens at `give_up_after` and tells a person what to do."""
+    assert decide(model(), request(), [], [], 1).outcome is Outcome.TRIGGERED
+    decision = decide(model(), request(), [], [], 2)
+
+    assert decision.outcome is Outcome.GAVE_UP
+    assert "trimtab retrain flights" in decision.reason
+
+
+def happened(kind: str, outcome: str, reason: str = "performance") -> Event:
+    """One event of a retrain or a rollout."""
+    return Event("flights", kind, "text", NOW, {"outcome": outcome, "request": {"reason": reason}})
+
+
+@pytest.mark.parametrize(
+    ("told", "lost"),
+    [
+        ([], 0),
+        ([("retrain", "started"), ("retrain", "rejected")], 1),
+        (
+            [
+                ("retrain", "rejected"),
+                ("retrain", "failed"),
+                ("retrain", "accepted"),
+                ("rollout", "rolled_back"),
+            ],
+            3,
+        ),
+        ([("retrain", "rejected"), ("rollout", "promoted")], 0),
+        ([("retrain", "rejected"), ("retrain", "accepted"), ("rollout", "step")], 1),
+        ([("rollout", "promoted"), ("retrain", "rejected")], 1),
+    ],
+)
+def test_lost_candidates_are_counted_back_to_the_last_promotion(
+    told: list[tuple[str, str]], lost: int
+) -> None:
+    """A candidate is lost when it is rejected, rolled back or its retrain fails; a promotion ends the row."""
+    assert history.rejected(happened(*event) for event in told) == lost
+
+
+def test_a_retrain_by_a_person_closes_the_breaker() -> None:
+    """Who starts one by hand has looked into it: the count begins anew."""
+    events = [
+        happened("retrain", "rejected"),
+        happened("retrain", "started", "manual"),
+        happened("retrain", "failed"),
+    ]
+
+    assert history.rejected(events) == 1

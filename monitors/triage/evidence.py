@@ -1,0 +1,144 @@
+"""What is known of one version when it is decided what to do: each monitor's newest result, and some past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from monitors.records import Measurement, MonitorName, WindowResult
+from monitors.triage.due import Due
+from monitors.windows import Window
+from spec import ModelSpec, PerformanceMetric
+
+Results = Sequence[WindowResult]
+TRAFFIC = frozenset({"volume", "freshness"})
+FAULTS = frozenset({"schema", "null_rate", "duplicate_ids", "unseen_categories", "out_of_range"})
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The results of one version, of its newest windows.
+
+    Parameters
+    ----------
+    results
+        Of every monitor, the oldest window first; as far back as a training window may have to leave out a
+        faulty one.
+    due
+        What the calendar and the labels ask for.
+    """
+
+    version: str
+    results: Results
+    due: Due = field(default_factory=Due)
+
+    @classmethod
+    def of(cls, version: str, results: Iterable[WindowResult], due: Due | None = None) -> Self:
+        """Take the version's results out of all."""
+        own = (result for result in results if result.version == version)
+        return cls(version, tuple(sorted(own, key=lambda result: result.start)), due or Due())
+
+    @property
+    def at(self) -> datetime | None:
+        """End of the newest window that any monitor has judged."""
+        return max((result.end for result in self.results), default=None)
+
+    def newest(self, monitor: MonitorName) -> WindowResult | None:
+        """Return the newest result of a monitor."""
+        return next((result for result in reversed(self.results) if result.monitor == monitor), None)
+
+    def alarms(self, monitor: MonitorName) -> bool:
+        """Return whether a monitor's newest result is an alarm."""
+        newest = self.newest(monitor)
+        return newest is not None and newest.status == "alarm"
+
+    def since(self, monitor: MonitorName) -> datetime | None:
+        """Return the start of the first window of a monitor's present row of alarms; None without one."""
+        started = None
+        for result in reversed(self.results):
+            if result.monitor == monitor:
+                if result.status != "alarm":
+                    break
+                started = result.start
+        return started
+
+    @property
+    def faults(self) -> tuple[Measurement, ...]:
+        """What makes the newest window's data wrong."""
+        return violations(self.newest("quality"), FAULTS)
+
+    @property
+    def traffic(self) -> tuple[Measurement, ...]:
+        """What is wrong with how many rows came, or when."""
+        return violations(self.newest("quality"), TRAFFIC)
+
+    @property
+    def faulty(self) -> tuple[Window, ...]:
+        """Windows whose data were wrong, the oldest first."""
+        return faulty_windows(self.results)
+
+    @property
+    def onset(self) -> datetime | None:
+        """When the relation of inputs and truth began to change, as the concept monitor dates it."""
+        dated = number(self.newest("concept"), "onset_timestamp_seconds")
+        return None if dated is None else datetime.fromtimestamp(dated.value, UTC)
+
+    def labelled_since(self, time: datetime) -> int:
+        """Count labelled rows of windows from `time` on, as the concept monitor has seen them."""
+        seen = (result for result in self.results if result.monitor == "concept" and result.start >= time)
+        return sum(loss.n or 0 for result in seen if (loss := number(result, "loss")) is not None)
+
+
+def violations(result: WindowResult | None, checks: Iterable[str]) -> tuple[Measurement, ...]:
+    """Return the violations of some checks in a result of quality; the clean ones are left out."""
+    wanted = frozenset(checks)
+    numbers = () if result is None else result.measurements
+    return tuple(n for n in numbers if n.name == "violations" and n.value > 0 and n.method in wanted)
+
+
+def faulty_windows(results: Iterable[WindowResult]) -> tuple[Window, ...]:
+    """Return the windows in which quality found the data of a version wrong, the oldest first."""
+    found = {
+        Window(result.start, result.end)
+        for result in results
+        if result.monitor == "quality" and violations(result, FAULTS)
+    }
+    return tuple(sorted(found))
+
+
+def number(result: WindowResult | None, name: str, method: str | None = None) -> Measurement | None:
+    """Return the first measurement of a name, and of a method if one is given."""
+    numbers = () if result is None else result.measurements
+    return next((n for n in numbers if n.name == name and method in (None, n.method)), None)
+
+
+def is_worse(measured: Measurement, metric: PerformanceMetric) -> bool:
+    """Return whether a value lies beyond its limit; False without one."""
+    if measured.limit is None:
+        return False
+    return measured.value < measured.limit if metric.higher_is_better else measured.value > measured.limit
+
+
+def labels_are_missing(spec: ModelSpec, performance: WindowResult | None) -> bool:
+    """Return whether the truth of the newest due windows has not come, though the predictions sufficed."""
+    if performance is None or performance.status != "no_data":
+        return False
+    known = number(performance, "labels_available_ratio")
+    asked = 0 if known is None else known.n or 0
+    least = spec.monitor.performance.min_labels
+    return performance.rows < least <= asked
+
+
+def covers(spec: ModelSpec, performance: WindowResult | None, began: datetime) -> bool:
+    """Return whether half of the windows that a verdict on performance pools lie after a time."""
+    if performance is None or performance.status == "no_data":
+        return False
+    return performance.end - began >= spec.monitor.performance.over * spec.monitor.window / 2
+
+
+def labels_due(spec: ModelSpec, began: datetime) -> datetime:
+    """Return when the labels that will tell of a change since `began` should be there."""
+    needed: timedelta = spec.monitor.performance.over * spec.monitor.window / 2
+    return began + needed + spec.data.target.delay

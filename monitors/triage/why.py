@@ -1,0 +1,100 @@
+"""The sentences that tell people what the monitors found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from monitors.records import Measurement, WindowResult
+from monitors.triage.evidence import Evidence, number
+from spec import ModelSpec
+
+_MOST = 3
+
+
+def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
+    """Return one sentence for each monitor that found something, the gravest first."""
+    said = (
+        *(f"Data: {fault.text or fault.method}." for fault in _named(evidence.faults)),
+        *(f"Traffic: {text.text or text.method}." for text in evidence.traffic),
+        performance(spec, evidence.newest("performance"), "Realised"),
+        performance(spec, evidence.newest("estimate"), "Estimated"),
+        _concept(evidence),
+        change(evidence.newest("concept")),
+        _drift(evidence),
+        _groups(evidence.newest("slices")),
+        _latency(evidence),
+    )
+    return tuple(sentence for sentence in said if sentence)
+
+
+def performance(spec: ModelSpec, result: WindowResult | None, how: str) -> str:
+    """Say what the judged metric is, realised or estimated, beside its limit."""
+    name = "performance" if how == "Realised" else "estimated_performance"
+    measured = number(result, name, spec.performance_metric.value)
+    if result is None or measured is None:
+        reason = number(result, "no_data")
+        return f"{how} {spec.performance_metric} is not known: {reason.text}." if reason else ""
+    limit = "" if measured.limit is None else f", limit {measured.limit:.4g}"
+    band = "" if measured.low is None else f" [{measured.low:.4g}, {measured.high:.4g}]"
+    until = f"{result.end:%Y-%m-%d %H:%M}"
+    return (
+        f"{how} {measured.method} is {measured.value:.4g}{band}{limit}, of {measured.n} rows until {until}."
+    )
+
+
+def change(result: WindowResult | None) -> str:
+    """Say how much of a rise of the loss comes from the inputs and how much from the relation."""
+    total = number(result, "loss_change", "total")
+    return "" if total is None else total.text or ""
+
+
+def _named(faults: Iterable[Measurement]) -> list[Measurement]:
+    """Return the worst faults with the feature's name before what is wrong with it."""
+    worst = sorted(faults, key=lambda fault: -fault.value)[:_MOST]
+    return [
+        fault
+        if fault.feature is None
+        else Measurement("violations", fault.value, text=f"{fault.feature}: {fault.text}")
+        for fault in worst
+    ]
+
+
+def _concept(evidence: Evidence) -> str:
+    drift = number(evidence.newest("concept"), "concept_drift")
+    if drift is None or not evidence.alarms("concept"):
+        return ""
+    since = "" if evidence.onset is None else f", since about {evidence.onset:%Y-%m-%d %H:%M}"
+    return f"The loss has risen for sure{since}." if drift.text is None else f"{drift.text}{since}."
+
+
+def _drift(evidence: Evidence) -> str:
+    result = evidence.newest("drift")
+    if result is None or not evidence.alarms("drift"):
+        return ""
+    share = number(result, "drifted_features_ratio")
+    costly = [n for n in result.measurements if n.name == "feature_drift_cost"][:_MOST]
+    named = ", ".join(f"{cost.feature} ({cost.value:.0%})" for cost in costly)
+    since = evidence.since("drift")
+    told = f"{share.value:.0%} of the features have drifted" if share else "The inputs have drifted"
+    return f"{told} since {since:%Y-%m-%d %H:%M}" + (f", likely to cost most: {named}." if named else ".")
+
+
+def _groups(result: WindowResult | None) -> str:
+    if result is None or result.status != "alarm":
+        return ""
+    unfair = [
+        n
+        for n in result.measurements
+        if n.name == "fairness" and n.limit is not None and (n.low or 0) > n.limit
+    ]
+    return " ".join(f"{n.method} by {n.feature} is {n.value:.2f}, limit {n.limit:.2f}." for n in unfair)
+
+
+def _latency(evidence: Evidence) -> str:
+    if not evidence.alarms("latency"):
+        return ""
+    slow = number(evidence.newest("latency"), "latency_seconds", "p99")
+    if slow is None or slow.limit is None or (slow.low or 0) <= slow.limit:
+        odd = number(evidence.newest("latency"), "anomaly")
+        return f"Service: {odd.text}." if odd is not None and odd.text else "The service is not as it was."
+    return f"The 99th percentile of the latency is {slow.value:.3g} s, limit {slow.limit:.3g} s."

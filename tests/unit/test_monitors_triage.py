@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from monitors.records import Measurement, MonitorName, Status, WindowResult
+from monitors.triage import Action, Cause, Evidence, Triage, decide
+from monitors.triage.due import Due, due
+from monitors.windows import Window
+from spec import ModelSpec, loads
+
+DAY = timedelta(days=1)
+START = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+def model(retrain: str = "{on: [performance, harmful_drift], min_rows: 1000, holdout: 2d}") -> ModelSpec:
+    """A model with daily windows, labels after a day, and verdicts over four windows."""
+    return loads(
+        "{model: shop, task: binary, features: {x: numeric, y: numeric}, "
+        f"retrain: {retrain}, monitor: {{performance: {{over: 4, min_labels: 100}}}}, "
+        "data: {inference_log: a, labels: b, id: id, time: t, target: {name: z, delay: 1d}}}"
+    )
+
+
+def result(
+    monitor: MonitorName,
+    day: int,
+    status: Status = "ok",
+    *numbers: Measurement,
+    rows: int = 500,
+    version: str = "1",
+) -> WindowResult:
+    """The result of one day."""
+    start = START + day * DAY
+    return WindowResult(
+        "shop", version, monitor, start, start + DAY, rows, status, numbers, start + 2 * DAY, 0.1, None, "abc"
+    )
+
+
+def sound(day: int) -> list[WindowResult]:
+    """A day on which everything is well; labels of the day before are in."""
+    return [
+        result("quality", day),
+        result("drift", day),
+        result("latency", day),
+        result(
+            "estimate", day, "ok", Measurement("estimated_performance", 0.8, method="roc_auc", limit=0.75)
+        ),
+        result("performance", day - 1, "ok", Measurement("performance", 0.8, method="roc_auc", limit=0.75)),
+        result("concept", day - 1, "ok", Measurement("loss", 0.2, n=500)),
+    ]
+
+
+def decided(*results: WindowResult, spec: ModelSpec | None = None, asked: Due | None = None) -> Triage:
+    """The decision on version 1 by some results."""
+    triage = decide(spec or model(), Evidence.of("1", results, asked))
+    assert triage is not None
+    return triage
+
+
+BROKEN = Measurement("violations", 400, "x", "null_rate", limit=0.1, n=500, text="80% of the rows are null")
+SPARSE = Measurement("violations", 90, None, "volume", n=10, text="10 rows; at least 100 are expected")
+BAD = Measurement("performance", 0.7, method="roc_auc", low=0.68, high=0.72, limit=0.75, n=2000)
+WORSE = Measurement("estimated_performance", 0.7, method="roc_auc", low=0.68, high=0.72, limit=0.75, n=500)
+UNKNOWN = Measurement("no_data", 1, method="roc_auc", text="20 labelled rows; 100 are needed")
+
+
+def test_nothing_judged_is_no_decision() -> None:
+    """Without any result there is nothing to decide."""
+    assert decide(model(), Evidence.of("1", [])) is None
+    assert decide(model(), Evidence.of("1", [result("drift", 0, version="2")])) is None
+
+
+def test_a_sound_model_is_left_alone() -> None:
+    """Nothing is wrong, and the decision says so."""
+    triage = decided(*sound(5))
+
+    assert (triage.action, triage.cause) == (Action.NONE, Cause.NOTHING)
+    assert triage.at == START + 6 * DAY
+
+
+def test_wrong_data_are_never_retrained_away() -> None:
+    """A fault blocks a retrain whatever else alarms, and names the column."""
+    triage = decided(
+        *sound(5),
+        result("quality", 6, "alarm", BROKEN),
+        result("performance", 6, "alarm", BAD),
+        result("drift", 6, "alarm"),
+        asked=Due("the schedule was due"),
+    )
+
+    assert (triage.action, triage.cause) == (Action.FIX_DATA, Cause.QUALITY)
+    assert "(x)" in triage.why
+    assert triage.training is None
+    assert any("x: 80% of the rows are null" in sentence for sentence in triage.evidence)
+
+
+def test_shown_harm_is_retrained_without_the_faulty_windows() -> None:
+    """Lost performance retrains once the data are sound again, and the bad day is left out."""
+    triage = decided(
+        *sound(4), result("quality", 5, "alarm", BROKEN), *sound(6), result("performance", 6, "alarm", BAD)
+    )
+
+    assert (triage.action, triage.cause) == (Action.RETRAIN, Cause.PERFORMANCE)
+    assert "0.7 [0.68, 0.72], limit 0.75" in triage.why
+    assert triage.training is not None
+    assert triage.training.excluded == (Window(START + 5 * DAY, START + 6 * DAY),)
+
+
+def test_a_rise_of_the_loss_retrains_from_its_onset() -> None:
+    """With rows enough since the onset, beside the held-out ones, the old concept is dropped."""
+    onset = START + 3 * DAY
+    drift = Measurement("onset_timestamp_seconds", onset.timestamp())
+    days = [result("concept", day, "ok", Measurement("loss", 0.2, n=500)) for day in range(9)]
+    alarm = result("concept", 9, "alarm", Measurement("loss", 0.3, n=500), drift)
+
+    triage = decided(*days, alarm)
+    assert triage.action is Action.RETRAIN
+    assert triage.training is not None
+    assert (triage.onset, triage.training.start, triage.training.old_weight) == (onset, onset, 1.0)
+
+
+def test_a_young_concept_is_trained_with_the_old_one_weighed_down() -> None:
+    """With too few new rows nothing is dropped: 2,000 old rows count as much as the 1,000 new ones."""
+    onset = START + 4 * DAY
+    drift = Measurement("onset_timestamp_seconds", onset.timestamp())
+    days = [result("concept", day, "ok", Measurement("loss", 0.2, n=500)) for day in range(5)]
+    alarm = result("concept", 5, "alarm", Measurement("loss", 0.3, n=500), drift)
+
+    triage = decided(*days, alarm)
+    assert triage.training is not None
+    assert triage.training.start is None
+    assert triage.training.old_weight == pytest.approx(0.5)
+
+
+def test_a_slow_service_is_not_retrained() -> None:
+    """Latency alone is for those who run the service; with harm beside it, the harm is retrained."""
+    slow = result(
+        "latency", 6, "alarm", Measurement("latency_seconds", 0.2, method="p99", low=0.1, limit=0.05)
+    )
+
+    alone = decided(*sound(6)[:2], slow)
+    assert (alone.action, alone.cause) == (Action.FIX_INFRA, Cause.SERVICE)
+    assert any("0.2 s, limit 0.05 s" in sentence for sentence in alone.evidence)
+    assert decided(*sound(5), slow, result("performance", 6, "alarm", BAD)).action is Action.RETRAIN
+
+
+def test_too_little_traffic_is_a_matter_of_the_infrastructure() -> None:
+    """A drop in volume is not wrong data: nobody can repair a column."""
+    triage = decided(*sound(5), result("quality", 6, "alarm", SPARSE))
+
+    assert (triage.action, triage.cause) == (Action.FIX_INFRA, Cause.TRAFFIC)
+
+
+def test_expected_harm_of_drifted_inputs_retrains_before_the_labels_come() -> None:
+    """Drift with an estimate beyond its limit retrains; without drift it asks for labels."""
+    drifted = [*sound(5), result("estimate", 6, "alarm", WORSE), result("drift", 6, "alarm")]
+
+    triage = decided(*drifted)
+    assert (triage.action, triage.cause) == (Action.RETRAIN, Cause.HARMFUL_DRIFT)
+    assert (decided(*drifted[:-1]).action, decided(*drifted[:-1]).cause) == (
+        Action.COLLECT_LABELS,
+        Cause.UNSURE,
+    )
+
+
+def test_labels_have_the_last_word_over_the_estimate() -> None:
+    """Where labels of half of the pooled windows since the drift show no harm, the estimate is overruled."""
+    history = [result("drift", day, "alarm") for day in range(3, 8)]
+    estimated = result("estimate", 7, "alarm", WORSE)
+    fine = result("performance", 6, "ok", Measurement("performance", 0.8, method="roc_auc", limit=0.75))
+
+    assert decided(*sound(2), *history, estimated, fine).action is Action.WATCH
+    early = result("performance", 3, "ok", Measurement("performance", 0.8, method="roc_auc", limit=0.75))
+    assert decided(*sound(2), *history, estimated, early).action is Action.RETRAIN
+
+
+def test_a_benign_shift_is_watched() -> None:
+    """Drift whose estimate expects no harm retrains nothing."""
+    triage = decided(
+        *sound(6), result("drift", 6, "alarm", Measurement("drifted_features_ratio", 0.5, limit=0.2))
+    )
+
+    assert (triage.action, triage.cause) == (Action.WATCH, Cause.BENIGN)
+    assert any(sentence.startswith("50% of the features have drifted") for sentence in triage.evidence)
+
+
+def test_drift_without_an_estimate_waits_for_its_labels_and_then_asks_for_them() -> None:
+    """Until half of the pooled windows and the delay have passed it is watched; then somebody must label."""
+    days = [result("drift", 0), *(result("drift", day, "alarm") for day in range(1, 4))]
+    late = [*days, *(result("drift", day, "alarm") for day in range(4, 7))]
+
+    assert (decided(*days[:2]).action, decided(*days[:2]).cause) == (Action.WATCH, Cause.PENDING)
+    assert (decided(*late).action, decided(*late).cause) == (Action.COLLECT_LABELS, Cause.UNSURE)
+
+
+def test_a_silent_label_source_asks_for_labels() -> None:
+    """Enough predictions and too few labels after the delay: nobody knows how good the model is."""
+    asked = Measurement("labels_available_ratio", 0.04, n=500)
+    triage = decided(*sound(5), result("performance", 6, "no_data", UNKNOWN, asked, rows=20))
+
+    assert (triage.action, triage.cause) == (Action.COLLECT_LABELS, Cause.NO_LABELS)
+    assert "only 4%" in triage.why
+    few = Measurement("labels_available_ratio", 1.0, n=20)
+    assert (
+        decided(*sound(5), result("performance", 6, "no_data", UNKNOWN, few, rows=20)).action is Action.NONE
+    )
+
+
+def test_unfair_groups_are_watched() -> None:
+    """A difference between groups beyond its limit is told, and starts nothing by itself."""
+    unfair = Measurement("fairness", 0.4, "x", "equalized_odds", low=0.3, high=0.5, limit=0.1)
+    triage = decided(*sound(5), result("slices", 5, "alarm", unfair))
+
+    assert (triage.action, triage.cause) == (Action.WATCH, Cause.GROUPS)
+    assert "equalized_odds by x is 0.40, limit 0.10." in triage.evidence
+
+
+@pytest.mark.parametrize(
+    ("asked", "cause"),
+    [(Due(schedule="it is Monday"), Cause.SCHEDULE), (Due(new_labels="many"), Cause.NEW_LABELS)],
+)
+def test_the_calendar_and_new_labels_retrain_a_sound_model(asked: Due, cause: Cause) -> None:
+    """They need no harm, and a broken service comes first."""
+    assert (decided(*sound(5), asked=asked).action, decided(*sound(5), asked=asked).cause) == (
+        Action.RETRAIN,
+        cause,
+    )
+    slow = result("latency", 6, "alarm")
+    assert decided(*sound(5), slow, asked=asked).action is Action.FIX_INFRA
+
+
+def test_the_schedule_is_due_once_a_line() -> None:
+    """Monday at three is due until a retrain was started after it."""
+    spec = model("{on: [{schedule: 0 3 * * 1}]}")
+    monday = datetime(2024, 5, 6, 3, tzinfo=UTC)
+
+    assert due(spec, monday - timedelta(seconds=1), START, None, 0).schedule is None
+    assert "2024-05-06 03:00 UTC" in str(due(spec, monday, START, None, 0).schedule)
+    assert due(spec, monday + DAY, START, monday, 0).schedule is None
+    assert due(spec, monday + 7 * DAY, START, monday, 0).schedule is not None
+
+
+def test_new_labels_are_due_at_their_number() -> None:
+    """49,999 are not 50,000."""
+    spec = model("{on: [{new_labels: 50000}]}")
+
+    assert due(spec, START + DAY, START, None, 49_999).new_labels is None
+    assert due(spec, START + DAY, START, None, 50_000).new_labels is not None
+    assert due(model(), START + DAY, START, None, 50_000).new_labels is None
+
+
+def test_a_decision_survives_its_payload() -> None:
+    """What is stored as JSON comes back equal, times and windows too."""
+    triage = decided(
+        *sound(4), result("quality", 5, "alarm", BROKEN), *sound(6), result("performance", 6, "alarm", BAD)
+    )
+
+    assert Triage.of_payload(triage.payload()) == triage
+    assert triage.payload()["outcome"] == "retrain"
