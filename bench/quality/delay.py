@@ -7,7 +7,7 @@ each run and fixed within it. Three sets of runs, with seeds of their own: to ca
 the false alarms (no drift), to test each shift.
 
 Alarms of one run hang together by its reference, and ours by windows that are looked at more than once. So a
-rate of false alarms is the share of runs without drift, six windows each, in which there is any. At the
+rate of false alarms is the share of runs without drift, five windows each, in which there is any. At the
 equal rate, a method's threshold is the largest score that `rate` of the calibration runs exceed anywhere; the
 share in the test runs, with its interval, says how well that holds.
 
@@ -38,7 +38,7 @@ from bench.quality import streams
 from bench.quality.methods import METHODS, Answer, Batch, Scale, judge_all
 from bench.quality.streams import HORIZON, NONE, SEASONAL_NONE, SHIFTS, Shift
 
-QUIET = 6
+QUIET = 5
 """Windows of a run without drift."""
 NEVER = HORIZON + 1
 HALF = "evidently half"
@@ -58,7 +58,7 @@ class Plan:
         return (self.calibrate // 2, self.test // 2) if shift.seasonal else (self.calibrate, self.test)
 
 
-FULL = Plan(calibrate=120, test=100, shift=10)
+FULL = Plan(calibrate=100, test=80, shift=10)
 QUICK = Plan(calibrate=20, test=10, shift=3)
 
 

@@ -20,6 +20,7 @@ WINDOW_ROWS = 200
 ONSET = 8
 HORIZON = 10
 DAY = 24
+REFERENCE_HOURS = 4 * DAY
 SIZES = (3, 4, 5, 6, 8, 10, 15, 20, 30, 50)
 CATEGORICAL = [f"c{size}" for size in SIZES]
 NUMERIC = [
@@ -132,19 +133,17 @@ def write(folder: Path, shift: Shift, seed: int, windows: int) -> dict[str, obje
     """Write a run: its reference, `ONSET` windows without the shift and `windows` with it; return the batch.
 
     A window is an hour, a stream begins at any hour of the day. The reference's rows are in the order of
-    time: ten hours with as many rows as a window's, a week of fewer where the hour matters. `skip` is the
-    windows that only a method with a memory looks at.
+    time and cover four days. `skip` is the windows that only a method with a memory looks at.
     """
-    reference_hours = 7 * DAY if shift.seasonal else REFERENCE_ROWS // WINDOW_ROWS
     random = np.random.default_rng([seed, *shift.name.encode()])
     before = np.full(REFERENCE_ROWS, -1)
-    hours = np.arange(REFERENCE_ROWS) * reference_hours / REFERENCE_ROWS
+    hours = np.arange(REFERENCE_ROWS) * REFERENCE_HOURS / REFERENCE_ROWS
     after = np.repeat(np.arange(ONSET + windows) - ONSET, WINDOW_ROWS)
     first = int(random.integers(DAY))
     clock = (after + ONSET + first) % DAY + random.random(len(after))
     stem = folder / f"{sum(shift.name.encode())}-{seed}"
     batch: dict[str, object] = {"window_rows": WINDOW_ROWS, "skip": ONSET, "categorical": CATEGORICAL}
-    batch |= {"first_hour": first, "reference_hours": reference_hours}
+    batch |= {"first_hour": first, "reference_hours": REFERENCE_HOURS}
     for side, table in (
         ("reference", draw(shift, before, hours, random)),
         ("windows", draw(shift, after, clock, random)),
