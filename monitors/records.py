@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-MonitorName = Literal["drift", "quality", "performance", "latency"]
+MonitorName = Literal["drift", "quality", "performance", "latency", "estimate", "concept", "slices"]
 Status = Literal["ok", "alarm", "no_data"]
 Outcome = Literal["ok", "alarm", "no_data", "error"]
-MONITORS: tuple[MonitorName, ...] = get_args(MonitorName)
+MONITORS: tuple[MonitorName, ...] = ("drift", "quality", "performance", "latency")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 

@@ -1,0 +1,49 @@
+"""Performance with its interval and limits, and how many labels there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+from monitors.exposition.families import VERSION, Family, Live, gauge
+from monitors.results import Measurement
+from spec import PerformanceMetric
+
+
+def of_performance(models: Iterable[Live]) -> Iterator[Family]:
+    """Give realised performance with its interval and limit, and how many labels there are."""
+    measured = gauge("model_performance", "Realised performance.", *VERSION, "metric", "bound")
+    floor = gauge("model_performance_floor", "Least performance to expect.", *VERSION, "metric")
+    ceiling = gauge("model_performance_ceiling", "Largest error to expect.", *VERSION, "metric")
+    known = gauge("labels_available_ratio", "Share of predictions whose label is known.", "model")
+    unmatched = gauge("labels_unmatched", "Labels without a prediction in the log.", "model")
+    by_model = {"labels_available_ratio": known, "labels_unmatched": unmatched}
+    for live in models:
+        said: dict[str, float] = {}
+        for result in sorted(live.results, key=lambda result: (result.start, result.rows)):
+            for number in result.measurements:
+                if number.name == "performance":
+                    _add_performance(number, (result.model, result.version), measured, floor, ceiling)
+                elif number.name in by_model:
+                    said[number.name] = number.value  # of the newest window's busiest version
+        for name, value in said.items():
+            by_model[name].add_metric((live.spec.model,), value)
+    yield from (measured, floor, ceiling, known, unmatched)
+
+
+def _add_performance(
+    number: Measurement,
+    at: tuple[str, str],
+    measured: GaugeMetricFamily,
+    floor: GaugeMetricFamily,
+    ceiling: GaugeMetricFamily,
+) -> None:
+    metric = number.method or ""
+    bounds = {"lower": number.low, "value": number.value, "upper": number.high}
+    for bound, value in bounds.items():
+        if value is not None:
+            measured.add_metric((*at, metric, bound), value)
+    if number.limit is not None:
+        limit = floor if PerformanceMetric(metric).higher_is_better else ceiling
+        limit.add_metric((*at, metric), number.limit)
