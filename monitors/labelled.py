@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
@@ -19,6 +21,8 @@ from spec import ModelSpec, Settings
 from spec.tables import label_columns
 
 _COLUMNS = ("prediction_id", "event_time", "logged_at", "version", "scores")
+_DELAYS = {"p50": 0.5, "p95": 0.95}
+_TICKS_A_SECOND = 10**6
 _LOOK_BACK = 60  # windows in which the prediction of a label is looked for
 
 
@@ -26,8 +30,8 @@ _LOOK_BACK = 60  # windows in which the prediction of a label is looked for
 class Labelled:
     """The live rows of a span and their labels, as they were known at one time.
 
-    `log` has every row, `joined` those with a label; `strays` are the arrival times of labels that name
-    no prediction of the log.
+    `log` has every row, `joined` those with a label, with `label` and `known_since`; `strays` are the
+    arrival times of labels that name no prediction of the log.
     """
 
     spec: ModelSpec
@@ -37,24 +41,29 @@ class Labelled:
 
     @classmethod
     def read(cls, spec: ModelSpec, settings: Settings, span: Window, as_of: datetime) -> Self:
-        """Read a span of the log, and the labels that arrived since it began and until `as_of`.
+        """Read a span of the log, and its labels, as far as both were there at `as_of`.
+
+        The same `as_of` gives the same rows for ever, whatever comes, or is corrected, afterwards.
 
         Parameters
         ----------
         span
             The windows to judge, and before them what the first of them pools.
+        as_of
+            Processing time, timezone-aware.
         """
         delay, length = spec.data.target.delay, spec.monitor.window
-        log = inference_log.read(spec, settings, span.start, span.end + delay, columns=_COLUMNS)
-        known = arrived_since(spec, settings, span.start, as_of)
+        log = _answered(spec, settings, span.start, span.end + delay, as_of)
+        known = arrived_since(spec, settings, _first_arrival(span, log), as_of)
         judged = span.start + (spec.monitor.performance.over - 1) * length
         strays = known.filter(_between(known["arrived_at"], judged + delay, span.end + delay))
         strays = strays.filter(_unknown(strays["prediction_id"], log))
         if strays.num_rows:  # perhaps of predictions from long before or after
             start = span.start - _LOOK_BACK * length
-            around = inference_log.read(spec, settings, start, columns=["prediction_id"])
+            around = _answered(spec, settings, start, None, as_of)
             strays = strays.filter(_unknown(strays["prediction_id"], around))
-        return cls(spec, log, labels.join(log, known), strays["arrived_at"])
+        joined = labels.join(log, known, ("label", "known_since"))
+        return cls(spec, log, joined, strays["arrived_at"])
 
     def versions(self, window: Window) -> tuple[str, ...]:
         """Return the versions that answered in a window."""
@@ -69,22 +78,24 @@ class Labelled:
         span = window.pooled(self.spec.monitor.performance.over)
         rows, joined = (_part(table, span, version) for table in (self.log, self.joined))
         truth = performance.truth(self.spec, joined)
+        found = performance.all_metrics(truth, self.spec)
         band = reference.performance.get(metric.value) if reference else None
-        finding = performance.judge(performance.estimate(truth, metric), band, self.spec, len(truth))
+        finding = performance.judge(found[metric], band, self.spec, len(truth))
+        beside = performance.beside(found, self.spec, len(truth))
+        came = (self._unmatched(window), *_coverage(rows, joined), *_delays(joined))
+        return Finding(finding.status, (*finding.measurements, *beside, *came), finding.rows)
+
+    def _unmatched(self, window: Window) -> Measurement:
         delay = self.spec.data.target.delay
         strays = _between(self.strays, window.start + delay, window.end + delay)
-        extra = [Measurement("labels_unmatched", pc.sum(strays).as_py() or 0)]
-        asked = pc.count_distinct(rows["prediction_id"]).as_py()
-        if asked:
-            extra.append(Measurement("labels_available_ratio", joined.num_rows / asked, n=asked))
-        return Finding(finding.status, (*finding.measurements, *extra), finding.rows)
+        return Measurement("labels_unmatched", pc.sum(strays).as_py() or 0)
 
 
 def arrived_since(spec: ModelSpec, settings: Settings, since: datetime, as_of: datetime) -> pa.Table:
     """Read the last label of each prediction that arrived in ``[since, as_of]``.
 
-    No label of an event is older than the event, so the files of earlier arrivals need no reading: a
-    year of labels costs no more than a week.
+    Columns as `label_columns(spec)`, and `known_since`, when the prediction's first label in that time
+    arrived. The files of earlier arrivals are not read: a year of labels costs no more than a week.
     """
     location = settings.location(spec.data.labels)
     schema = delta.schema_of(label_columns(spec))
@@ -98,7 +109,40 @@ def arrived_since(spec: ModelSpec, settings: Settings, since: datetime, as_of: d
         files=delta.files_of(table, f"arrived_at >= '{since.isoformat()}'"),
         where=(arrived >= pa.scalar(since, kind)) & (arrived <= pa.scalar(as_of, kind)),
     )
-    return rows.take(labels.last_of_each(rows["prediction_id"], rows["arrived_at"]))
+    last = rows.take(labels.last_of_each(rows["prediction_id"], rows["arrived_at"]))
+    first = rows.group_by("prediction_id").aggregate([("arrived_at", "min")])
+    found = pc.index_in(last["prediction_id"], value_set=first["prediction_id"].combine_chunks())
+    return last.append_column("known_since", first["arrived_at_min"].take(found))
+
+
+def _answered(
+    spec: ModelSpec, settings: Settings, start: datetime, end: datetime | None, as_of: datetime
+) -> pa.Table:
+    """Read the log's events in ``[start, end)`` that had been answered at `as_of`."""
+    log = inference_log.read(spec, settings, start, end, columns=_COLUMNS)
+    return log.filter(pc.less_equal(log["logged_at"], pa.scalar(as_of, log["logged_at"].type)))
+
+
+def _first_arrival(span: Window, log: pa.Table) -> datetime:
+    """A label comes after its event, or after the answer to it, which may be given long before the event."""
+    answered = pc.min(log["logged_at"]).as_py()
+    return span.start if answered is None else min(span.start, answered)
+
+
+def _coverage(rows: pa.Table, joined: pa.Table) -> Iterator[Measurement]:
+    asked = pc.count_distinct(rows["prediction_id"]).as_py()
+    if asked:
+        yield Measurement("labels_available_ratio", joined.num_rows / asked, n=asked)
+
+
+def _delays(joined: pa.Table) -> Iterator[Measurement]:
+    """How old the events were when their first label came; negative if it came before the event."""
+    if not joined.num_rows:
+        return
+    came, happened = (joined[name].cast(pa.int64()).to_numpy() for name in ("known_since", "event_time"))
+    for method, quantile in _DELAYS.items():
+        delay = float(np.quantile((came - happened) / _TICKS_A_SECOND, quantile))
+        yield Measurement("label_delay_seconds", delay, method=method, n=joined.num_rows)
 
 
 def _unknown(ids: pa.ChunkedArray, log: pa.Table) -> pa.ChunkedArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,8 +91,8 @@ def read(
     return rows.take(last_of_each(rows["prediction_id"], rows["arrived_at"]))
 
 
-def join(log: pa.Table, labels: pa.Table) -> pa.Table:
-    """Return the rows of a log whose prediction has a label, with the column `label`, in the log's order.
+def join(log: pa.Table, labels: pa.Table, columns: Sequence[str] = ("label",)) -> pa.Table:
+    """Return the rows of a log whose prediction has a label, beside the label, in the log's order.
 
     A prediction that was answered several times counts once, with its last answer by `logged_at`; its
     live and its mirrored answer are two.
@@ -103,13 +103,17 @@ def join(log: pa.Table, labels: pa.Table) -> pa.Table:
         Needs `prediction_id` and `logged_at`; where `shadow` is there, live and mirrored rows may be mixed.
     labels
         As `read` returns them.
+    columns
+        Those of `labels` that the result has beside the log's.
     """
     keys = log["prediction_id"]
     if "shadow" in log.column_names:
         keys = pc.binary_join_element_wise(pc.if_else(log["shadow"], "shadow", "live"), keys, " ")
     answers = log.take(np.sort(last_of_each(keys, log["logged_at"])))
     found = pc.index_in(answers["prediction_id"], value_set=labels["prediction_id"].combine_chunks())
-    return answers.append_column("label", labels["label"].take(found)).filter(pc.is_valid(found))
+    for name in columns:
+        answers = answers.append_column(name, labels[name].take(found))
+    return answers.filter(pc.is_valid(found))
 
 
 def changes(

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from monitors.performance import Estimate, Truth, estimate
+from monitors.finding import NoData
+from monitors.performance import Estimate, Truth, all_metrics
 from retraining.rows import FloatArray, IntArray
 from spec import DataError, ModelSpec, PerformanceMetric, Problem, Task
 
@@ -78,7 +79,7 @@ def expected(
 ) -> dict[PerformanceMetric, Estimate]:
     """Return the performance to expect of a model, measured as the monitors measure it later.
 
-    The spec's metric, the loss of the task, and ROC AUC of a binary model, each where it is defined.
+    Every metric of the task that is defined on the rows.
 
     Raises
     ------
@@ -86,18 +87,8 @@ def expected(
         The spec's own metric is not defined on the rows.
     """
     ticks = pd.to_datetime(times, utc=True).dt.as_unit("us").to_numpy("datetime64[us]").astype("int64")
-    rows = Truth(scores.reshape(len(scores), -1), truth.astype("float64"), ticks)
-    found = {}
-    for metric in _reported(spec):
-        measured = estimate(rows, metric)
-        if isinstance(measured, Estimate):
-            found[metric] = measured
-        elif metric is spec.performance_metric:
-            raise DataError([Problem(f"holdout: {metric}", "must be measurable", measured.reason)])
-    return found
-
-
-def _reported(spec: ModelSpec) -> tuple[PerformanceMetric, ...]:
-    loss = PerformanceMetric.RMSE if spec.task is Task.REGRESSION else PerformanceMetric.LOG_LOSS
-    extra = (PerformanceMetric.ROC_AUC,) if spec.task is Task.BINARY else ()
-    return tuple(dict.fromkeys((spec.performance_metric, loss, *extra)))
+    measured = all_metrics(Truth(scores.reshape(len(scores), -1), truth.astype("float64"), ticks), spec)
+    own = measured[spec.performance_metric]
+    if isinstance(own, NoData):
+        raise DataError([Problem(f"holdout: {spec.performance_metric}", "must be measurable", own.reason)])
+    return {metric: found for metric, found in measured.items() if isinstance(found, Estimate)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from monitors.resample import shortfall
+from monitors.metrics import shortfall
 from retraining import rows
 from retraining.metrics import days_of, expected, upper_bound
 from retraining.records import Choice, Snapshot, Validation
@@ -68,7 +68,10 @@ def judge(
     """
     days = days_of(times)
     mine, others = (scores.reshape(len(times), -1) for scores in (ours, theirs))
-    by_day = shortfall(spec.performance_metric, mine, others, truth.astype("float64"), days)
+    quantile = spec.monitor.performance.quantile
+    by_day = shortfall(
+        spec.performance_metric, mine, others, truth.astype("float64"), days, quantile=quantile
+    )
     defined = np.isfinite(by_day)[days]
     kept = np.unique(days[defined], return_inverse=True)[1]
     count = int(np.isfinite(by_day).sum())

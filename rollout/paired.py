@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors import inference_log, labels
-from monitors.resample import shortfall
+from monitors.metrics import shortfall
 from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
@@ -108,7 +108,12 @@ def daily_shortfalls(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime
     if not len(names):
         return ()
     worse = shortfall(
-        spec.performance_metric, pairs.challenger[known], pairs.champion[known], truth[known], day
+        spec.performance_metric,
+        pairs.challenger[known],
+        pairs.champion[known],
+        truth[known],
+        day,
+        quantile=spec.monitor.performance.quantile,
     )
     rows, last = np.bincount(day), now - spec.data.target.delay
     return tuple(

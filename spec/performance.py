@@ -19,26 +19,51 @@ class Task(StrEnum):
 
 
 class PerformanceMetric(StrEnum):
-    """Metrics of realised performance; the last three fall as the model gets better."""
+    """Metrics of realised performance: of probabilities and the decisions made from them, then of values."""
 
     ROC_AUC = "roc_auc"
     ACCURACY = "accuracy"
-    R2 = "r2"
+    F1 = "f1"
+    PRECISION = "precision"
+    RECALL = "recall"
     LOG_LOSS = "log_loss"
+    BRIER = "brier"
+    CALIBRATION_ERROR = "calibration_error"
+    R2 = "r2"
     RMSE = "rmse"
     MAE = "mae"
+    MAPE = "mape"
+    PINBALL = "pinball"
 
     @property
     def higher_is_better(self) -> bool:
         """Whether a larger value is a better model."""
-        return self not in {self.LOG_LOSS, self.RMSE, self.MAE}
+        return self in _HIGHER_IS_BETTER
 
     def suits(self, task: Task) -> bool:
         """Whether the metric is defined for the task."""
-        regression = self in {self.R2, self.RMSE, self.MAE}
-        if self is PerformanceMetric.ROC_AUC:
-            return task is Task.BINARY
-        return regression == (task is Task.REGRESSION)
+        return (self in _OF_VALUES) == (task is Task.REGRESSION)
+
+
+_HIGHER_IS_BETTER = frozenset(
+    {
+        PerformanceMetric.ROC_AUC,
+        PerformanceMetric.ACCURACY,
+        PerformanceMetric.F1,
+        PerformanceMetric.PRECISION,
+        PerformanceMetric.RECALL,
+        PerformanceMetric.R2,
+    }
+)
+_OF_VALUES = frozenset(
+    {
+        PerformanceMetric.R2,
+        PerformanceMetric.RMSE,
+        PerformanceMetric.MAE,
+        PerformanceMetric.MAPE,
+        PerformanceMetric.PINBALL,
+    }
+)
 
 
 class EstimateMethod(StrEnum):
@@ -58,6 +83,8 @@ class Performance(Record):
 
     metric: PerformanceMetric | None = None
     """Defaults to `roc_auc` (binary), `log_loss` (multiclass) or `rmse` (regression)."""
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Which quantile of the target the model answers; `pinball` is measured at it."""
     drop: Annotated[float, Field(ge=0)] = 0.02
     """How far beyond the reference band the metric may lie, in its own unit."""
     over: Annotated[int, Field(ge=1)] = 7

@@ -10,7 +10,7 @@ from sklearn import metrics
 from monitors.finding import NoData
 from monitors.performance import Estimate, Truth, estimate, judge, truth
 from monitors.references import Band
-from monitors.resample import statistic
+from monitors.metrics import statistic
 from spec import ModelSpec, PerformanceMetric, loads
 
 METRIC = PerformanceMetric

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from monitors import inference_log, labels
-from monitors.resample import Array, statistic
+from monitors.metrics import Array, statistic
 from retraining.metrics import days_of
 from retraining.registry import Registry
 from retraining.rows import inputs, target
