@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from spec.record import Record
+from spec.units import Fraction
 
 
 class FeatureType(StrEnum):
@@ -18,7 +21,10 @@ class FeatureType(StrEnum):
 
 
 class Feature(Record):
-    """One input column of the model."""
+    """One input column of the model, and what must hold of its values: in a window, and at the server's door.
+
+    What is not said here is held against the version's reference, more leniently: see `monitor.quality`.
+    """
 
     type: FeatureType
     """`numeric` is a float64 column, `categorical` a string, `boolean` a bool; all may be null."""
@@ -26,8 +32,38 @@ class Feature(Record):
     """Unit of a numeric feature, shown where people look at it."""
     protected: bool = False
     """The groups of a protected attribute must be served alike; see `monitor.fairness`."""
+    min: FiniteFloat | None = None
+    """Least value of a numeric feature that can be right."""
+    max: FiniteFloat | None = None
+    """Largest value of a numeric feature that can be right."""
+    values: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """All values of a categorical feature that can be right."""
+    nulls: Fraction | None = None
+    """Largest share of nulls in a window; 0 turns a null away at the door. Default: see `null_rate`."""
+    unique: bool = False
+    """No two rows of a window have the same value."""
 
     @model_validator(mode="before")
     @classmethod
     def _accept_bare_type(cls, value: object) -> object:
         return {"type": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _constraints_suit_the_type(self) -> Self:
+        if problems := "; ".join(self._unsuitable()):
+            raise ValueError(problems)
+        return self
+
+    def _unsuitable(self) -> Iterator[str]:
+        if self.type is not FeatureType.NUMERIC:
+            stated = [key for key in ("min", "max") if getattr(self, key) is not None]
+            if stated:
+                yield f"{' and '.join(stated)}: only a numeric feature has a range"
+        if self.min is not None and self.max is not None and self.min > self.max:
+            yield f"min: must not be above max; found {self.min:g} and {self.max:g}"
+        if self.values is not None and self.type is not FeatureType.CATEGORICAL:
+            yield "values: only a categorical feature lists its values"
+        if self.values is not None and len(set(self.values)) < len(self.values):
+            yield "values: must name each value once"
+        if self.unique and self.type is FeatureType.BOOLEAN:
+            yield "unique: a boolean has two values only"
