@@ -14,7 +14,10 @@ from typing import Any
 from spec import InputError, ModelSpec, Problem
 
 AIRFLOW, WATCHDOG, DEFAULT = "airflow", "watchdog", "people"
-_MONITORED = "TrimtabDataDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand|TrimtabDataQuality"
+_HARM = "TrimtabDataDrift|TrimtabCorrelationDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand"
+_QUALITY = "TrimtabDataQuality"
+_PEOPLE = "TrimtabFixData|TrimtabFixInfra|TrimtabCollectLabels"
+_RETRAIN = "TrimtabRetrainNeeded"
 _TITLE = (
     '{{ if ne .Status "firing" }}[RESOLVED] {{ else if .CommonLabels.severity }}'
     "[{{ .CommonLabels.severity | toUpper }}] {{ else }}[CRITICAL] {{ end }}"
@@ -139,11 +142,21 @@ _INHIBIT = [
     },
     {  # a frozen figure keeps its alert firing
         "source_matchers": ['alertname="TrimtabMonitorStale"'],
-        "target_matchers": [f'alertname=~"{_MONITORED}"'],
+        "target_matchers": [f'alertname=~"{_HARM}|{_QUALITY}|{_PEOPLE}|{_RETRAIN}"'],
         "equal": ["model", "monitor"],
     },
+    {  # one message: what was decided says what was found
+        "source_matchers": [f'alertname=~"{_PEOPLE}|{_RETRAIN}"'],
+        "target_matchers": [f'alertname=~"{_HARM}"'],
+        "equal": ["model", "version"],
+    },
+    {
+        "source_matchers": [f'alertname=~"{_PEOPLE}"'],
+        "target_matchers": [f'alertname="{_QUALITY}"'],
+        "equal": ["model", "version"],
+    },
     {  # a fault of the data is repaired, not trained into the next version
-        "source_matchers": ['alertname="TrimtabDataQuality"', f'check=~"{_FAULTS}"'],
+        "source_matchers": [f'alertname="{_QUALITY}"', f'check=~"{_FAULTS}"'],
         "target_matchers": ['action="retrain"'],
         "equal": ["model", "version"],
     },

@@ -102,7 +102,7 @@ class RetrainRequest:
         oldest = next(alert for alert in alerts if alert.asks_for_retrain)
         return cls(
             model=oldest.labels.get("model", ""),
-            reason=oldest.labels.get("monitor", ""),
+            reason=oldest.labels.get("cause", ""),
             alert=oldest.labels.get("alertname", ""),
             version=oldest.labels.get("version", ""),
             requested_at=now,

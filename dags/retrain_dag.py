@@ -18,7 +18,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from dags import notices, surroundings
 from spec import ModelSpec
 
-REASONS = ["performance", "manual"]
+REASONS = ["performance", "harmful_drift", "schedule", "new_labels", "manual"]
 
 
 def build(spec: ModelSpec) -> DAG:

@@ -18,6 +18,7 @@ from monitors.pace import Pace
 from monitors.results import Newest, Store
 from monitors.revision import code_revision, code_version
 from monitors.spec_folder import SpecFolder
+from monitors.triage import episodes
 from spec.errors import Problem, SettingsError, Unavailable
 from spec.model import ModelSpec
 from spec.settings import Settings
@@ -73,6 +74,10 @@ class ResultsCollector(Collector):
         yield from exposition.of_deployments(models)
         yield from exposition.of_results(models, self._max_features)
         yield from exposition.of_performance(models)
+        decided = {
+            name: triage for name in specs if (triage := episodes.latest(self._store, name)) is not None
+        }
+        yield from exposition.of_triage(models, decided)
         intervals = {name: self._pace.wall_seconds(spec.monitor.window) for name, spec in specs.items()}
         yield from exposition.of_runs(specs.values(), self._store.runs(), intervals)
         yield from exposition.of_events(specs.values(), self._store.event_counts())

@@ -21,6 +21,7 @@ from monitors.records import MONITORS, MonitorName, WindowResult
 from monitors.references import Reference
 from monitors.results import Store
 from monitors.revision import code_revision
+from monitors.triage.watch import Watch
 from monitors.window_profiles import WindowProfiles
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, NotFound, Settings, Unavailable
@@ -83,6 +84,7 @@ class ModelJob:
         self._seen_labels: frozenset[str] | None = None
         self._references: dict[str, Reference] = {}
         self._spoke_last: tuple[datetime, tuple[str, ...]] = (EPOCH, ())
+        self._watch = Watch(spec, settings, store)
         self._outages, self._retry_at = 0, 0.0
 
     def tick(self, wall: float, stop: threading.Event) -> bool:
@@ -94,6 +96,8 @@ class ModelJob:
             tasks = self._ledger.due(self._settings.clock.now(), wall)
             for chunk in _chunks(tasks):
                 self._compute(chunk, wall, stop)
+            if tasks:
+                self._triage()
         except Exception as error:  # noqa: BLE001 - recorded; the other models are still watched
             _log.exception("%s: the monitors cannot read their data", self._spec.model)
             self._outages += 1
@@ -196,25 +200,36 @@ class ModelJob:
             finding = Finding("no_data", (NoData("the version has no reference").measurement(),), 0)
         else:
             finding = reading.judge(task.monitor, task.window, version, reference)
-        self._store.save(
-            WindowResult(
-                self._spec.model,
-                version,
-                task.monitor,
-                task.window.start,
-                task.window.end,
-                finding.rows,
-                finding.status,
-                finding.measurements,
-                computed_at=now,
-                duration_s=time.perf_counter() - started,
-                reference=reference.name if reference else None,
-                code_revision=code_revision(),
-                reason=task.reason,
-            )
+        result = WindowResult(
+            self._spec.model,
+            version,
+            task.monitor,
+            task.window.start,
+            task.window.end,
+            finding.rows,
+            finding.status,
+            finding.measurements,
+            computed_at=now,
+            duration_s=time.perf_counter() - started,
+            reference=reference.name if reference else None,
+            code_revision=code_revision(),
+            reason=task.reason,
         )
+        self._store.save(result)
+        self._watch.saw(result)
         if task.monitor == "drift" and reference is not None:
             self._report(task, version, reference)
+
+    def _triage(self) -> None:
+        """Decide what is to be done about the champion, now that more is known."""
+        version = self._watch.champion(self._spoke_last[1])
+        if version is None:
+            return
+        try:
+            self._watch.decide(version, self._reference(version), self._settings.clock.now())
+        except Exception as error:  # noqa: BLE001 - recorded; the figures stand, and the next look decides again
+            _log.exception("%s: the triage failed", self._spec.model)
+            self._record_failure("triage", error)
 
     def _drift(self, window: Window, version: str, reference: Reference) -> Finding:
         """Return what drift says of a window from what has been counted in it and before it."""

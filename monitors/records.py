@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-MonitorName = Literal["drift", "quality", "performance", "latency", "estimate", "concept", "slices"]
+MonitorName = Literal["drift", "quality", "performance", "latency", "estimate", "concept", "slices", "triage"]
 Status = Literal["ok", "alarm", "no_data"]
 Outcome = Literal["ok", "alarm", "no_data", "error"]
 MONITORS: tuple[MonitorName, ...] = ("drift", "quality", "performance", "latency")
+"""Those that judge windows of rows."""
+RUNNING: tuple[MonitorName, ...] = (*MONITORS, "triage")
+"""Those whose runs are counted."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 

@@ -14,6 +14,7 @@ from monitors.database import Database
 from monitors.records import (
     MONITORS,
     OUTCOMES,
+    RUNNING,
     Event,
     Measurement,
     MonitorName,
@@ -29,6 +30,7 @@ from monitors.results_tables import METADATA, events, newest, profiles, runs, wi
 __all__ = [
     "MONITORS",
     "OUTCOMES",
+    "RUNNING",
     "Event",
     "Measurement",
     "MonitorName",

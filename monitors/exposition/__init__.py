@@ -11,6 +11,7 @@ from monitors.exposition.resources import of_build, of_resources, of_store
 from monitors.exposition.results import of_results
 from monitors.exposition.runs import of_events, of_runs
 from monitors.exposition.specs import of_specs
+from monitors.exposition.triage import of_triage
 
 __all__ = [
     "Family",
@@ -25,4 +26,5 @@ __all__ = [
     "of_runs",
     "of_specs",
     "of_store",
+    "of_triage",
 ]

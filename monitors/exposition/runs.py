@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from monitors.exposition.families import Family, counter, gauge
-from monitors.results import MONITORS, OUTCOMES, Runs
+from monitors.results import OUTCOMES, RUNNING, Runs
+from monitors.triage.records import Action
 from spec import ModelSpec
 
 _EVENTS = {
     "retrain": ("retraining_runs", "Retrains.", ("started", "accepted", "rejected", "failed")),
     "rollout": ("rollouts", "Rollouts.", ("started", "step", "promoted", "rolled_back")),
+    "triage": ("triage_decisions", "Decisions that began an episode.", tuple(Action)),
 }
 
 
@@ -27,7 +29,7 @@ def of_runs(
     interval = gauge("monitoring_interval_seconds", "Time between two runs.", *labels)
     total = counter("monitoring_runs", "Runs of a monitor.", *labels, "outcome")
     for model in (spec.model for spec in specs):
-        for monitor in MONITORS:
+        for monitor in RUNNING:
             at = (model, monitor)
             ended = {one.outcome: one for one in runs if (one.model, one.monitor) == at}
             interval.add_metric(at, interval_s[model])

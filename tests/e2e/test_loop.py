@@ -84,7 +84,8 @@ def test_people_were_told_what_and_why(loop: Loop) -> None:
     """Slack heard of the alert with its numbers, of each passed step and of the promotion."""
     told = "\n".join(event.text for event in loop.outcome.events)
 
-    assert "TrimtabPerformanceBelowBand" in told
+    assert "TrimtabRetrainNeeded" in told
+    assert "Labels show harm. Realised roc_auc" in told
     assert "registered as challenger" in told
     assert "passed shadow" in told
     assert "promoted to champion" in told
@@ -96,7 +97,7 @@ def test_drift_alone_only_told_people(loop: Loop) -> None:
     alerts = {run["conf"]["alert"] for run in _runs(loop.stack, "retrain_flights")}
 
     assert drift
-    assert alerts <= {"TrimtabPerformanceBelowBand"}
+    assert alerts <= {"TrimtabRetrainNeeded"}
 
 
 def test_the_new_champion_is_better_smaller_and_faster(loop: Loop) -> None:

@@ -70,10 +70,10 @@ def test_alertmanager_reads_its_configuration(changed: dict[str, Any], tmp_path:
     ("labels", "receivers"),
     [
         (
-            ["alertname=TrimtabPerformanceBelowBand", "model=flights", "action=retrain"],
+            ["alertname=TrimtabRetrainNeeded", "model=flights", "action=retrain"],
             "airflow,people-flights",
         ),
-        (["alertname=TrimtabPerformanceBelowBand", "model=gone", "action=retrain"], "airflow,people"),
+        (["alertname=TrimtabRetrainNeeded", "model=gone", "action=retrain"], "airflow,people"),
         (["alertname=TrimtabDataDrift", "model=fares"], "people-fares"),
         (["alertname=TrimtabExporterDown", "severity=critical"], "people"),
         (["alertname=TrimtabWatchdog", "severity=info"], "watchdog"),

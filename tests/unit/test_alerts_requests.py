@@ -19,10 +19,10 @@ def alert(
     model: str = "flights", status: str = "firing", starts: str = "2026-11-22T08:00:00Z", **labels: str
 ) -> Any:
     """Make one alert of a webhook body."""
-    names = {"alertname": "TrimtabPerformanceBelowBand", "model": model, "version": "3"}
+    names = {"alertname": "TrimtabRetrainNeeded", "model": model, "version": "3"}
     return {
         "status": status,
-        "labels": names | {"action": "retrain", "monitor": "performance"} | labels,
+        "labels": names | {"action": "retrain", "cause": "performance"} | labels,
         "annotations": {"summary": "worse", "description": "0.61 below 0.68"},
         "startsAt": starts,
         "endsAt": "0001-01-01T00:00:00Z",
@@ -117,7 +117,7 @@ def test_the_conf_is_what_the_dag_declares() -> None:
         "schema_version": 1,
         "model": "flights",
         "reason": "performance",
-        "alert": "TrimtabPerformanceBelowBand",
+        "alert": "TrimtabRetrainNeeded",
         "version": "3",
         "requested_at": "2013-06-01T12:00:00+00:00",
         "summary": "worse",

@@ -62,11 +62,15 @@ def test_what_watches_servers_keeps_its_patience() -> None:
         if rule.get("for", "").endswith("ms") or rule.get("for") == "0s"
     }
     assert clocked == {
+        "TrimtabCollectLabels",
         "TrimtabCorrelationDrift",
         "TrimtabDataDrift",
         "TrimtabDataQuality",
         "TrimtabErrorAboveBand",
+        "TrimtabFixData",
+        "TrimtabFixInfra",
         "TrimtabPerformanceBelowBand",
+        "TrimtabRetrainNeeded",
     }
 
 

@@ -241,7 +241,7 @@ def test_a_monitor_that_never_ran_has_an_interval_and_counts_of_zero(world: Any)
     """So an alert can tell that it should have run, and its first run is an increase."""
     families = list(exposition.of_runs([world.spec], [], {"shop": 60.0}))
 
-    monitors = {"drift", "quality", "performance", "latency"}
+    monitors = {"drift", "quality", "performance", "latency", "triage"}
     assert {("shop", monitor): 60.0 for monitor in monitors} == series(
         families, "monitoring_interval_seconds"
     )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from monitors.records import Measurement, MonitorName, Status, WindowResult
-from monitors.triage import Action, Cause, Evidence, Triage, decide
+from monitors.results import Store
+from monitors.triage import Action, Cause, Evidence, Triage, decide, episodes
 from monitors.triage.due import Due, due
 from monitors.windows import Window
 from spec import ModelSpec, loads
@@ -259,3 +261,17 @@ def test_a_decision_survives_its_payload() -> None:
 
     assert Triage.of_payload(triage.payload()) == triage
     assert triage.payload()["outcome"] == "retrain"
+
+
+def test_an_episode_is_one_event_and_every_window_one_result(tmp_path: Path) -> None:
+    """Windows that decide the same add nothing; another action begins another, and its end is told."""
+    with Store(f"sqlite:///{tmp_path / 'results.db'}") as store:
+        bad = [[*sound(day), result("performance", day, "alarm", BAD)] for day in (5, 6)]
+        days = [sound(4), *bad, sound(7), sound(8)]
+        began = [episodes.save(store, decided(*day), DAY, START, 0.01) for day in days]
+
+        assert began == [False, True, False, True, False]
+        told = [event.payload["outcome"] for event in store.events("shop", kinds=["triage"])]
+        assert told == ["retrain", "none"]
+        assert [r.status for r in store.history("shop", "triage")] == ["ok", "alarm", "alarm", "ok", "ok"]
+        assert episodes.latest(store, "shop") == decided(*days[3])

@@ -42,6 +42,7 @@ trimtab_model_performance{model="flights",version="3",metric="roc_auc",bound="up
 trimtab_model_performance_floor{model="flights",version="3",metric="roc_auc"} 0.68
 trimtab_model_info{model="flights",version="3",stage="champion"} 1
 trimtab_slot_info{model="flights",version="3",slot="blue"} 1
+trimtab_triage_decision{model="flights",version="3",action="retrain",cause="performance",why="Harm."} 1
 process_start_time_seconds 1
 """
 
@@ -242,22 +243,20 @@ def test_a_lost_performance_goes_from_metric_to_receiver(house: House) -> None:
 
     assert delivery.authorization == "Bearer receivers-token"
     assert (request.model, request.version, request.reason) == ("flights", "3", "performance")
-    assert request.description.startswith(
-        "roc_auc of flights version 3 is 0.61 (interval 0.59 to 0.63), below the floor"
-    )
+    assert request.description.startswith("Harm. A retrain of flights version 3 is requested")
 
 
 def test_people_are_told_in_the_models_channel(house: House) -> None:
     """The alert that starts a retrain reaches Slack too, with what happened, the runbook and a link."""
-    message = house.listener.message(lambda text: "PerformanceBelowBand" in text["title"])
+    message = house.listener.message(lambda text: "RetrainNeeded" in text["title"])
 
     (text,) = message["attachments"]
     assert message["channel"] == "#ml-flights"
-    assert text["title"] == "[CRITICAL] TrimtabPerformanceBelowBand: flights"
+    assert text["title"] == "[CRITICAL] TrimtabRetrainNeeded: flights"
     assert text["color"] == "danger"
-    assert "*The model predicts worse than its band*" in text["text"]
-    assert "below the floor of 0.68" in text["text"]
-    assert "Runbook: docs/runbooks/TrimtabPerformanceBelowBand.md" in text["text"]
+    assert "*The model needs a retrain*" in text["text"]
+    assert "Harm." in text["text"]
+    assert "Runbook: docs/runbooks/TrimtabRetrainNeeded.md" in text["text"]
     assert "|Graph>" in text["text"]
 
 
@@ -313,7 +312,7 @@ def test_a_fault_of_the_data_is_not_trained_in(house: House) -> None:
     """Broken inputs hold the retrain of their version back; drifted ones do not."""
     for model, check in (("ships", "null_rate"), ("trains", "out_of_range")):
         lost = {
-            "alertname": "TrimtabPerformanceBelowBand",
+            "alertname": "TrimtabRetrainNeeded",
             "model": model,
             "version": "1",
             "action": "retrain",
@@ -321,8 +320,17 @@ def test_a_fault_of_the_data_is_not_trained_in(house: House) -> None:
         fault = {"alertname": "TrimtabDataQuality", "model": model, "version": "1", "check": check}
         house.post(lost, fault)
 
-    assert muted(house, "ships") == {"TrimtabPerformanceBelowBand"}
+    assert muted(house, "ships") == {"TrimtabRetrainNeeded"}
     assert muted(house, "trains") == set()
+
+
+def test_one_message_says_what_was_decided_and_found(house: House) -> None:
+    """While the triage's alert fires, those of single monitors of the same version are held back."""
+    decided = {"alertname": "TrimtabFixInfra", "model": "buses", "version": "1", "severity": "warning"}
+    drift = {"alertname": "TrimtabDataDrift", "model": "buses", "severity": "warning", "monitor": "drift"}
+    house.post(decided, drift | {"version": "1"}, drift | {"version": "2"})
+
+    assert muted(house, "buses") == {"TrimtabDataDrift"}
 
 
 def test_the_end_of_an_alert_is_told(house: House) -> None:

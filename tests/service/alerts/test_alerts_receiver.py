@@ -149,10 +149,10 @@ def notification(name: str, starts: datetime = START, **labels: str) -> dict[str
     firing = {
         "status": labels.pop("status", "firing"),
         "labels": {
-            "alertname": "TrimtabPerformanceBelowBand",
+            "alertname": "TrimtabRetrainNeeded",
             "model": name,
             "version": "3",
-            "monitor": "performance",
+            "cause": "performance",
             "action": "retrain",
         }
         | labels,

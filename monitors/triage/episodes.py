@@ -1,0 +1,54 @@
+"""Decisions in the results store: one result a window, and one event an episode."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from monitors.records import Measurement, WindowResult
+from monitors.results import Store
+from monitors.revision import code_revision
+from monitors.triage.records import KIND, Action, Triage
+
+_NEEDS_SOMEBODY = frozenset(Action) - {Action.NONE, Action.WATCH}
+
+
+def latest(store: Store, model: str) -> Triage | None:
+    """Return the decision of the model's present episode; None before the first."""
+    event = store.last_event(model, KIND)
+    return None if event is None else Triage.of_payload(event.payload)
+
+
+def save(store: Store, triage: Triage, window: timedelta, now: datetime, duration_s: float) -> bool:
+    """Store a decision; return whether an episode began with it.
+
+    The decision that nothing is wrong begins an episode only where it ends another.
+    """
+    numbers = (
+        Measurement("triage", 1.0, method=triage.action.value, text=triage.why),
+        *(Measurement("evidence", number, text=text) for number, text in enumerate(triage.evidence, 1)),
+    )
+    store.save(
+        WindowResult(
+            triage.model,
+            triage.version,
+            "triage",
+            triage.at - window,
+            triage.at,
+            0,
+            "alarm" if triage.action in _NEEDS_SOMEBODY else "ok",
+            numbers,
+            computed_at=now,
+            duration_s=duration_s,
+            reference=None,
+            code_revision=code_revision(),
+            reason=triage.cause.value,
+        )
+    )
+    before = latest(store, triage.model)
+    if before is None and triage.action is Action.NONE:
+        return False
+    if before is not None and before.episode == triage.episode:
+        return False
+    key = f"{KIND}/{triage.model}/{'/'.join(triage.episode)}/{triage.at.isoformat()}"
+    text = f"{triage.action}: {triage.why}"
+    return store.record_event(triage.model, KIND, text, now, triage.payload(), key=key)
