@@ -45,11 +45,12 @@ def numeric_plan(name: str, kind: Kind, family: Family, sample: npt.NDArray[np.n
         nothing = np.zeros(1, dtype=np.int64)
         return NumericPlan(name, kind, family, 0, 1.0, np.zeros(0), nothing, nothing, 0.0)
     center, step, whole = _grid(values)
-    cells = grid.cells(values, center, step)
+    offsets = grid.offsets(values, center)
+    cells = grid.to_cells(offsets, step)
     exact = _is_too_coarse(cells, values)
     if exact and isinstance(center, float) and abs(center) <= GRID * step:
         center = 0.0  # what spans decades is finest near 0
-    offsets = grid.offsets(values, center)
+        offsets = grid.offsets(values, center)
     places = offsets if exact else cells
     cuts = (
         _spread(places, _whole if isinstance(center, int) else _single) if exact else _cell_cuts(places)

@@ -11,8 +11,8 @@ from math import inf, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from monitors.counting.lookup import CHUNK, Bins, Workspace, lookup
-from monitors.counting.moments import EXACT_CELL, cell_sums
+from monitors.counting.lookup import CHUNK, MIDDLE, Bins, Workspace, lookup, to_codes
+from monitors.counting.moments import EXACT_CELL, cell_sums, code_sums
 from monitors.plan import Floats, Ints, NumericPlan
 
 FARTHEST = 2.0**1000
@@ -70,12 +70,22 @@ class GridTally:
         reach = _reach(plan, low, high)
         if plan.exact:
             self.counts += self._lookup.count(places, space, inf)
-        _to_cells(places, plan.step, reach)
-        if not plan.exact:
-            self.counts += self._lookup.count(places, space, reach)
-        total, squares = cell_sums(places, reach, space.codes[: len(places)].view(np.float64))
-        self.sum += total
-        self.squares += squares
+        sums = self._near(places) if reach < EXACT_CELL else self._far(places, reach)
+        self.sum += sums[0]
+        self.squares += sums[1]
+
+    def _near(self, offsets: Floats) -> tuple[int, int]:
+        """Return the sums of cells and squares, and count the cells: in half of the steps of `_far`."""
+        codes = to_codes(np.multiply(offsets, 1 / self.plan.step, out=offsets), offsets)
+        if not self.plan.exact:
+            self.counts += self._lookup.count_codes(codes, self._space)
+        return code_sums(codes, MIDDLE, self._space.codes[: len(codes)])
+
+    def _far(self, offsets: Floats, reach: float) -> tuple[int, int]:
+        _to_cells(offsets, self.plan.step, reach)
+        if not self.plan.exact:
+            self.counts += self._lookup.count(offsets, self._space, reach)
+        return cell_sums(offsets, reach, self._space.codes[: len(offsets)].view(np.float64))
 
 
 def bins(plan: NumericPlan, values: Numbers, space: Workspace) -> Iterator[tuple[slice, Bins]]:
@@ -106,7 +116,12 @@ def offsets(values: Numbers, center: float) -> Floats:
 
 def cells(values: Numbers, center: float, step: float) -> Floats:
     """Return the cell of each finite value, an integer as float64, shape (n,)."""
-    found = offsets(values, center)
+    return to_cells(offsets(values, center), step)
+
+
+def to_cells(offsets: Floats, step: float) -> Floats:
+    """Return the cell of each distance from the center, an integer as float64, shape (n,)."""
+    found = offsets.copy()
     _to_cells(found, step, inf)
     return found
 

@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from monitors.plan import GRID, Floats, Ints, NumericPlan
 
-CHUNK = 2**15
-"""Values counted at once: the buffers stay in the processor's cache, and sums of squares stay exact."""
+CHUNK = 2**17
+"""Values counted at once: sums of squares stay exact, and threads wait for each other's Python seldom."""
 
-_MIDDLE = GRID + 1
-_SIZE = 2 * _MIDDLE + 1  # the first and the last place of a table stand for everything beyond
+MIDDLE = GRID + 1
+"""The code of cell 0; the codes of a table go from 0 to twice as much."""
+
+_SIZE = 2 * MIDDLE + 1  # the first and the last place of a table stand for everything beyond
 _MANTISSA = 1.5 * 2**52  # added to an integer, leaves it in the low bits of the sum
-_MANTISSA_BITS = int(np.float64(_MANTISSA).view(np.int64)) - _MIDDLE
+_MANTISSA_BITS = int(np.float64(_MANTISSA).view(np.int64)) - MIDDLE
 _SIGN = 63
 _INNER = (0.02, 0.93)  # the cuts, by distance from the center, among which an exact column's table is fine
 
@@ -54,19 +56,18 @@ class Lookup:
         Parameters
         ----------
         places
-            Finite, shape (n,) with n at most 32,768.
+            Finite, shape (n,) with n at most 131,072.
         space
             `codes` and `bins` are overwritten.
         reach
             No place is farther from 0 than this.
         """
-        found = self._looked_up(places, space, reach)
-        codes = space.codes[: len(places)]
-        np.copyto(codes, found)
-        counts: Ints = np.bincount(codes, minlength=self._outside + 1)
-        if counts[-1]:
-            counts[:-1] += np.bincount(self._bisected(places, found)[1], minlength=self._outside)
-        return counts[:-1]
+        return self._counted(self._looked_up(places, space, reach), places, space)
+
+    def count_codes(self, codes: Ints, space: Workspace) -> Ints:
+        """Return the number of cells in each bin, shape (bins,), of cells that `to_codes` made codes."""
+        found = np.take(self._table, codes, out=space.bins[: len(codes)], mode="clip")
+        return self._counted(found, codes, space, MIDDLE)
 
     def bins(self, places: Floats, space: Workspace, reach: float) -> Bins:
         """Return the bin of each place, shape (n,), in a buffer of `space`."""
@@ -74,6 +75,14 @@ class Lookup:
         where, bins = self._bisected(places, found)
         found[where] = bins
         return found
+
+    def _counted(self, found: Bins, places: Floats | Ints, space: Workspace, origin: int = 0) -> Ints:
+        codes = space.codes[: len(found)]
+        np.copyto(codes, found)
+        counts: Ints = np.bincount(codes, minlength=self._outside + 1)
+        if counts[-1]:
+            counts[:-1] += np.bincount(self._bisected(places, found, origin)[1], minlength=self._outside)
+        return counts[:-1]
 
     def _looked_up(self, places: Floats, space: Workspace, reach: float) -> Bins:
         codes, found = space.codes[: len(places)], space.bins[: len(places)]
@@ -84,12 +93,11 @@ class Lookup:
         return np.take(self._table, codes, out=found, mode="clip")
 
     def _cells(self, cells: Floats, codes: Ints, reach: float) -> None:
-        """Write each cell's place in the table; adding and viewing is four times as fast as a cast."""
+        """Write each cell's place in the table."""
         floats = codes.view(np.float64)
         if reach > GRID:
-            cells = np.clip(cells, -_MIDDLE, _MIDDLE, out=floats)
-        np.add(cells, _MANTISSA, out=floats)
-        np.subtract(codes, _MANTISSA_BITS, out=codes)
+            cells = np.clip(cells, -MIDDLE, MIDDLE, out=floats)
+        to_codes(cells, floats)
 
     def _magnitudes(self, offsets: Floats, codes: Ints) -> None:
         """Write each offset's place in the table: its sign and leading bits, which grow as a logarithm."""
@@ -97,14 +105,14 @@ class Lookup:
         np.subtract(codes, self._lowest, out=codes)
         np.maximum(codes, 0, out=codes)
         np.right_shift(codes, self._shift, out=codes)
-        np.minimum(codes, _MIDDLE, out=codes)
+        np.minimum(codes, MIDDLE, out=codes)
         negative = offsets.view(np.int64) >> _SIGN  # -1 or 0
         np.bitwise_xor(codes, negative, out=codes)
-        np.subtract(codes, negative - _MIDDLE, out=codes)
+        np.subtract(codes, negative - MIDDLE, out=codes)
 
-    def _bisected(self, places: Floats, found: Bins) -> tuple[Ints, Ints]:
+    def _bisected(self, places: Floats | Ints, found: Bins, origin: int = 0) -> tuple[Ints, Ints]:
         where = np.flatnonzero(found == self._outside)
-        return where, np.searchsorted(self.plan.cuts, places[where], side="right")
+        return where, np.searchsorted(self.plan.cuts, places[where] - origin, side="right")
 
     def _filled(self) -> Bins:
         codes = self._codes_of_cuts()
@@ -122,6 +130,17 @@ class Lookup:
         else:
             self._cells(self.plan.cuts, codes, np.inf)
         return np.clip(codes, 0, _SIZE - 1)
+
+
+def to_codes(cells: Floats, out: Floats) -> Ints:
+    """Return the codes of cells below 2^50, rounded if they are not yet: integers in the memory of `out`.
+
+    A cell's code is its place in a look-up table, or beyond its ends. Adding a large float rounds, and leaves
+    the integer in the low bits: four times as fast as rounding and a cast.
+    """
+    codes = np.add(cells, _MANTISSA, out=out).view(np.int64)
+    np.subtract(codes, _MANTISSA_BITS, out=codes)
+    return codes
 
 
 def _resolution(distances: Floats) -> tuple[int, int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitors.plan import Floats
+from monitors.plan import Floats, Ints
 
 EXACT_CELL = 2**18
 """Cells nearer than this one are summed as they are; those beyond with 18 leading bits."""
 
-_BITS = 18  # squares of so many bits, summed over 2^15 cells, stay below 2^53
+_BITS = 18  # squares of so many bits, summed over 2^17 cells, stay below 2^53
 
 
 def cell_sums(cells: Floats, reach: float, buffer: Floats) -> tuple[int, int]:
@@ -18,7 +18,7 @@ def cell_sums(cells: Floats, reach: float, buffer: Floats) -> tuple[int, int]:
     Parameters
     ----------
     cells
-        Integers, shape (n,) with n at most 32,768; overwritten.
+        Integers, shape (n,) with n at most 131,072; overwritten.
     reach
         No cell is farther from 0 than this.
     buffer
@@ -31,6 +31,20 @@ def cell_sums(cells: Floats, reach: float, buffer: Floats) -> tuple[int, int]:
     cells[where] = 0
     near, distant = _near_sums(cells, buffer), _far_sums(far) if len(far) else (0, 0)
     return near[0] + distant[0], near[1] + distant[1]
+
+
+def code_sums(codes: Ints, origin: int, buffer: Ints) -> tuple[int, int]:
+    """Return the sum of cells and the sum of their squares, from integers that are larger by `origin`.
+
+    Parameters
+    ----------
+    codes
+        Shape (n,) with n at most 131,072, of cells nearer than `EXACT_CELL`.
+    buffer
+        Shape (n,); overwritten.
+    """
+    n, total, squares = len(codes), int(codes.sum()), int(np.multiply(codes, codes, out=buffer).sum())
+    return total - n * origin, squares - 2 * origin * total + n * origin**2
 
 
 def _near_sums(cells: Floats, buffer: Floats) -> tuple[int, int]:

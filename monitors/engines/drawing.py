@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from monitors.counting.arrow_arrays import arrow_numbers
 
-BATCH = 2**16
+BATCH = 2**17
 """Rows that are counted at once."""
 
 _SEED = 8191
@@ -80,15 +80,17 @@ def _smallest(
 
 
 def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of about `rows`: what a batch costs by itself is paid seldom."""
+    """Yield the same rows in batches of about `rows`: what a batch costs by itself is paid seldom.
+
+    Batches of half as many are not copied to make them longer.
+    """
     held: list[pa.RecordBatch] = []
-    waiting = 0
+    waiting, few = 0, max(rows // 2, 1)
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             piece = batch.slice(start, rows)
-            if held and (
-                waiting >= rows or piece.schema != held[0].schema
-            ):  # one file's strings come as codes
+            whole = waiting >= few or piece.num_rows >= few
+            if held and (whole or piece.schema != held[0].schema):  # one file's strings come as codes
                 yield _joined(held)
                 held, waiting = [], 0
             held.append(piece)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from monitors.counting import grid
-from monitors.counting.lookup import CHUNK, Lookup, Workspace, lookup
-from monitors.counting.moments import EXACT_CELL, cell_sums
+from monitors.counting.lookup import CHUNK, MIDDLE, Lookup, Workspace, lookup, to_codes
+from monitors.counting.moments import EXACT_CELL, cell_sums, code_sums
 from monitors.plan import NumericPlan
 from monitors.planning import make_plan
 
@@ -118,6 +118,17 @@ def test_sums_are_exact_near_and_to_18_bits_beyond() -> None:
     leading = [EXACT_CELL, -(2**60), 3 * 2**999, 2**18]
     assert expected[0] + sum(leading) == total
     assert expected[1] + sum(cell**2 for cell in leading) == squares
+
+
+def test_codes_are_summed_as_the_cells_they_stand_for() -> None:
+    """The quick way through codes rounds, counts and sums as the slow one does, up to the last near cell."""
+    rng = np.random.default_rng(3)
+    cells = np.concatenate([rng.normal(size=1000) * 1e4, [0.5, 1.5, -0.5, EXACT_CELL - 1, 1 - EXACT_CELL]])
+    expected = cell_sums(np.rint(cells), EXACT_CELL - 1, np.empty(len(cells)))
+    codes = to_codes(cells, np.empty(len(cells)))
+
+    assert (np.rint(cells) + MIDDLE).tolist() == codes.tolist()
+    assert expected == code_sums(codes, MIDDLE, np.empty_like(codes))
 
 
 def test_what_is_not_finite_is_counted_apart() -> None:
