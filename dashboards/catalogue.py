@@ -70,6 +70,9 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_model_size_bytes": Metric("gauge", _SLOT, "size of the ONNX file"),
     "trimtab_log_pending_rows": Metric("gauge", ("model", "slot"), "answered rows not yet in the log"),
     "trimtab_log_commit_failures_total": Metric("counter", ("model", "slot"), "failed commits of the log"),
+    "trimtab_door_violations_total": Metric(
+        "counter", (*_VERSION, "feature", "check"), "rows that break what the file states of a feature"
+    ),
     "trimtab_receiver_requests_total": Metric("counter", ("outcome",), "alerts that asked for a retrain"),
     "trimtab_receiver_dag_paused": Metric("gauge", ("model",), "1 where the retrain DAG is paused"),
     "trimtab_results_up": Metric("gauge", (), "1 where the results store answers"),

@@ -15,12 +15,14 @@ from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
-from serving.http import HttpError, Receive, Response, Scope, error_response, read_body
+from serving import door
+from serving.http import Headers, HttpError, Receive, Response, Scope, error_response, read_body
 from serving.inference_log import InferenceLog
 from serving.metrics import ServingMetrics
-from serving.protocol import Protocol
+from serving.protocol import InferRequest, Protocol, at_most
 from serving.slot import Live, Slot
-from spec import ModelSpec, NotFound
+from spec import DataError, ModelSpec, NotFound
+from spec.quality import Door
 
 _INLINE_BYTES = 32 * 1024
 _INLINE_ROW_SECONDS = 0.001
@@ -44,6 +46,8 @@ class Inference:
     def __init__(self, spec: ModelSpec, slot: Slot, metrics: ServingMetrics, log: InferenceLog) -> None:
         self._model = spec.model
         self._protocol = Protocol(spec)
+        self._door = door.constraints(spec)
+        self._rejects = spec.monitor.quality.door is Door.REJECT
         self._slot = slot
         self._metrics = metrics
         self._log = log
@@ -56,6 +60,8 @@ class Inference:
         ------
         RequestError, HttpError
             When the request cannot be answered as it is.
+        DataError
+            When it breaks what the spec states of the features, and `door` rejects that.
         NotFound
             When it names a version that is not loaded.
         TrimtabError
@@ -101,11 +107,26 @@ class Inference:
         if call.binary:
             raise HttpError(415, "binary tensors are not served here; send JSON (binary_data=False)")
         request = self._protocol.parse(call.body, call.fallback_id)
+        flags: Headers = () if self._door is None else self._at_the_door(self._door, live, call, request)
         prediction = live.model.predict(request.feeds)
-        response = Response(200, self._protocol.answer(request, prediction, live.version))
+        response = Response(200, self._protocol.answer(request, prediction, live.version), headers=flags)
         latency_ms = (perf_counter() - call.started) * 1e3
         self._log.append(request, prediction, live.version, shadow=call.shadow, latency_ms=latency_ms)
         return response
+
+    def _at_the_door(
+        self, constraints: door.Constraints, live: Live, call: _Call, request: InferRequest
+    ) -> Headers:
+        """Return the header that flags what the request breaks, if anything; or refuse the request."""
+        breaches = constraints.broken(request)
+        if not breaches:
+            return ()
+        if not call.shadow:  # the mirror's copy is the same rows again
+            for breach in breaches:
+                live.metrics[False].broken[breach.feature, breach.check].inc(breach.rows)
+        if self._rejects:
+            raise DataError(at_most(list(constraints.problems(breaches))))
+        return (door.header(breaches),)
 
 
 def _read_headers(scope: Scope) -> tuple[bool, str, bool]:

@@ -9,12 +9,15 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from serving import door
 from spec import ModelSpec
 
 Outcome = Literal["ok", "client_error", "error"]
 
 _EDGES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _NOTHING_LOADED = "none"
+_MOST_CHECKS = 200
+_OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class RequestMetrics:
 
     requests: dict[Outcome, Counter]
     seconds: Histogram
+    broken: dict[tuple[str, str], Counter]
+    """By feature and check of the door; empty where nothing is checked."""
 
 
 class ServingMetrics:
@@ -65,6 +70,14 @@ class ServingMetrics:
         self.commit_failures = Counter(
             "trimtab_log_commit_failures_total", "Failed Delta commits.", log, registry=self.registry
         ).labels(spec.model, slot)
+        constraints = door.constraints(spec)
+        self._checks = constraints.checks if constraints is not None else ()
+        self._broken = Counter(
+            "trimtab_door_violations_total",
+            "Rows that break what the spec states of a feature.",
+            ("model", "version", "feature", "check"),
+            registry=self.registry,
+        )
         self.nothing_loaded = self.requests(_NOTHING_LOADED)
 
     def requests(self, version: str) -> tuple[RequestMetrics, RequestMetrics]:
@@ -99,4 +112,15 @@ class ServingMetrics:
         return RequestMetrics(
             {outcome: self._requests.labels(*labels, outcome) for outcome in outcomes},
             self._seconds.labels(*labels),
+            self._broken_of(version),
         )
+
+    def _broken_of(self, version: str) -> dict[tuple[str, str], Counter]:
+        """Return a counter a feature and check; beyond the first 200 the features share one of each check."""
+        return {
+            (feature, check): self._broken.labels(
+                self._model, version, feature if at < _MOST_CHECKS else _OTHER, check
+            )
+            for at, (feature, check) in enumerate(self._checks)
+            if version != _NOTHING_LOADED
+        }

@@ -92,7 +92,7 @@ class Protocol:
         outputs = parameters.outputs(content.get("outputs"), self._outputs, problems)
         feeds = {} if problems else self._tensors.feeds(columns, problems)
         if problems:
-            raise RequestError(_at_most(problems))
+            raise RequestError(at_most(problems))
         return InferRequest(identity, ids, times, rows, columns, feeds, outputs)
 
     def answer(self, request: InferRequest, prediction: Prediction, version: str) -> bytes:
@@ -130,7 +130,7 @@ class Protocol:
         return {"name": name, "shape": shape, "datatype": self._outputs[name], "data": data}
 
 
-def _at_most(problems: list[Problem]) -> list[Problem]:
+def at_most(problems: list[Problem]) -> list[Problem]:
     """Keep an error readable when every row of a big request is wrong."""
     more = len(problems) - _MOST_PROBLEMS
     if more <= 0:

@@ -17,6 +17,13 @@ from monitors.results import Measurement, WindowResult
 from serving.metrics import ServingMetrics
 
 FLIGHTS = spec.load(Path(__file__).parents[2] / "models" / "flights.yaml")
+GUARDED = spec.loads("""
+model: fares
+task: regression
+data: {inference_log: log, labels: labels, id: id, time: at, target: {name: fare}}
+features: {distance: {type: numeric, min: 0}}
+monitor: {quality: {door: flag}}
+""")
 SUFFIX = {"counter": "_total"}
 
 
@@ -44,7 +51,8 @@ def _exporter() -> list[Family]:
 
 
 def _server() -> Iterable[Family]:
-    metrics = ServingMetrics(FLIGHTS, "blue")
+    metrics = ServingMetrics(GUARDED, "blue")
+    metrics.requests("1")
     metrics.live("1", 0.1, 1)
     metrics.pending_rows(lambda: 0)
     return metrics.registry.collect()
