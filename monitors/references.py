@@ -2,7 +2,8 @@
 
 A reference is a folder ``<home>/references/<model>/<version>/`` of ``reference.parquet`` (a sample of the
 rows), ``reference.profile`` (counts of all of them), ``seasons.parquet`` (their profile by slot, if the spec
-names a season) and ``reference.json``. It appears whole or not at all, and never changes.
+names a season), ``held.parquet`` (labelled rows that it was not trained on, if there are any) and
+``reference.json``. It appears whole or not at all, and never changes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 
 from monitors import frames, profile_format, reference_profile
 from monitors.dependence import Dependence
+from monitors.held import Held
 from monitors.plan import Ints
 from monitors.reference_profile import PREDICTION, ReferenceProfile
 from spec.errors import DataError, NotFound, Problem, Refused, did_you_mean
@@ -35,11 +37,12 @@ from spec.settings import Settings
 
 SCHEMA_VERSION = 2
 MAX_ROWS = 5_000
-_ROWS, _FACTS, _PROFILE, _SEASONS = (
+_ROWS, _FACTS, _PROFILE, _SEASONS, _HELD = (
     "reference.parquet",
     "reference.json",
     "reference.profile",
     "seasons.parquet",
+    "held.parquet",
 )
 _UNPROFILED = 1  # the schema version of references without a profile
 
@@ -75,6 +78,8 @@ class Reference:
     ranges, categories, null_rates
         Of all `population` rows: [min, max] of numeric features, the values of categorical and boolean
         ones (booleans as ``true`` and ``false``), the share of nulls of all.
+    held
+        Labelled rows that the version was not trained on; None where none were given.
     """
 
     model: str
@@ -89,6 +94,7 @@ class Reference:
     ranges: Mapping[str, tuple[float, float]]
     categories: Mapping[str, frozenset[str]]
     null_rates: Mapping[str, float]
+    held: Held | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +102,7 @@ class Reference:
         return f"{self.model}/{self.version}@{self.created_at.isoformat()}"
 
 
-def publish(
+def publish(  # noqa: PLR0913 - all that a version is known by, each part named
     spec: ModelSpec,
     settings: Settings,
     version: str,
@@ -105,6 +111,7 @@ def publish(
     importances: Mapping[str, float],
     performance: Mapping[str, Band | Mapping[str, float]],
     window: tuple[datetime, datetime],
+    held: Held | None = None,
 ) -> Path:
     """Write the reference of a version; readers see all of it or nothing.
 
@@ -117,6 +124,8 @@ def publish(
         are counted, by the windows of their event times where the time column of the spec is among them.
     performance
         By metric, a `Band` or its ``{value, low, high}``.
+    held
+        Labelled rows that the version was not trained on; the newest 20,000 are kept.
 
     Raises
     ------
@@ -147,7 +156,8 @@ def publish(
         **_domain(spec, typed),
     }
     sample = typed.sample(min(MAX_ROWS, len(typed)), random_state=0).reset_index(drop=True)
-    return _publish(_folder(spec, settings) / version, facts, sample, counts, settings.clock.now())
+    newest = None if held is None else held.newest()
+    return _publish(_folder(spec, settings) / version, facts, sample, counts, newest, settings.clock.now())
 
 
 def load(spec: ModelSpec, settings: Settings, version: str) -> Reference:
@@ -188,6 +198,7 @@ def load(spec: ModelSpec, settings: Settings, version: str) -> Reference:
         ranges={name: (low, high) for name, (low, high) in facts["ranges"].items()},
         categories={name: frozenset(values) for name, values in facts["categories"].items()},
         null_rates=facts["null_rates"],
+        held=_held(spec, folder),
     )
 
 
@@ -237,6 +248,16 @@ def _counts(spec: ModelSpec, folder: Path, facts: Mapping[str, Any], frame: pd.D
         )
         seasons = {}
     return ReferenceProfile(profile, Dependence.from_record(facts["dependence"]), seasons)
+
+
+def _held(spec: ModelSpec, folder: Path) -> Held | None:
+    if not (folder / _HELD).is_file():
+        return None
+    try:
+        held = Held.of_stored(pd.read_parquet(folder / _HELD))
+        return replace(held, frame=frames.typed(spec, held.frame))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError([Problem(str(folder / _HELD), "must be readable", str(error))]) from error
 
 
 def _season(spec: ModelSpec) -> list[str | float] | None:
@@ -312,7 +333,12 @@ def _domain(spec: ModelSpec, typed: pd.DataFrame) -> dict[str, Any]:
 
 
 def _publish(
-    folder: Path, facts: dict[str, Any], sample: pd.DataFrame, counts: ReferenceProfile, now: datetime
+    folder: Path,
+    facts: dict[str, Any],
+    sample: pd.DataFrame,
+    counts: ReferenceProfile,
+    held: Held | None,
+    now: datetime,
 ) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
@@ -323,6 +349,8 @@ def _publish(
             contents = [profile_format.to_bytes(slot, with_plan=False) for slot in counts.seasons.values()]
             slots = pa.table({"slot": list(counts.seasons), "profile": contents})
             pq.write_table(slots, draft / _SEASONS)
+        if held is not None:
+            held.stored().to_parquet(draft / _HELD, index=False)
         text = json.dumps({**facts, "created_at": now.isoformat()}, indent=2, sort_keys=True)
         (draft / _FACTS).write_text(text, "utf-8")
         draft.chmod(0o755)

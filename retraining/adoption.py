@@ -14,6 +14,7 @@ from retraining import parity, rows
 from retraining.export import to_onnx
 from retraining.registry import Registry
 from retraining.release import Release, band, importances, population
+from retraining.release import held as held_out
 from retraining.rows import FloatArray
 from retraining.scorer import Scorer
 from retraining.workspace import Workspace
@@ -79,6 +80,7 @@ def adopt(
         importances=importances(spec, scorer, held),
         performance=performance,
         window=(times.iloc[0].to_pydatetime(), times.iloc[-1].to_pydatetime() + _TICK),
+        held=held_out(spec, held, scores),
         params={"learner": type(pipeline.steps[-1][1]).__name__, "train_rows": str(len(train))},
         metrics={
             **{f"expected_{metric}": item.value for metric, item in performance.items()},

@@ -8,7 +8,7 @@ from typing import Any
 from retraining import rows
 from retraining.records import Choice, Record, Search, Snapshot, Validation
 from retraining.registry import Registry
-from retraining.release import Release, band, importances, population
+from retraining.release import Release, band, held, importances, population
 from retraining.scorer import Scorer
 from retraining.snapshot import HOLDOUT, TRAIN, load_rows
 from retraining.workspace import Workspace
@@ -59,6 +59,7 @@ def _release(spec: ModelSpec, work: Workspace, verdict: Validation, trigger: Map
         importances=importances(spec, scorer, holdout),
         performance=band(spec, rows.target(spec, holdout), scores, holdout[spec.data.time]),
         window=(taken.window_start, taken.holdout_start),
+        held=held(spec, holdout, scores),
         params=_params(taken, found, choice),
         metrics=_metrics(choice, verdict),
         artifacts=(work.path(found.trials), *map(work.record, records)),

@@ -199,6 +199,7 @@ class Registry:
             importances=release.importances,
             performance=release.performance,
             window=release.window,
+            held=release.held,
         )
         return version
 

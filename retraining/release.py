@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from monitors import frames
+from monitors.held import Held
 from monitors.reference_profile import PREDICTION
 from monitors.references import Band
 from retraining import rows
@@ -40,6 +42,8 @@ class Release:
         What to expect of realised performance, by metric.
     window
         Event times of the training rows, [start, end).
+    held
+        Labelled rows that the model has not seen, see `held`; None where there are none.
     params, metrics
         For the tracking run; metrics in the unit of their name.
     artifacts
@@ -54,6 +58,7 @@ class Release:
     importances: Mapping[str, float]
     performance: Mapping[str, Band]
     window: tuple[datetime, datetime]
+    held: Held | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
@@ -66,6 +71,17 @@ def population(spec: ModelSpec, scorer: Scorer, train: pd.DataFrame) -> pd.DataF
     if spec.task is Task.MULTICLASS:
         scores = scores.argmax(axis=1).astype("float64")
     return train[[spec.data.time, *spec.features, spec.data.target.name]].assign(**{PREDICTION: scores})
+
+
+def held(spec: ModelSpec, frame: pd.DataFrame, scores: FloatArray) -> Held:
+    """Return labelled rows [n] that the model has not seen, with what it answered ([n] or [n, k])."""
+    times = pd.to_datetime(frame[spec.data.time], utc=True).dt.as_unit("us").astype("int64")
+    return Held(
+        frames.typed(spec, frame[list(spec.features)]).reset_index(drop=True),
+        np.asarray(scores, "float64").reshape(len(frame), -1),
+        rows.target(spec, frame).astype("float64"),
+        np.asarray(times, dtype=np.int64),
+    )
 
 
 def band(

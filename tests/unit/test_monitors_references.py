@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import references
+from monitors import frames, references
+from monitors.held import Held
 from monitors.profile import merged
 from spec import DataError, NotFound, Refused, loads
 
@@ -258,3 +259,30 @@ def test_a_damaged_reference_is_named(world: Any) -> None:
 
     with pytest.raises(DataError, match=r"reference\.parquet: must be readable"):
         references.load(world.spec, world.settings, "1")
+
+
+def test_held_out_rows_come_back_as_they_were(world: Any) -> None:
+    """Features in their types, scores of several outputs, labels and times; the newest 20,000 of them."""
+    random = np.random.default_rng(0)
+    frame = rows(300)[["amount", "country", "member"]]
+    times = random.permutation(300).astype("int64")
+    given = Held(frame, random.random((300, 3)), random.integers(3, size=300).astype(float), times)
+    publish(world, held=given)
+    found = references.load(world.spec, world.settings, "1").held
+
+    assert found is not None
+    order = np.argsort(times)
+    np.testing.assert_array_equal(found.scores, given.scores[order])
+    np.testing.assert_array_equal(found.labels, given.labels[order])
+    np.testing.assert_array_equal(found.times, np.arange(300))
+    pd.testing.assert_frame_equal(
+        found.frame, frames.typed(world.spec, frame.iloc[order].reset_index(drop=True))
+    )
+    assert len(found.newest(10)) == 10
+
+
+def test_a_reference_without_held_out_rows_has_none(world: Any) -> None:
+    """Those of before, and of models that came without a holdout."""
+    publish(world)
+
+    assert references.load(world.spec, world.settings, "1").held is None
