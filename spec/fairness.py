@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from spec.record import Record
-from spec.units import Fraction
+from spec.units import Fraction, Rate
 
 
 class Slices(Record):
@@ -20,6 +20,11 @@ class Slices(Record):
     """Whether the worst slices, of one feature or two, are searched for."""
     min_rows: Annotated[int, Field(ge=10)] = 100
     """Slices with fewer labelled rows are not judged."""
+    rise: Fraction = 0.2
+    """A slice has become worse when its mean loss rose by this part of the mean loss of all rows, beyond the
+    rise of the other rows."""
+    false_alarms: Annotated[Rate, Field(json_schema_extra={"default": "1/year"})] = Rate(1, "year")
+    """How often, at most, the search may name a slice that has not become worse."""
 
     @model_validator(mode="before")
     @classmethod
@@ -42,3 +47,5 @@ class Fairness(Record):
     """Largest difference between two groups that is tolerated."""
     min_rows: Annotated[int, Field(ge=10)] = 100
     """Groups with fewer labelled rows are not compared."""
+    margin: Fraction = 0.02
+    """How much a new version may add to the champion's difference where it is above `max`."""
