@@ -14,7 +14,7 @@ def log_loss(rows: Rows) -> Statistic:
     if rows.scores.shape[1] == 1:
         chosen = np.where(rows.labels == 1, rows.scores[:, 0], 1 - rows.scores[:, 0])
     else:
-        chosen = np.take_along_axis(_shares(rows.scores), rows.labels.astype(np.int64)[:, None], 1)[:, 0]
+        chosen = _chosen(rows) / rows.scores.sum(axis=1)
     tiny = np.finfo(float).eps
     return rows.mean(-np.log(np.clip(chosen, tiny, 1 - tiny)))
 
@@ -26,9 +26,7 @@ def brier(rows: Rows) -> Statistic:
     """
     if rows.scores.shape[1] == 1:
         return rows.mean(rows.errors**2)
-    shares = _shares(rows.scores)
-    chosen = np.take_along_axis(shares, rows.labels.astype(np.int64)[:, None], 1)[:, 0]
-    return rows.mean((shares**2).sum(axis=1) - 2 * chosen + 1)
+    return rows.mean((rows.scores**2).sum(axis=1) - 2 * _chosen(rows) + 1)
 
 
 def calibration_error(rows: Rows) -> Statistic:
@@ -60,13 +58,12 @@ def _gaps(rows: Rows) -> Array:
     if rows.scores.shape[1] == 1:
         stated, gap = rows.scores[:, 0], rows.errors
     else:
-        stated = _shares(rows.scores).max(axis=1)
+        stated = rows.scores.max(axis=1)
         gap = stated - (rows.decided == rows.labels)
     inner = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     return rows.sums_by(np.searchsorted(inner, stated), CALIBRATION_BINS, gap)
 
 
-def _shares(scores: Array) -> Array:
-    """Make the probabilities of a row sum to exactly 1: served as float32, they almost do."""
-    shares: Array = scores / scores.sum(axis=1, keepdims=True)
-    return shares
+def _chosen(rows: Rows) -> Array:
+    """The probability of the class that came true, of several."""
+    return np.take_along_axis(rows.scores, rows.labels.astype(np.int64)[:, None], 1)[:, 0]

@@ -5,13 +5,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn import metrics
 
 from monitors.finding import NoData
-from monitors.performance import Estimate, Truth, estimate, judge, truth
+from monitors.performance import Estimate, Truth, all_metrics, beside, estimate, judge, truth
 from monitors.references import Band
-from monitors.metrics import statistic
-from spec import ModelSpec, PerformanceMetric, loads
+from spec import ModelSpec, PerformanceMetric, Task, loads
 
 METRIC = PerformanceMetric
 DAY = 86_400 * 10**6
@@ -34,86 +32,11 @@ def binary(days: int, per_day: int, seed: int = 0, *, storm: float = 0.0) -> Tru
     return Truth(1 / (1 + np.exp(-logit))[:, None], labels, day * DAY)
 
 
-def regression(days: int, per_day: int) -> Truth:
-    """A value with noise."""
-    random = np.random.default_rng(3)
-    labels = random.normal(1e6, 10, days * per_day)  # far from zero: naive sums of squares would cancel
-    day = np.repeat(np.arange(days), per_day)
-    return Truth((labels + random.normal(0, 4, len(labels)))[:, None], labels, day * DAY)
-
-
 def measured(rows: Truth, metric: PerformanceMetric) -> Estimate:
     """The estimate, which must exist."""
     found = estimate(rows, metric)
     assert isinstance(found, Estimate)
     return found
-
-
-@pytest.mark.parametrize(
-    ("metric", "peer"),
-    [
-        (METRIC.ROC_AUC, metrics.roc_auc_score),
-        (METRIC.LOG_LOSS, metrics.log_loss),
-        (METRIC.ACCURACY, lambda y, s: metrics.accuracy_score(y, s >= 0.5)),
-    ],
-)
-def test_binary_metrics_are_scikit_learns(metric: PerformanceMetric, peer: object) -> None:
-    """The value of a metric is scikit-learn's, ties of the scores included."""
-    rows = binary(14, 50)
-    tied = Truth(rows.scores.round(1).clip(0.05, 0.95), rows.labels, rows.times)
-
-    for data in (rows, tied):
-        assert measured(data, metric).value == pytest.approx(peer(data.labels, data.scores[:, 0]), rel=1e-12)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("metric", "peer"),
-    [
-        (METRIC.RMSE, metrics.root_mean_squared_error),
-        (METRIC.MAE, metrics.mean_absolute_error),
-        (METRIC.R2, metrics.r2_score),
-    ],
-)
-def test_regression_metrics_are_scikit_learns(metric: PerformanceMetric, peer: object) -> None:
-    """The value of a metric is scikit-learn's, also for labels far from zero."""
-    rows = regression(14, 50)
-
-    assert measured(rows, metric).value == pytest.approx(peer(rows.labels, rows.scores[:, 0]), rel=1e-9)  # type: ignore[operator]
-
-
-def test_multiclass_metrics_are_scikit_learns() -> None:
-    """Log loss and accuracy of three classes are scikit-learn's."""
-    random = np.random.default_rng(0)
-    scores = random.dirichlet([1, 1, 1], 700)
-    labels = np.array([random.choice(3, p=row) for row in scores]).astype(float)
-    rows = Truth(scores, labels, np.repeat(np.arange(7), 100) * DAY)
-
-    assert measured(rows, METRIC.LOG_LOSS).value == pytest.approx(metrics.log_loss(labels, scores))
-    assert measured(rows, METRIC.ACCURACY).value == metrics.accuracy_score(labels, scores.argmax(axis=1))
-
-
-@pytest.mark.parametrize("metric", [METRIC.ROC_AUC, METRIC.LOG_LOSS, METRIC.R2])
-def test_a_resample_is_the_metric_of_the_repeated_rows(metric: PerformanceMetric) -> None:
-    """A weight on a day is that many copies of the day's rows."""
-    rows = binary(3, 40)
-    weights = np.array([2.0, 0.0, 3.0])
-    copies = np.repeat(np.arange(len(rows)), weights.astype(int)[rows.times // DAY])
-    of_weights = statistic(metric, rows.scores, rows.labels, rows.times // DAY)
-    whole = statistic(metric, rows.scores[copies], rows.labels[copies], np.zeros(len(copies), dtype=np.int64))
-
-    assert of_weights(weights[None])[0] == pytest.approx(whole(np.ones((1, 1)))[0])
-
-
-@pytest.mark.parametrize(("days", "storm"), [(5, 0.5), (14, 0.5), (14, 0.0)])
-def test_the_interval_covers_the_truth(days: int, storm: float) -> None:
-    """Nine of ten intervals hold the true loss, also when the rows of a day go together (95 % is meant)."""
-    true = estimate(binary(5000, 50, seed=999, storm=storm), METRIC.LOG_LOSS, resamples=10)
-    assert isinstance(true, Estimate)
-
-    intervals = [measured(binary(days, 50, seed, storm=storm), METRIC.LOG_LOSS) for seed in range(300)]
-    covered = np.mean([interval.low <= true.value <= interval.high for interval in intervals])
-
-    assert 0.9 <= covered <= 0.99
 
 
 def test_days_that_go_together_widen_the_interval() -> None:
@@ -170,7 +93,79 @@ def test_a_single_row_is_no_data() -> None:
     """One row has a loss and no interval."""
     one = Truth(np.array([[0.4]]), np.array([1.0]), np.zeros(1, dtype=np.int64))
 
-    assert isinstance(estimate(one, METRIC.LOG_LOSS), NoData)
+    assert estimate(one, METRIC.LOG_LOSS) == NoData("a single labelled row has no interval")
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "label", "why"),
+    [
+        (METRIC.PRECISION, 0.4, 1.0, "no row was decided to be positive"),
+        (METRIC.RECALL, 0.6, 0.0, "no row is positive"),
+        (METRIC.F1, 0.4, 0.0, "no row is positive, and none was decided to be"),
+        (METRIC.MAPE, 1.0, 0.0, "a label is 0"),
+        (METRIC.RMSE, 1e200, 0.0, "the sums are too large"),
+        (METRIC.MAE, 1e307, 0.0, "the sums are too large"),
+    ],
+)
+def test_what_is_not_defined_says_why(
+    metric: PerformanceMetric, score: float, label: float, why: str
+) -> None:
+    """Neither a zero nor a warning stands for a metric that the rows do not have."""
+    rows = Truth(np.full((70, 1), score), np.full(70, label), np.arange(70) // 10 * DAY)
+
+    assert estimate(rows, metric) == NoData(f"{metric} is not defined: {why}")
+
+
+@pytest.mark.parametrize("side", ["scores", "labels"])
+def test_a_number_that_is_not_finite_is_no_data(side: str) -> None:
+    """One broken row is told with its count, not averaged."""
+    rows = binary(7, 20)
+    getattr(rows, side)[3] = np.nan
+
+    assert estimate(rows, METRIC.LOG_LOSS) == NoData("the scores or labels of 1 rows are not finite")
+
+
+def test_a_metric_that_few_resamples_have_is_no_data() -> None:
+    """A positive that both resamples leave out gives neither of them an AUC."""
+    labels = np.zeros(7)
+    labels[0] = 1.0
+    rows = Truth(np.linspace(0, 1, 7)[:, None], labels, np.zeros(7, dtype=np.int64))
+
+    assert estimate(rows, METRIC.ROC_AUC, resamples=2, seed=3) == NoData(
+        "roc_auc is not defined on most resamples of the days"
+    )
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_all_metrics_are_those_of_the_task_one_by_one(task: Task) -> None:
+    """Measuring them together changes no number, and leaves none out."""
+    rows = binary(14, 30)
+    classes = "{name: y, classes: [a, b, c]}" if task is Task.MULTICLASS else "{name: y}"
+    text = SPEC.replace("task: binary", f"task: {task}").replace("{name: y}", classes)
+    spec = loads(text.replace("metric: roc_auc", "quantile: 0.9"))
+    if task is Task.MULTICLASS:
+        rows = Truth(
+            np.column_stack([1 - rows.scores, rows.scores, 0 * rows.scores]), rows.labels, rows.times
+        )
+    if task is Task.REGRESSION:
+        rows = Truth(rows.scores, rows.labels + 1, rows.times)
+
+    found = all_metrics(rows, spec)
+
+    assert found == {metric: estimate(rows, metric, quantile=0.9) for metric in METRIC if metric.suits(task)}
+    assert all(isinstance(number, Estimate) for number in found.values())
+
+
+def test_metrics_beside_the_judged_one_have_no_limit() -> None:
+    """They are there for people, from as many labels on as the verdict needs."""
+    found = all_metrics(binary(14, 30), loads(SPEC))
+    found[METRIC.F1] = NoData("why")
+
+    told = beside(found, loads(SPEC), 420)
+
+    assert {number.method for number in told} == {metric.value for metric in found} - {"roc_auc"}
+    assert {number.name: number.limit for number in told} == {"performance": None, "no_data": None}
+    assert beside(found, loads(SPEC), 99) == ()
 
 
 BAND = Band(0.75, 0.74, 0.76)
