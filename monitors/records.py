@@ -100,6 +100,20 @@ class WindowProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowLosses:
+    """What is kept of the losses of one version's labelled rows in one window ``[start, end)``.
+
+    `content` is what JSON can hold of a `monitors.concept.blocks.BlockLoss`.
+    """
+
+    model: str
+    version: str
+    start: datetime
+    end: datetime
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to a model (or to the whole house: None), at processing time `at`."""
 

@@ -22,10 +22,11 @@ from monitors.records import (
     Outcome,
     Runs,
     Status,
+    WindowLosses,
     WindowProfile,
     WindowResult,
 )
-from monitors.results_tables import METADATA, events, newest, profiles, runs, windows
+from monitors.results_tables import METADATA, events, losses, newest, profiles, runs, windows
 
 __all__ = [
     "MONITORS",
@@ -39,6 +40,7 @@ __all__ = [
     "Runs",
     "Status",
     "Store",
+    "WindowLosses",
     "WindowProfile",
     "WindowResult",
 ]
@@ -170,6 +172,17 @@ class Store:
         query = query.where(profiles.c.model == model, profiles.c.start >= start, profiles.c.start < end)
         with self._database.reading() as connection:
             return frozenset((row.start, row.end) for row in connection.execute(query))
+
+    def save_losses(self, kept: WindowLosses) -> None:
+        """Store what is kept of a window's losses, in the place of an earlier one of the same window."""
+        self._database.write(lambda connection: results_sql.save_losses(connection, kept))
+
+    def losses(self, model: str, version: str, end: datetime) -> tuple[WindowLosses, ...]:
+        """Return what is kept of the losses of a version's windows that are over at `end`, oldest first."""
+        query = select(losses).where(*results_sql.asked(losses, model=model, version=version))
+        query = query.where(losses.c.end <= end).order_by(losses.c.start)
+        with self._database.reading() as connection:
+            return tuple(WindowLosses(*row) for row in connection.execute(query))
 
     def runs(self) -> tuple[Runs, ...]:
         """Return how every monitor's runs ended."""

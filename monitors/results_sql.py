@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitors.records import Event, Measurement, WindowProfile, WindowResult
-from monitors.results_tables import events, measurements, newest, profiles, runs, windows
+from monitors.records import Event, Measurement, WindowLosses, WindowProfile, WindowResult
+from monitors.results_tables import events, losses, measurements, newest, profiles, runs, windows
 
 _STORED = tuple(column.name for column in windows.columns if column.name not in {"id", "superseded_at"})
 
@@ -109,6 +109,16 @@ def save_profile(connection: Connection, profile: WindowProfile, keep_from: date
     connection.execute(one.on_conflict_do_update(index_elements=list(profiles.primary_key), set_=new))
     connection.execute(
         delete(profiles).where(profiles.c.model == profile.model, profiles.c.start < keep_from)
+    )
+
+
+def save_losses(connection: Connection, kept: WindowLosses) -> None:
+    """Insert what is kept of a window's losses, or put it in the place of the last."""
+    row = {column.name: getattr(kept, column.name) for column in losses.columns}
+    row["content"] = dict(kept.content)
+    one = _insert_or(connection, losses).values(row)
+    connection.execute(
+        one.on_conflict_do_update(index_elements=list(losses.primary_key), set_={"content": row["content"]})
     )
 
 

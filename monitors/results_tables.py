@@ -82,6 +82,16 @@ profiles = Table(  # what was counted in each window, by the plan of the version
     Index("profiles_in_time", "model", "start"),
 )
 
+losses = Table(  # what is kept of the losses of a version's labelled rows, from its first window on
+    "losses",
+    METADATA,
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("start", UtcDateTime, primary_key=True),
+    Column("end", UtcDateTime, primary_key=True),
+    Column("content", JSON, nullable=False),
+)
+
 runs = Table(
     "runs",
     METADATA,

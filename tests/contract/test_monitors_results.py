@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from monitors.database import UtcDateTime
-from monitors.results import Event, Measurement, Store, WindowProfile, WindowResult
+from monitors.results import Event, Measurement, Store, WindowLosses, WindowProfile, WindowResult
 from monitors.results_tables import METADATA
 from spec import SettingsError, Unavailable
 
@@ -296,3 +296,26 @@ def test_postgres_takes_the_same_tables_and_times() -> None:
     assert all("TIMESTAMP WITH TIME ZONE" in text for text in statements if "_at " in text)
     assert any("content BYTEA" in text for text in statements)
     assert T0 == UtcDateTime().process_bind_param(T0.astimezone(timezone(DAY / 24)), dialect)
+
+
+def test_losses_of_a_window_are_replaced_and_come_in_order(store: Store) -> None:
+    """Late labels change what is kept of a window; a reader asks for the windows that are over."""
+    for start, mean in ((T0 + DAY, 0.3), (T0, 0.1), (T0, 0.2), (T0 + 2 * DAY, 0.4)):
+        store.save_losses(WindowLosses("shop", "1", start, start + DAY, {"mean": mean}))
+    store.save_losses(WindowLosses("shop", "2", T0, T0 + DAY, {"mean": 0.9}))
+
+    kept = store.losses("shop", "1", T0 + 2 * DAY)
+    assert [(one.start, one.content) for one in kept] == [(T0, {"mean": 0.2}), (T0 + DAY, {"mean": 0.3})]
+
+
+def test_the_last_event_of_a_kind_is_found_by_its_record(store: Store) -> None:
+    """Events are told in the order in which they were recorded, whatever their time."""
+    store.record_event("shop", "triage", "first", T0)
+    store.record_event("shop", "triage", "second", T0 - DAY)
+    store.record_event("shop", "retrain", "other", T0)
+    store.record_event("inn", "triage", "other", T0)
+
+    last = store.last_event("shop", "triage")
+    assert last is not None
+    assert last.text == "second"
+    assert store.last_event("shop", "rollout") is None
