@@ -111,7 +111,7 @@ class BlockLoss:
 
 def growth(values: Floats) -> Floats:
     """Return Σ ln(1 + g·x) over losses x of shape (rows,) for each g of `ODDS`; shape (bets,)."""
-    return np.array([np.log1p(odds * values).sum() for odds in ODDS])
+    return np.array([np.log1p(odds * values).sum() for odds in ODDS])  # not an outer product: memory
 
 
 def block_losses(

@@ -35,6 +35,7 @@ from monitors.plan import Floats, Ints
 from spec.concept import ConceptDrift, Dependence
 
 _HALVINGS = 30
+_YEAR = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,9 @@ def risk_low(
 
 
 def _unstarted(after: Ints) -> Floats:
-    """Return the stakes that are kept for starts after some blocks: 1/log₂(blocks + 2), all of it at 0.
+    """Return the stakes kept for changes that begin after so many blocks: all of them after 0.
 
-    It falls about as slowly as such a sum can: a change after s blocks costs ln(s·ln² s) of evidence.
+    Half lies evenly on the first year of days, so that a change in it costs ln 730 of evidence at most; half
+    on 1/log₂(blocks + 2), which falls about as slowly as such a sum can.
     """
-    return np.asarray(1 / np.log2(after + 2.0))
+    return np.asarray(np.maximum(1 - after / _YEAR, 0) / 2 + 0.5 / np.log2(after + 2.0))
