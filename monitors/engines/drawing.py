@@ -92,7 +92,7 @@ def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[
             whole = waiting >= few or piece.num_rows >= few
             if held and (whole or piece.schema != held[0].schema):  # one file's strings come as codes
                 yield _joined(held)
-                held, waiting = [], 0
+                waiting = 0
             held.append(piece)
             waiting += piece.num_rows
     if held:
@@ -100,4 +100,7 @@ def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    """Return batches as one, and empty their list: nothing is held twice while the batch is counted."""
+    joined = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    batches.clear()
+    return joined
