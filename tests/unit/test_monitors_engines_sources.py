@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ import pytest
 from deltalake import write_deltalake
 
 from monitors.engines import delimited, local
+from monitors.engines.frames import to_arrow
 from monitors.engines.sources import FORMATS, open_source
 from monitors.plan import CategoricalPlan, Kind
 from spec import DataError
@@ -290,6 +292,19 @@ FRAME = pd.DataFrame(
         "list": [[1], [2], [3], [4]],
     }
 )
+
+
+def test_floats_of_a_frame_are_nulls_where_they_are_nan() -> None:
+    """A column with a NaN has a null there; one without any is read where it lies."""
+    frame = pd.DataFrame(
+        {"whole": [1.0, np.inf, -np.inf], "gaps": [np.nan, 1.0, np.inf], "none": [np.nan] * 3}
+    )
+    columns = {name: to_arrow(frame[name]) for name in frame}
+    whole = frame["whole"].to_numpy()
+
+    assert {"whole": 0, "gaps": 1, "none": 3} == {name: array.null_count for name, array in columns.items()}
+    assert whole.ctypes.data == columns["whole"].buffers()[1].address
+    assert len(to_arrow(pd.Series([], dtype="float64"))) == 0
 
 
 def test_every_pandas_dtype_is_monitored() -> None:
