@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -41,23 +43,37 @@ def make_plan(sample: pa.Table, *, kinds: Mapping[str, Kind] | None = None, pair
         With every name of `kinds` that is no column, and every kind that its type cannot have.
     """
     kinds = kinds or {}
-    _check(sample.schema, kinds)
-    planned: dict[str, ColumnPlan] = {}
+    skipped = not_profiled(sample.schema, kinds)
+    names = [name for name in sample.schema.names if name not in skipped]
+
+    def planned(name: str) -> ColumnPlan:
+        return _plan(name, sample.column(name).combine_chunks(), kinds.get(name))
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # most of it is sorting, which runs beside
+        return Plan(dict(zip(names, pool.map(planned, names), strict=True)), skipped, pairs)
+
+
+def not_profiled(schema: pa.Schema, kinds: Mapping[str, Kind]) -> dict[str, str]:
+    """Return the columns that have no plan, with the reason.
+
+    Raises
+    ------
+    DataError
+        As `make_plan` does.
+    """
+    _check(schema, kinds)
     skipped: dict[str, str] = {}
-    times = Counter(sample.schema.names)
-    for place, field in enumerate(sample.schema):
-        family = columns.family(field.type)
+    times = Counter(schema.names)
+    for field in schema:
         if times[field.name] > 1:
             skipped[field.name] = "more than one column has this name"
-        elif family is None:
+        elif columns.family(field.type) is None:
             skipped[field.name] = f"columns of type {field.type} are not profiled"
-        else:
-            array = sample.column(place).combine_chunks()
-            planned[field.name] = _plan(field.name, family, array, kinds.get(field.name))
-    return Plan(planned, skipped, pairs)
+    return skipped
 
 
-def _plan(name: str, family: Family, array: pa.Array, kind: Kind | None) -> ColumnPlan:
+def _plan(name: str, array: pa.Array, kind: Kind | None) -> ColumnPlan:
+    family = columns.family(array.type) or Family.NULL
     kind = kind or _kind(family, array)
     if kind is Kind.BOOLEAN:
         return CategoricalPlan(name, kind, family, ("false", "true"))
