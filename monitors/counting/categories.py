@@ -78,7 +78,7 @@ class CategoryTally:
         if array.type not in self._options:
             self._options[array.type] = pc.SetLookupOptions(value_set=self._tracked.cast(array.type))
         places = pc.index_in(array, options=self._options[array.type])
-        return numpy_numbers(pc.fill_null(places, self._untracked))
+        return numpy_numbers(places.fill_null(self._untracked) if places.null_count else places)
 
     def _add_others(self, values: pa.Array, counts: Ints) -> None:
         hashed = hashes(values)
