@@ -14,6 +14,7 @@ COMMANDS = {
     "init": "Write a first model YAML from a data set.",
     "demo": "Replay a year of flights against the whole stack, in minutes.",
     "validate": "Check model YAML files; every problem is named at once.",
+    "constraints": "Print a model's features with what its reference suggests of their values.",
     "schema": "Print the JSON Schema of a model's YAML, for editors.",
     "up": "Prepare and start everything on this machine.",
     "down": "Stop everything that `up` started.",

@@ -18,7 +18,7 @@ _ACCIDENT = 1e-6  # probability of one value only, were the rows those of the re
 def constant(column: pd.Series, name: str, reference: Reference, past: Past) -> Violation | None:
     """Return a column that has one value, though the earlier windows and the reference have more.
 
-    A window of less than half the usual rows, as the first hours of a day, may well be alike and is passed by.
+    A window of less than half the usual rows, the first hours of a day, may well be alike: it is passed by.
     """
     if past.windows < FEWEST_WINDOWS or past.constant.get(name) or not is_constant(column):
         return None

@@ -3,24 +3,27 @@
 They are to catch what cannot be right, not what is new, so they are wide:
 
 - a number lies within the extremes seen, absurd ones drawn in to ``q99 + 3 (q99 - median)``, widened on each
-  side by the whole span, and outward to two digits; what was never negative stays so, and what was whole is
-  bounded by whole numbers;
+  side by the whole span, and outward to two digits; but not past 0, where no value was and one came within a
+  tenth of the span; what was whole is bounded by whole numbers, and fewer than ten different ones (codes, and
+  months, which go on) by none;
 - a category is one of those seen, where at most 30 were and hardly any of them once: the probability of a new
   one, by Good's estimate (Biometrika 40 (1953) 237), the share of values seen once, is at most 0.1 %;
-- at most three times the share of nulls seen, and at least 1 %, may be null;
+- at most three times the share of nulls seen, and at least 5 %, may be null;
 - a category of which all of at least 100 rows had another value is unique.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from monitors.quality.quartiles import FEWEST_DISTINCT
 from spec.features import FeatureType
 
 MOST_VALUES = 30
@@ -29,7 +32,8 @@ MOST_VALUES = 30
 _NEW = 0.001
 _FEWEST = 100
 _TAIL = 3.0
-_NULLS_TIMES, _NULLS_LEAST = 3.0, 0.01
+_NEAR_ZERO = 10
+_NULLS_TIMES, _NULLS_LEAST = 3.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +71,61 @@ def constraints(
     }
 
 
+def of_numbers(
+    values: npt.NDArray[np.float64], rows: int, extremes: tuple[float, float] | None = None
+) -> Constraints:
+    """Infer the constraints of a numeric feature.
+
+    Parameters
+    ----------
+    values
+        Of the `rows` rows that have one.
+    extremes
+        Least and largest value of the data that the rows are a sample of.
+    """
+    low, high, seen = _range(values[np.isfinite(values)], extremes)
+    return Constraints(low, high, nulls=_nulls(rows - len(values), rows), seen=seen)
+
+
+def of_categories(values: Sequence[str], rows: int, known: frozenset[str] | None = None) -> Constraints:
+    """Infer the constraints of a categorical feature, whose other known values are `known`."""
+    counts = Counter(values)
+    unique = len(counts) == len(values) >= _FEWEST
+    return Constraints(
+        values=_values(counts, known or frozenset()), nulls=_nulls(rows - len(values), rows), unique=unique
+    )
+
+
+def of_booleans(nulls: int, rows: int) -> Constraints:
+    """Infer the constraints of a boolean feature: its nulls."""
+    return Constraints(nulls=_nulls(nulls, rows))
+
+
 def _of(
     column: pd.Series,
     kind: FeatureType,
     extremes: tuple[float, float] | None,
     known: frozenset[str] | None,
 ) -> Constraints:
-    nulls = _share_of_nulls(column)
+    present = column.dropna()
     if kind is FeatureType.NUMERIC:
-        numbers = column.to_numpy(dtype=float, na_value=np.nan)
-        low, high, seen = _range(numbers[np.isfinite(numbers)], extremes)
-        return Constraints(low, high, nulls=nulls, seen=seen)
+        return of_numbers(present.to_numpy(dtype=float), len(column), extremes)
     if kind is FeatureType.CATEGORICAL:
-        counts = column.dropna().astype(str).value_counts()
-        unique = len(counts) >= _FEWEST and bool((counts == 1).all())
-        return Constraints(values=_values(counts, known), nulls=nulls, unique=unique)
-    return Constraints(nulls=nulls)
+        return of_categories([str(value) for value in present], len(column), known)
+    return of_booleans(len(column) - len(present), len(column))
 
 
-def _share_of_nulls(column: pd.Series) -> float | None:
-    if len(column) < _FEWEST:
+def _nulls(nulls: int, rows: int) -> float | None:
+    if rows < _FEWEST:
         return None
-    share = max(_NULLS_TIMES * float(column.isna().mean()), _NULLS_LEAST)
+    share = max(_NULLS_TIMES * nulls / rows, _NULLS_LEAST)
     return None if share >= 1 else math.ceil(round(share * 100, 6)) / 100
 
 
-def _values(counts: pd.Series, known: frozenset[str] | None) -> tuple[str, ...] | None:
-    values = sorted(frozenset(counts.index) | (known or frozenset()))
-    once = int((counts == 1).sum())
-    if not 0 < len(values) <= MOST_VALUES or counts.sum() < _FEWEST or once / counts.sum() > _NEW:
+def _values(counts: Counter[str], known: frozenset[str]) -> tuple[str, ...] | None:
+    values = sorted(known.union(counts))
+    total, once = counts.total(), sum(times == 1 for times in counts.values())
+    if not 0 < len(values) <= MOST_VALUES or total < _FEWEST or once / total > _NEW:
         return None
     return tuple(values)
 
@@ -106,7 +136,7 @@ def _range(
     if not len(numbers):
         return None, None, ""
     least, most = extremes or (float(numbers.min()), float(numbers.max()))
-    if len(numbers) < _FEWEST:
+    if len(numbers) < _FEWEST or len(np.unique(numbers)) < FEWEST_DISTINCT:
         return None, None, f"{least:g} to {most:g}"
     tail, middle, top = (float(each) for each in np.quantile(numbers, (0.01, 0.5, 0.99)))
     low = max(least, tail - _TAIL * (middle - tail)) if middle > tail else least
@@ -117,7 +147,10 @@ def _range(
     whole = bool((numbers == np.round(numbers)).all())
     lower = _outward(low - span, span, whole=whole, up=False)
     upper = _outward(high + span, span, whole=whole, up=True)
-    lower, upper = (max(lower, 0.0) if least >= 0 else lower), (min(upper, 0.0) if most <= 0 else upper)
+    if 0 <= least <= span / _NEAR_ZERO:
+        lower = max(lower, 0.0)
+    if 0 <= -most <= span / _NEAR_ZERO:
+        upper = min(upper, 0.0)
     return lower, upper, f"{least:g} to {most:g}"
 
 
@@ -126,6 +159,5 @@ def _outward(bound: float, span: float, *, whole: bool, up: bool) -> float:
     digits = 1 - math.floor(math.log10(span))
     if whole:
         digits = min(digits, 0)
-    unit = 10.0**-digits
-    rounded = (math.ceil if up else math.floor)(bound / unit) * unit
-    return round(rounded, max(digits, 0))
+    steps = (math.ceil if up else math.floor)(bound * 10.0**digits)
+    return round(steps * 10.0**-digits, max(digits, 0))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
+from datetime import timedelta
 
-from spec import Task
+from spec import Task, format_duration
+from trimtab.init.constraints import line, listed, scalar
 from trimtab.init.guesses import Draft, Role
 
-_PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]*$")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf", "y", "n"}
+ABOUT = (
+    "What a right value is, is inferred, and wider than what was seen: LOOK at it. A window that breaks it",
+    "is a fault of the data, and not retrained on. A key that you delete is left to a version's reference.",
+)
+"""What is said above inferred constraints."""
+
 _BUSY = 200  # rows a day from which a daily window says something
+_DAYS = {"1d": 1, "1w": 7}
+_TENTH = 0.1
+_SILENCES = 3  # times the longest silence of the data
 _TASKS = {
     Task.BINARY: "true or false: the model gives a probability",
     Task.MULTICLASS: "one of the classes below",
@@ -41,15 +49,17 @@ def _data(draft: Draft) -> Iterator[str]:
     yield _role("time", draft.time, "when the event happened, UTC")
     target = f"name: {scalar(draft.target.name)}, delay: 1d"
     if draft.classes:
-        target += f", classes: {_listed(draft.classes)}"
+        target += f", classes: {listed(draft.classes)}"
     told = _told(draft.target, "the truth; delay is how long after the event it is known: FILL IN")
     yield f"  target: {{{target}}}  # {told}"
 
 
 def _features(draft: Draft) -> Iterator[str]:
     yield "features:  # inputs of the model, in its order: numeric, categorical or boolean"
-    for name, kind, remark in draft.features:
-        yield f"  {scalar(name)}: {kind}{f'  # {remark}' if remark else ''}"
+    if any(stated.nulls is not None for _, _, stated, _ in draft.features):
+        yield from (f"  # {text}" for text in ABOUT)
+    for name, kind, stated, remark in draft.features:
+        yield f"  {line(name, kind, stated, remark)}"
     for name, why in draft.left_out.items():
         yield f"  # {_one_line(name)}: left out: {_one_line(why)}"
 
@@ -60,6 +70,7 @@ def _monitor(draft: Draft) -> Iterator[str]:
     why = "" if pace is None else f"; the data have about {pace:,.0f} rows a day"
     yield "monitor:"
     yield f"  window: {window}  # what is compared with the reference at a time{why}"
+    yield from _quality(draft, _DAYS[window])
     yield "  latency: {p99: 50ms, slo: 99.9%}  # what callers are promised: FILL IN"
     yield "retrain:"
     yield "  learners: [lightgbm]  # also hist_gradient_boosting, random_forest, linear"
@@ -68,24 +79,34 @@ def _monitor(draft: Draft) -> Iterator[str]:
     yield 'notify: {slack: "#ml-alerts"}  # who is told'
 
 
+def _quality(draft: Draft, days: int) -> Iterator[str]:
+    stated = []
+    if draft.rows_a_day is not None and (least := math.floor(draft.rows_a_day * days * _TENTH)) > 1:
+        stated.append(f"min_rows: {least}")
+    if (
+        draft.silence is not None
+        and (most := _rounded(_SILENCES * draft.silence)) <= timedelta(days=days) / 2
+    ):
+        stated.append(f"freshness: {format_duration(most)}")
+    yield "  quality:"
+    if stated:
+        why = "a tenth of the usual rows; three times the longest silence"
+        yield from (f"    {key}" for key in [f"{stated[0]}  # {why}", *stated[1:]])
+    yield "    door: off  # what the server does with a request that breaks a line above: off, flag or reject"
+
+
+def _rounded(span: timedelta) -> timedelta:
+    """Round up to whole minutes, of longer spans to whole hours."""
+    unit = timedelta(hours=1) if span > timedelta(hours=2) else timedelta(minutes=1)
+    return math.ceil(span / unit) * unit
+
+
 def _role(key: str, role: Role, meaning: str) -> str:
     return f"  {key}: {scalar(role.name)}  # {_told(role, meaning)}"
 
 
 def _told(role: Role, meaning: str) -> str:
     return f"{role.why}; {meaning}" if role.why else meaning
-
-
-def scalar(text: str) -> str:
-    """Return a string as YAML: bare if it cannot be read as anything else, else quoted."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
-
-
-def _listed(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(scalar, values))}]"
 
 
 def _one_line(text: str) -> str:

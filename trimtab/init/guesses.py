@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors.counting import columns as stored
 from monitors.plan import Family, Kind, Plan
 from monitors.planning import SAMPLE, make_plan
-from spec import Problem, Task, did_you_mean
+from monitors.quality import Constraints
+from spec import FeatureType, Problem, Task, did_you_mean
+from trimtab.init.constraints import inferred
 
 CLASSES = 30
 """Distinct names or whole numbers up to which a target is one of classes."""
@@ -34,7 +38,11 @@ _TARGETS = (
 _TIMES = ("event_time", "timestamp", "time", "datetime", "ts", "created_at", "occurred_at", "date")
 _ID = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|pk)$|[a-z]I[dD]$", re.IGNORECASE)
 _ID_DEFAULT, _TIME_DEFAULT = "prediction_id", "event_time"
-_FEATURES = {Kind.NUMERIC: "numeric", Kind.CATEGORICAL: "categorical", Kind.BOOLEAN: "boolean"}
+_FEATURES = {
+    Kind.NUMERIC: FeatureType.NUMERIC,
+    Kind.CATEGORICAL: FeatureType.CATEGORICAL,
+    Kind.BOOLEAN: FeatureType.BOOLEAN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,11 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the YAML is to say; `left_out` are columns that cannot be features, with the reason."""
+    """What the YAML is to say.
+
+    `features` have a type, inferred constraints and a remark each; `left_out` are columns that cannot be
+    features, with the reason. `silence` is the longest time between two rows.
+    """
 
     model: str
     task: Task
@@ -55,9 +67,10 @@ class Draft:
     time: Role
     target: Role
     classes: tuple[str, ...]
-    features: tuple[tuple[str, str, str], ...]
+    features: tuple[tuple[str, FeatureType, Constraints, str], ...]
     left_out: dict[str, str]
     rows_a_day: float | None
+    silence: timedelta | None
 
 
 def draft(rows: pa.Table, given: dict[str, str], model: str) -> tuple[Draft | None, list[Problem]]:
@@ -173,7 +186,7 @@ def _is_unique(values: pa.ChunkedArray) -> bool:
 def _drafted(rows: pa.Table, plan: Plan, model: str, roles: tuple[Role, Role, Role]) -> Draft:
     key, time, target = roles
     taken = {role.name for role in roles}
-    features: list[tuple[str, str, str]] = []
+    features: list[tuple[str, FeatureType, Constraints, str]] = []
     left_out = {name: why for name, why in plan.skipped.items() if name not in taken}
     for name, column in plan.columns.items():
         if name in taken:
@@ -186,10 +199,11 @@ def _drafted(rows: pa.Table, plan: Plan, model: str, roles: tuple[Role, Role, Ro
         elif _ID.search(name) and _is_unique(values):
             left_out[name] = "an identifier: every value is another"
         else:
-            features.append((name, _FEATURES[column.kind], _remark(values, column.kind)))
+            feature = _FEATURES[column.kind]
+            features.append((name, feature, inferred(values, feature), _remark(values, column.kind)))
     task = task_of(rows.column(target.name)) or Task.REGRESSION
     classes = _classes(rows.column(target.name)) if task is Task.MULTICLASS else ()
-    return Draft(model, task, key, time, target, classes, tuple(features), left_out, _pace(rows, time.name))
+    return Draft(model, task, key, time, target, classes, tuple(features), left_out, *_pace(rows, time.name))
 
 
 def _classes(values: pa.ChunkedArray) -> tuple[str, ...]:
@@ -226,10 +240,12 @@ def _remark(values: pa.ChunkedArray, kind: Kind) -> str:
     return "; ".join(told)
 
 
-def _pace(rows: pa.Table, time: str) -> float | None:
-    """Return the rows a day; None without a time or a span, or if the rows are a sample only."""
+def _pace(rows: pa.Table, time: str) -> tuple[float | None, timedelta | None]:
+    """Return the rows a day and the longest silence; None without times, or if the rows are a sample only."""
     if time not in rows.column_names or len(rows) >= SAMPLE:
-        return None
-    times = stored.numbers(rows.column(time).combine_chunks())
-    days = (float(times.max()) - float(times.min())) / 86_400e6 if len(times) else 0.0
-    return len(times) / days if days > 0 else None
+        return None, None
+    times = np.sort(stored.numbers(rows.column(time).combine_chunks()).astype(np.float64))
+    days = float(times[-1] - times[0]) / 86_400e6 if len(times) else 0.0
+    if days <= 0:
+        return None, None
+    return len(times) / days, timedelta(microseconds=float(np.diff(times).max()))
