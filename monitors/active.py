@@ -146,7 +146,7 @@ def _density(reference: Rows, frame: Rows, columns: tuple[Pair, ...], seed: int)
 
 
 def _coordinates(columns: tuple[Pair, ...], rows: int) -> Matrix:
-    """Return rows whose features' distances, capped at 1, are Gower's: of ranks, or 1 if categories differ."""
+    """Return rows whose features' distances, capped at 1, are Gower's: of ranks, or of categories."""
     if not columns:
         return np.zeros((rows, 1), dtype=np.float32)
     graded, _ = grade_in_place(columns)
