@@ -271,7 +271,8 @@ def _atoms(plan: NumericPlan) -> Flags:
     """Which bins are a single cell, or what single precision tells from no other: to the plan, one value."""
     atoms = np.zeros(plan.bins, dtype=bool)
     if plan.exact:
-        near = np.maximum(np.abs(plan.cuts[1:]) * 2.0**-20, np.spacing(np.abs(plan.cuts[:-1])))
+        with np.errstate(over="ignore"):  # beside the largest float there is nothing near
+            near = np.maximum(np.abs(plan.cuts[1:]) * 2.0**-20, np.spacing(np.abs(plan.cuts[:-1])))
         atoms[1:-1] = plan.cuts[1:] - plan.cuts[:-1] <= near
     else:
         atoms[1:-1] = plan.cuts[1:] - plan.cuts[:-1] <= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import chdtrc, gammaincc, ndtr
 
 from monitors.distances.hellinger import hellinger_of_many
@@ -22,11 +23,13 @@ _SEED = 20_260_103
 _DRAWS = (100, 1_000)
 _NUMBERS = 30_000
 """Numbers drawn for a p-value: 1,000 draws of up to 30 cells, down to 100 draws of 300 and more."""
-_FEWER = 250
+_ENOUGH = 250
 """Draws that suffice where the quadratic part, whose moments are known, is most of the distance."""
+_FEWEST = 4
+"""Rows of both sides together without which no table is unlikely."""
 _NEAR_QUADRATIC = frozenset({"jensenshannon", "hellinger"})
-_HALF = 0.5
-"""Expected count in each cell from which that part's variance is not made of a few rare draws."""
+_COUNTABLE = 10**8
+"""Above, drawing with or without replacement is the same."""
 _DENSE = 50.0
 """From this expected count in each cell on, the closed form needs no draws."""
 _FAR = 0.1
@@ -52,8 +55,8 @@ def p_value(method: str, counts: Table) -> float:
 
     `psi`, `kl_div`, and the squares of `jensenshannon` and `hellinger` tend to c·(1/n + 1/m)·χ² with k − 1
     degrees of freedom (c = 1, ½, ⅛, ⅛) when every cell expects 50 rows on both sides. Otherwise, and for
-    `total_variation` always, both sides are drawn from the pooled counts (seeded) at their sizes and a gamma
-    law is fitted to mean and variance: of the same squares, whose tails are exponential as the gamma's is, so
+    `total_variation` always, tables with the margins of the one seen are drawn (seeded) and a gamma law is
+    fitted to mean and variance: of the same squares, whose tails are exponential as the gamma's is, so
     that 1e-8 is reached by its shape and not by counting draws; of `total_variation` itself, whose tail is
     shorter, so that its p-values err on the safe side. Below 1e-3 the p-value is never
     less than the likelihood ratio's (`chi_square`), to which by Sanov's theorem the far tail of each belongs;
@@ -80,7 +83,8 @@ def p_value(method: str, counts: Table) -> float:
 
     References
     ----------
-    Yurdakul and Naranjo (2020), Journal of Risk Model Validation 14, for psi; Sanov (1957).
+    Yurdakul and Naranjo (2020), Journal of Risk Model Validation 14, for psi; Sanov (1957); Dawson (1954),
+    Biometrika 41, for the variance of X² given the margins.
     """
     counts = counts.occupied()
     cells = len(counts.reference)
@@ -117,40 +121,68 @@ def _of_two_cells(method: str, counts: Table) -> float | None:
 
 
 def _drawn(method: str, value: float, counts: Table) -> float:
-    number = int(np.clip(_NUMBERS // len(counts.reference), *_DRAWS))
-    is_near = method in _NEAR_QUADRATIC and counts.smallest_expected.min() >= _HALF
-    number = min(number, _FEWER) if is_near else number
-    generator = np.random.default_rng(_SEED)
-    reference, current = (
-        generator.multinomial(max(1, round(size)), counts.pooled, number).astype(float)
-        for size in (counts.n, counts.m)
-    )
+    both = _whole(counts.reference + counts.current)
+    if both.sum() < _FEWEST:
+        return 1.0
+    is_near = method in _NEAR_QUADRATIC and both.sum() < _COUNTABLE
+    number = _ENOUGH if is_near else int(np.clip(_NUMBERS // len(both), *_DRAWS))
+    reference, current = _tables(both, round(counts.m), number)
     draws = np.asarray(_STATISTIC[method](reference, current))
+    mean, variance = float(draws.mean()), float(draws.var(ddof=1))
+    if variance <= 0:  # every table is as far
+        return 1.0
     if is_near:
-        mean, variance = _moments(draws, _CURVATURE[method], reference, current, counts.pooled)
-    else:
-        mean, variance = float(draws.mean()), float(draws.var(ddof=1))
-    if variance <= 0:
-        return 1.0 if value <= mean else TINIEST
+        mean, variance = _beyond_pearson(draws, _CURVATURE[method], reference, current) or (mean, variance)
     return float(gammaincc(mean**2 / variance, value * mean / variance))
 
 
-def _moments(
-    draws: Array, curvature: float, reference: Array, current: Array, pooled: Array
-) -> tuple[float, float]:
-    """Return mean and variance of a distance, drawing only how far it is from its quadratic part.
+def _tables(both: npt.NDArray[np.int64], size: int, number: int) -> tuple[Array, Array]:
+    """Draw `number` tables with these margins, `size` rows of them the current side's; shape (number, k)."""
+    rows = int(both.sum())
+    size = min(max(1, size), rows - 1)
+    generator = np.random.default_rng(_SEED)
+    if rows < _COUNTABLE:
+        drawn = generator.multivariate_hypergeometric(both, size, number, method="marginals")
+        return (both - drawn).astype(float), drawn.astype(float)
+    reference, current = (generator.multinomial(side, both / rows, number) for side in (rows - size, size))
+    return reference.astype(float), current.astype(float)
 
-    Those of Q = Σ (p − q)²/pooled are known for any sizes (Haldane 1937): (k − 1)(1/n + 1/m), and
-    2(k − 1)(1/n + 1/m)² + (Σ 1/pooled − k² − 2k + 2)(1/n³ + 1/m³).
+
+def _whole(both: Array) -> npt.NDArray[np.int64]:
+    """Return whole numbers of the same sum: what is left of rounding down goes to the largest remainders."""
+    low = np.floor(both)
+    left = round(float(both.sum())) - int(low.sum())
+    low[np.argsort(low - both, kind="stable")[:left]] += 1
+    return np.asarray(low[low > 0], dtype=np.int64)
+
+
+def _beyond_pearson(
+    draws: Array, curvature: float, reference: Array, current: Array
+) -> tuple[float, float] | None:
+    """Return mean and variance, drawing only how far the distance is from its quadratic part.
+
+    That is a multiple of Pearson's X², whose moments given the margins are known. None where so few draws
+    leave no variance.
     """
-    n, m, cells = float(reference[0].sum()), float(current[0].sum()), len(pooled)
-    quadratic = curvature * ((reference / n - current / m) ** 2 / pooled).sum(axis=1)
-    beyond = draws - quadratic
-    mean = curvature * (cells - 1) * (1 / n + 1 / m)
-    skewed = float((1 / pooled).sum()) - cells**2 - 2 * cells + 2
-    variance = curvature**2 * (2 * (cells - 1) * (1 / n + 1 / m) ** 2 + skewed * (1 / n**3 + 1 / m**3))
-    both = np.cov(quadratic, beyond)
-    return mean + float(beyond.mean()), variance + 2 * float(both[0, 1]) + float(both[1, 1])
+    n, m, both = float(reference[0].sum()), float(current[0].sum()), reference[0] + current[0]
+    unit = curvature * (1 / n + 1 / m)
+    pearson = ((current - m * both / (n + m)) ** 2 / both).sum(axis=1) * (n + m) ** 2 / (n * m)
+    beyond = draws - unit * pearson
+    mean, variance = _of_pearson(n, m, both)
+    variance *= unit**2
+    variance += 2 * float(np.cov(unit * pearson, beyond)[0, 1]) + float(beyond.var(ddof=1))
+    return (unit * mean + float(beyond.mean()), variance) if variance > 0 else None
+
+
+def _of_pearson(n: float, m: float, both: Array) -> tuple[float, float]:
+    """Return mean and variance of X² given all margins (Haldane 1940; Dawson 1954, for two rows)."""
+    rows, cells = n + m, len(both)
+    mean = rows * (cells - 1) / (rows - 1)
+    of_sides, of_cells = (rows - 2) / (rows - 1), (cells - 1) * (rows - cells) / (rows - 1)
+    uneven_sides = (rows / n + rows / m - 4) / (rows - 2)
+    uneven_cells = (float((rows / both).sum()) - cells**2) / (rows - 2)
+    spread = 2 * rows / (rows - 3) * (of_sides - uneven_sides) * (of_cells - uneven_cells)
+    return mean, spread + rows**2 / (rows - 1) * uneven_sides * uneven_cells
 
 
 def _largest(counts: Table) -> float:
