@@ -14,8 +14,8 @@ in rows, infinite where none comes; a run of ours that has alarmed before the ch
 detected. The dummy alarms every 500 rows: what it scores can be had without looking.
 
 The second table asks what days with a weather of their own do: Brier-like losses whose mean has a
-lognormal factor of the day's own, 500 rows a day, a source of 28 days, 365 days without change, and a rise by
-half after 60 days.
+lognormal factor of the day's own, correlated with the day's before or not, 500 rows a day, a source of 28
+days, 365 days without change, and a rise by half after 60 days.
 """
 
 from __future__ import annotations
@@ -232,24 +232,24 @@ def show(results: dict[str, dict[str, Any]], pools: list[Pool]) -> None:
 def weather(plan: Runs) -> dict[str, dict[str, float]]:
     """Return, by the days' spread and the assumed dependence, false alarms and delays in days."""
     results: dict[str, dict[str, float]] = {}
-    for spread in (0.0, 0.1, 0.2, 0.4):
+    for spread, lasting in ((0.0, 0.0), (0.1, 0.0), (0.2, 0.0), (0.4, 0.0), (0.2, 0.5), (0.2, 0.8)):
         kinds: dict[Dependence, tuple[list[bool], list[float]]] = {
             "measured": ([], []),
             "days": ([], []),
             "none": ([], []),
         }
         for run in range(plan.days):
-            random = np.random.default_rng([run, int(10 * spread)])
-            source = source_of(days(random, 28, spread), 500)
-            null = days(random, 365, spread)
-            risen = np.concatenate([days(random, 60, spread), days(random, 200, spread, rise=1.5)])
+            random = np.random.default_rng([run, int(10 * spread), int(10 * lasting)])
+            source = source_of(days(random, 28, spread, lasting), 500)
+            null = days(random, 365, spread, lasting)
+            risen = days(random, 260, spread, lasting, rise=(60, 1.5))
             for kind, (ever, delays) in kinds.items():
                 wanted = ConceptDrift(alpha=ALPHA, dependence=kind)
                 ever.append(bool(ours(source, null, 500, wanted)))
                 found = [(row + 1) // 500 - 60 for row in ours(source, risen, 500, wanted)]
                 delays.append(found[0] if found and found[0] > 0 else math.inf)
         for kind, (ever, delays) in kinds.items():
-            results[f"{spread:.0%} {kind}"] = {
+            results[f"{spread:.0%}, lasting {lasting:g}, {kind}"] = {
                 "ever": float(np.mean(ever)),
                 "delay": float(np.median(delays)),
                 "detected": float(np.isfinite(delays).mean()),
@@ -257,9 +257,20 @@ def weather(plan: Runs) -> dict[str, dict[str, float]]:
     return results
 
 
-def days(random: np.random.Generator, count: int, spread: float, rise: float = 1.0) -> Values:
-    """Draw 500 losses a day around 0.13, times a lognormal factor of the day's own."""
-    means = 0.13 * rise * np.exp(random.normal(-(spread**2) / 2, spread, count)).clip(0, 4)
+def days(
+    random: np.random.Generator, count: int, spread: float, lasting: float, rise: tuple[int, float] = (0, 1)
+) -> Values:
+    """Draw 500 losses a day around 0.13, times a lognormal factor of the day's own.
+
+    `lasting` is the correlation of neighbouring days' factors; from day `rise[0]` on the risk is
+    `rise[1]` times as high.
+    """
+    weathers, today = np.empty(count), random.normal()
+    for at in range(count):
+        weathers[at] = today
+        today = lasting * today + math.sqrt(1 - lasting**2) * random.normal()
+    risen = np.where(np.arange(count) >= rise[0], rise[1], 1.0)
+    means = (0.13 * risen * np.exp(spread * weathers - spread**2 / 2)).clip(0, 0.6)
     return np.concatenate([random.beta(2 * mean, 2 * (1 - mean), 500) for mean in means])
 
 
@@ -276,9 +287,9 @@ def main() -> None:
     results = measure(pools, plan)
     show(results, pools)
     stormy = weather(plan)
-    print(f"\n{'days, assumed dependence':28}{'ever':>8}{'delay':>8}{'found':>7}   ({plan.days} runs)")
+    print(f"\n{'days, assumed dependence':32}{'ever':>8}{'delay':>8}{'found':>7}   ({plan.days} runs)")
     for name, found in stormy.items():
-        print(f"{name:28}{found['ever']:>8.1%}{found['delay']:>8.0f}{found['detected']:>7.0%}")
+        print(f"{name:32}{found['ever']:>8.1%}{found['delay']:>8.0f}{found['detected']:>7.0%}")
     print(f"\n{time.process_time() - started:.0f} CPU-seconds")
     if arguments.json:
         arguments.json.write_text(json.dumps({"streams": results, "days": stormy}, indent=2), "utf-8")

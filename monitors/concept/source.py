@@ -20,6 +20,7 @@ from spec.concept import Dependence
 _DAY = timedelta(days=1)
 _SURE = 0.05
 _HALVINGS = 40
+_MOST_LASTING = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ class Source:
     decline
         Σ ln(1 + g·(1 − x)) over the rows, for each g of `ODDS`.
     day_error
-        Standard error of the mean with days as the sampling unit; None with a single day.
+        Standard error of the mean with days as the sampling unit, which follow each other as they do; None
+        with a single day.
     intraclass
         How much rows of a day are alike, 0 to 1: upper 95 % bound of the intraclass correlation of the
-        losses; 1 (wholly) where there are too few days or rows to tell.
+        losses, times what days that follow each other add to it; 1 (wholly) where there are too few days
+        or rows to tell.
     """
 
     scale: float
@@ -62,14 +65,15 @@ class Source:
         scale = scale_of(truth, spec.task)
         days = block_losses(truth, spec, scale, length=_DAY)
         values = losses(truth, spec.task, scale)
+        error, lasting = mean_error(days), _persistence(days)
         return cls(
             scale,
             len(values),
             len(days),
             float(values.mean()),
             tuple(growth(1 - values).tolist()),
-            mean_error(days),
-            _intraclass(days),
+            None if error is None else error * math.sqrt(lasting),
+            min(_intraclass(days) * lasting, 1.0),
         )
 
     def upper(self, alpha: float, dependence: Dependence) -> float | NoData:
@@ -134,3 +138,24 @@ def _intraclass(days: Sequence[BlockLoss]) -> float:
     size = (total - (rows**2).sum() / total) / (count - 1)
     ratio = between / (inside / (total - count)) / float(f.ppf(_SURE, count - 1, total - count))
     return float(np.clip((ratio - 1) / (ratio + size - 1), 0.0, 1.0))
+
+
+def _persistence(days: Sequence[BlockLoss]) -> float:
+    """Return by how much more a sum of days varies than one of days that know nothing of each other.
+
+    (1 + φ)/(1 − φ), of an autoregression, with the lag-1 correlation φ of the days' means put up by its
+    bias and one standard error: bad weather lasts, and few days do not show it.
+
+    References
+    ----------
+    Marriott and Pope (1954), Bias in the estimation of autocorrelations, Biometrika 41.
+    """
+    off = np.array([day.mean for day in days])
+    off = off - off.mean()
+    spread = float(off @ off)
+    if not spread:
+        return 1.0
+    phi = float(off[:-1] @ off[1:]) / spread
+    phi += (1 + 3 * phi) / len(days) + 1 / math.sqrt(len(days))
+    phi = min(max(phi, 0.0), _MOST_LASTING)
+    return (1 + phi) / (1 - phi)

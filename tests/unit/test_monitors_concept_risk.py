@@ -254,6 +254,19 @@ def test_the_days_of_a_source_widen_its_bound() -> None:
     assert alike.intraclass < 0.01 < apart.intraclass
 
 
+def test_bad_weather_that_lasts_makes_a_source_less_sure() -> None:
+    """The same days say less of the risk in an order in which they follow each other."""
+    random = np.random.default_rng(8)
+    days = drawn(random, 30, 0.15, rows=300, weather=0.3)
+    mixed, lasting = source(days), source(sorted(days, key=lambda day: float(day.mean())))
+
+    assert lasting.mean == pytest.approx(mixed.mean)
+    assert mixed.day_error is not None
+    assert lasting.day_error is not None
+    assert lasting.day_error > 2 * mixed.day_error
+    assert lasting.intraclass > 2 * mixed.intraclass
+
+
 def test_the_intraclass_correlation_is_bounded_from_above() -> None:
     """The 95 % bound lies below the true intraclass correlation in at most one source of twenty."""
     random = np.random.default_rng(9)
