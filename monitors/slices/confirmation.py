@@ -78,6 +78,7 @@ def confirm(
     past = None if before is None else sides_of(chosen, before)
     risen, known = rise(sides, past)
     fit = np.minimum(sides.inside.rows, sides.outside.rows) >= share * len(now)
+    fit &= known | [slice_.new for slice_ in chosen]
     tested = np.flatnonzero(fit & (risen.variance > 0))
     p_values, reach = _tests(risen, tested, level)
     found = []

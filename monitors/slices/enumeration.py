@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -21,11 +21,15 @@ _DEGREES = 2.0  # a slice of fewer days, more or less, cannot be told from those
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The rows with a code in each of one or two cuts, and how far it stands out, in standard errors."""
+    """The rows with a code in each of one or two cuts.
+
+    `score` is how far it stands out, in standard errors; `new` whether the reference, if any, lacks it.
+    """
 
     cuts: tuple[int, ...]
     codes: tuple[int, ...]
     score: float
+    new: bool
 
     def members(self, codes: Codes) -> Chosen:
         """Return which rows it holds; `codes` has shape (rows, cuts)."""
@@ -39,7 +43,9 @@ class Slice:
 def promising(cuts: Sequence[Cut], now: Sample, before: Sample | None, share: float) -> list[Slice]:
     """Return the slices that stand out most, at most 100, the first the most.
 
-    A pair is a finding of its own only if it stands out more than both slices that it is made of.
+    A pair is a finding of its own only if it stands out more than both slices that it is made of, and if the
+    reference, where there is one, knows it: of what is new, the new value says enough, and a pair of it with
+    what was always hard would be hard for that alone.
 
     Parameters
     ----------
@@ -48,25 +54,37 @@ def promising(cuts: Sequence[Cut], now: Sample, before: Sample | None, share: fl
     """
     sizes = [len(cut.names) for cut in cuts]
     alone = [_scores(now, before, (cut,), sizes, share) for cut in range(len(cuts))]
-    found = [slice_ for cut, score in enumerate(alone) for slice_ in _standing_out((cut,), score)]
+    found = [slice_ for cut, scores in enumerate(alone) for slice_ in _standing_out((cut,), scores)]
     for one, other in combinations(range(len(cuts)), 2):
-        score = _scores(now, before, (one, other), sizes, share)
-        best = np.maximum(alone[one][:, None], alone[other])
-        found += _standing_out((one, other), np.where(score > best, score, -np.inf))
+        pairs = _scores(now, before, (one, other), sizes, share)
+        best = np.maximum(alone[one].score[:, None], alone[other].score)
+        counts = (pairs.score > best) & (pairs.known | (before is None))
+        found += _standing_out((one, other), replace(pairs, score=np.where(counts, pairs.score, -np.inf)))
     return sorted(found, key=lambda slice_: -slice_.score)[:_KEPT]
 
 
-def _standing_out(cuts: tuple[int, ...], score: Array) -> Iterator[Slice]:
-    for codes in np.argwhere(score >= PROMISING):
-        yield Slice(cuts, tuple(codes.tolist()), float(score[tuple(codes)]))
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Scores of all slices of one cut or two, and whether the reference knows them; shape of the cuts' sizes.
+
+    -inf of those that are not looked at.
+    """
+
+    score: Array
+    known: Chosen
+
+
+def _standing_out(cuts: tuple[int, ...], scores: _Scores) -> Iterator[Slice]:
+    for codes in np.argwhere(scores.score >= PROMISING):
+        at = tuple(codes.tolist())
+        yield Slice(cuts, at, float(scores.score[at]), not scores.known[at])
 
 
 def _scores(
     now: Sample, before: Sample | None, cuts: tuple[int, ...], sizes: Sequence[int], share: float
-) -> Array:
-    """Score all slices of one cut or two; shape of their sizes, -inf of those that are not looked at."""
+) -> _Scores:
     shape = tuple(sizes[cut] for cut in cuts)
-    score = np.full(math.prod(shape), -np.inf)
+    score, known = np.full(math.prod(shape), -np.inf), np.zeros(math.prod(shape), dtype=bool)
     code = _combined(now.codes, cuts, shape)
     rows = np.bincount(code, minlength=len(score))
     large = np.flatnonzero(np.minimum(rows, len(now) - rows) >= share * len(now))
@@ -76,9 +94,10 @@ def _scores(
     past = None
     if before is not None:
         past = before.by(place[_combined(before.codes, cuts, shape)], len(large) + 1)
-    risen, _ = rise(current, past)
+    risen, has_before = rise(current, past)
     score[large] = np.where(risen.degrees >= _DEGREES, risen.score, -np.inf)[:-1]
-    return score.reshape(shape)
+    known[large] = has_before[:-1]
+    return _Scores(score.reshape(shape), known.reshape(shape))
 
 
 def _combined(codes: Codes, cuts: tuple[int, ...], shape: tuple[int, ...]) -> Codes:

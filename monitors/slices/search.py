@@ -68,8 +68,9 @@ def _chosen(cuts: Sequence[Cut], explored: Sample, before: Sample | None, share:
     while found and len(chosen) < CANDIDATES:
         now = _apart_from(chosen, explored)
         sides = sides_of(found, now)
-        risen, _ = rise(sides, None if before is None else sides_of(found, _apart_from(chosen, before)))
+        risen, known = rise(sides, None if before is None else sides_of(found, _apart_from(chosen, before)))
         fit = np.minimum(sides.inside.rows, sides.outside.rows) >= share * len(explored)
+        fit &= known | [slice_.new for slice_ in found]
         score = np.where(fit, risen.score, -np.inf)
         if score.max() < PROMISING:
             break

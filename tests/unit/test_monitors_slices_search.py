@@ -170,6 +170,16 @@ def test_a_slice_that_the_reference_does_not_know_is_held_against_the_other_rows
     assert [(one.name, one.before) for one in named] == [("f2=3", None)]
 
 
+def test_a_new_value_does_not_make_news_of_what_was_always_hard() -> None:
+    """Where all rows have a value that the reference lacks, its pair with a hard slice is no finding."""
+    now, before = sample(18, hard=0.3), sample(19, 2500, hard=0.3, known=True)
+    before.codes[:, 5] = 0
+    now.codes[:, 5] = 3
+    now.codes[::20, 5] = 2
+
+    assert found(now, before) == ()
+
+
 def test_when_all_rows_become_worse_no_slice_did() -> None:
     """A rise everywhere is the performance monitor's, and no slice's."""
     now = sample(12)
