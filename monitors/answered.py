@@ -1,7 +1,8 @@
-"""The answered rows of a span of windows, read once, and what quality and latency say of them."""
+"""The answered rows of a span of windows, read once."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -11,17 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from monitors import inference_log, latency, quality
-from monitors.finding import Finding
-from monitors.records import MonitorName
-from monitors.references import Reference
+from monitors import inference_log, quality
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, Settings
 from spec.tables import FEATURE_PREFIX
 
 _COLUMNS = ("prediction_id", "event_time", "version", "latency_ms", "scores")
 _TICK = timedelta(microseconds=1)
+_MOST_SCORED = 20_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Rows with what was answered: features by name, scores (rows, outputs), event times in µs (rows,)."""
+
+    frame: pd.DataFrame
+    scores: npt.NDArray[np.float64]
+    times: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,17 +68,32 @@ class Answered:
         """Return what the drift engine counts of a version's rows in a part of the span."""
         return self.inputs.filter(pa.array(self._chosen(span, version)))
 
-    def judge(
-        self, monitor: MonitorName, window: Window, version: str, reference: Reference | None
-    ) -> Finding:
-        """Return what `quality` or `latency` finds in a window for a version."""
-        current = self.rows(window, version)
-        if monitor == "latency":
-            latencies = current["latency_ms"].to_numpy(dtype=float, na_value=np.nan)
-            return latency.judge(latencies, window.length, self.spec)
-        rows = len(self.rows(window))
-        found = quality.check(current, current["prediction_id"], reference, self.spec, rows=rows)
-        return quality.judge(found, len(current))
+    def latencies(self, span: Window, version: str) -> npt.NDArray[np.float64]:
+        """Return the milliseconds that each of a version's rows took; NaN where it is not known."""
+        return self.rows(span, version)["latency_ms"].to_numpy(dtype=float, na_value=np.nan)
+
+    def traffic(self, window: Window) -> quality.Traffic:
+        """Return what is known of the rows of a window in all versions."""
+        inside = self._times[self._within(window)]
+        newest = EPOCH + int(inside.max()) * _TICK if len(inside) else None
+        return quality.Traffic(len(inside), window, newest)
+
+    def scored(self, span: Window, version: str, faulty: Collection[Window] = ()) -> Scored:
+        """Return a version's scored rows in a part of the span; of very many, every so-manieth.
+
+        Parameters
+        ----------
+        faulty
+            Windows whose rows are left out.
+        """
+        chosen = self._chosen(span, version) & np.asarray(pc.is_valid(self.log["scores"]))
+        for window in faulty:
+            chosen &= ~self._within(window)
+        places = np.flatnonzero(chosen)
+        places = places[:: max(1, -(-len(places) // _MOST_SCORED))]
+        scores = pc.list_flatten(self.log["scores"].take(places)).to_numpy()
+        frame = self.frame.iloc[places][list(self.spec.features)].reset_index(drop=True)
+        return Scored(frame, scores.reshape(len(places), -1 if len(places) else 1), self._times[places])
 
     @cached_property
     def _times(self) -> npt.NDArray[np.int64]:

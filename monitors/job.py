@@ -11,17 +11,19 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from monitors import drift, drift_verdict, inference_log, labels, lookback, recall, references, report
+from monitors import inference_log, labels, recall, references, report
 from monitors.answered import Answered
-from monitors.finding import Finding, NoData
+from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.ledger import FIRST, LATE_LABELS, LATE_ROWS, Ledger, Task
+from monitors.memory import Memory
 from monitors.pace import Pace
-from monitors.records import MONITORS, MonitorName, WindowResult
+from monitors.records import LABELLED, MONITORS, MonitorName, WindowResult
 from monitors.references import Reference
 from monitors.results import Store
 from monitors.revision import code_revision
 from monitors.triage.watch import Watch
+from monitors.verdicts import Verdicts
 from monitors.window_profiles import WindowProfiles
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, NotFound, Settings, Unavailable
@@ -82,9 +84,11 @@ class ModelJob:
         self._profiles = WindowProfiles(spec, store)
         self._seen_rows: inference_log.Seen | None = None
         self._seen_labels: frozenset[str] | None = None
-        self._references: dict[str, Reference] = {}
+        self._versions: dict[str, KnownVersion] = {}
         self._spoke_last: tuple[datetime, tuple[str, ...]] = (EPOCH, ())
-        self._watch = Watch(spec, settings, store)
+        self._memory = Memory(spec, store)
+        self._verdicts = Verdicts(spec, store, self._profiles, self._memory)
+        self._watch = Watch(spec, settings, store, self._memory)
         self._outages, self._retry_at = 0, 0.0
 
     def tick(self, wall: float, stop: threading.Event) -> bool:
@@ -127,7 +131,7 @@ class ModelJob:
         known = recall.computed(self._spec, self._store)
         for (window, monitor), at in known.items():
             self._ledger.computed(window, monitor, at)
-        for window, monitor in recall.holes(known):
+        for window, monitor in recall.holes(self._spec, known):
             self._ledger.failed(window, monitor, float("-inf"))
         rows, labelled = recall.late(self._spec, self._settings, known)
         self._profiles.touched(rows, is_late=True)
@@ -143,21 +147,24 @@ class ModelJob:
             return
         now = self._settings.clock.now()
         monitor = self._spec.monitor
-        if data := [task for task in tasks if task.monitor != "performance"]:
+        over = monitor.performance.over
+        if data := [task for task in tasks if task.monitor not in LABELLED]:
             uncounted = self._profiles.uncounted([task.window for task in data if task.monitor == "drift"])
-            span = _span(data, 1, uncounted)
+            pooled = over if self._estimates(data) else 1
+            span = _span(data, pooled, uncounted)
             self._judge(data, Answered.read(self._spec, self._settings, span), now, wall, stop)
-        if truth := [task for task in tasks if task.monitor == "performance"]:
-            span = _span(truth, monitor.performance.over)
-            self._judge(truth, Labelled.read(self._spec, self._settings, span, now), now, wall, stop)
+        if truth := [task for task in tasks if task.monitor in LABELLED]:
+            features = any(task.monitor == "slices" for task in truth)
+            read = Labelled.read(self._spec, self._settings, _span(truth, over), now, features=features)
+            self._judge(truth, read, now, wall, stop)
 
     def _count(self, window: Window, reading: Answered) -> None:
         """Count every version's rows in the windows that a verdict looks at, if still to be done."""
         for uncounted in self._profiles.uncounted([window]):
             for version in reading.versions(uncounted):
-                reference = self._reference(version)
-                if reference is not None:
-                    plan = reference.counts.profile.plan
+                known = self._known(version)
+                if known is not None:
+                    plan = known.reference.counts.profile.plan
                     self._profiles.count(uncounted, version, plan, reading.counted(uncounted, version))
             self._profiles.counted(uncounted)
 
@@ -192,14 +199,10 @@ class ModelJob:
         return versions or self._spoke_last[1]
 
     def _save(self, task: Task, version: str, reading: Answered | Labelled, now: datetime) -> None:
-        reference = self._reference(version)
+        known = self._known(version)
+        reference = None if known is None else known.reference
         started = time.perf_counter()
-        if task.monitor == "drift" and reference is not None:
-            finding = self._drift(task.window, version, reference)
-        elif task.monitor == "drift":
-            finding = Finding("no_data", (NoData("the version has no reference").measurement(),), 0)
-        else:
-            finding = reading.judge(task.monitor, task.window, version, reference)
+        finding = self._verdicts.find(task.monitor, task.window, version, known, reading)
         result = WindowResult(
             self._spec.model,
             version,
@@ -216,7 +219,7 @@ class ModelJob:
             reason=task.reason,
         )
         self._store.save(result)
-        self._watch.saw(result)
+        self._memory.saw(result)
         if task.monitor == "drift" and reference is not None:
             self._report(task, version, reference)
 
@@ -226,27 +229,11 @@ class ModelJob:
         if version is None:
             return
         try:
-            self._watch.decide(version, self._reference(version), self._settings.clock.now())
+            known = self._known(version)
+            self._watch.decide(version, known.reference if known else None, self._settings.clock.now())
         except Exception as error:  # noqa: BLE001 - recorded; the figures stand, and the next look decides again
             _log.exception("%s: the triage failed", self._spec.model)
             self._record_failure("triage", error)
-
-    def _drift(self, window: Window, version: str, reference: Reference) -> Finding:
-        """Return what drift says of a window from what has been counted in it and before it."""
-        counts = reference.counts
-        past = self._profiles.past(window, version, counts.profile.plan)
-        found = drift.compare(self._spec, lookback.looks(self._spec, window, past, counts), counts)
-        before = self._verdicts(window, version)
-        return drift_verdict.judge(found, self._spec, importances=reference.importances, before=before)
-
-    def _verdicts(self, window: Window, version: str) -> tuple[drift_verdict.Verdicts, ...]:
-        """Return what had drifted in the windows before one, as many as `persistence` looks back upon."""
-        rule = self._spec.monitor.data_drift.persistence
-        if rule is None:
-            return ()
-        first = window.shifted(1 - rule.of).start
-        stored = self._store.history(self._spec.model, "drift", version, start=first, end=window.start)
-        return tuple(drift_verdict.drifted(result.measurements) for result in stored)
 
     def _report(self, task: Task, version: str, reference: Reference) -> None:
         """Have Evidently's report of the window written if it is the one in which a report falls due."""
@@ -262,13 +249,19 @@ class ModelJob:
         file = report.path(self._settings, self._spec, version, task.window.start)
         self._reporter.submit(self._spec, reference.frame, rows, file).add_done_callback(_log_report)
 
-    def _reference(self, version: str) -> Reference | None:
-        if version not in self._references:
+    def _estimates(self, tasks: Sequence[Task]) -> bool:
+        """Return whether an estimate pools windows; of a version without held-out rows there is none."""
+        asked = any(task.monitor == "estimate" for task in tasks)
+        return asked and references.any_held(self._spec, self._settings)
+
+    def _known(self, version: str) -> KnownVersion | None:
+        if version not in self._versions:
             try:
-                self._references[version] = references.load(self._spec, self._settings, version)
+                reference = references.load(self._spec, self._settings, version)
             except NotFound:
                 return None  # it may still come
-        return self._references[version]
+            self._versions[version] = KnownVersion(self._spec, reference)
+        return self._versions[version]
 
     def _record_failure(self, monitor: MonitorName, error: Exception) -> None:
         try:

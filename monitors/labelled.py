@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
 from monitors import delta, inference_log, labels, performance
 from monitors.finding import Finding
-from monitors.records import Measurement, MonitorName
+from monitors.performance import Truth
+from monitors.records import Measurement
 from monitors.references import Reference
 from monitors.windows import Window
 from spec import ModelSpec, Settings
-from spec.tables import label_columns
+from spec.tables import FEATURE_PREFIX, label_columns
 
 _COLUMNS = ("prediction_id", "event_time", "logged_at", "version", "scores")
 _DELAYS = {"p50": 0.5, "p95": 0.95}
@@ -40,7 +42,9 @@ class Labelled:
     strays: pa.ChunkedArray
 
     @classmethod
-    def read(cls, spec: ModelSpec, settings: Settings, span: Window, as_of: datetime) -> Self:
+    def read(
+        cls, spec: ModelSpec, settings: Settings, span: Window, as_of: datetime, *, features: bool = False
+    ) -> Self:
         """Read a span of the log, and its labels, as far as both were there at `as_of`.
 
         The same `as_of` gives the same rows for ever, whatever comes, or is corrected, afterwards.
@@ -51,16 +55,19 @@ class Labelled:
             The windows to judge, and before them what the first of them pools.
         as_of
             Processing time, timezone-aware.
+        features
+            Read the features too.
         """
         delay, length = spec.data.target.delay, spec.monitor.window
-        log = _answered(spec, settings, span.start, span.end + delay, as_of)
+        inputs = [FEATURE_PREFIX + name for name in spec.features] if features else []
+        log = _answered(spec, settings, Window(span.start, span.end + delay), as_of, (*_COLUMNS, *inputs))
         known = arrived_since(spec, settings, _first_arrival(span, log), as_of)
         judged = span.start + (spec.monitor.performance.over - 1) * length
         strays = known.filter(_between(known["arrived_at"], judged + delay, span.end + delay))
         strays = strays.filter(_unknown(strays["prediction_id"], log))
         if strays.num_rows:  # perhaps of predictions from long before or after
             start = span.start - _LOOK_BACK * length
-            around = _answered(spec, settings, start, None, as_of)
+            around = _answered(spec, settings, Window(start, as_of + delay), as_of, _COLUMNS)
             strays = strays.filter(_unknown(strays["prediction_id"], around))
         joined = labels.join(log, known, ("label", "known_since"))
         return cls(spec, log, joined, strays["arrived_at"])
@@ -70,10 +77,32 @@ class Labelled:
         rows = self.log.filter(_between(self.log["event_time"], window.start, window.end))
         return tuple(sorted(pc.unique(rows["version"]).to_pylist()))
 
-    def judge(
-        self, _monitor: MonitorName, window: Window, version: str, reference: Reference | None
-    ) -> Finding:
-        """Return what `performance` finds in the window, pooled as the spec says, for a version."""
+    def without(self, windows: Collection[Window]) -> Self:
+        """Return the reading without the rows of some windows."""
+        if not windows:
+            return self
+        log, joined = (_outside(table, windows) for table in (self.log, self.joined))
+        return replace(self, log=log, joined=joined)
+
+    def truth(self, span: Window, version: str) -> Truth:
+        """Return the labelled rows of a version in a part of the span."""
+        return performance.truth(self.spec, _part(self.joined, span, version))
+
+    def slices(self, window: Window, version: str, reference: Reference | None) -> Finding:
+        """Return how a version fares by slice in the windows that are pooled; needs the features."""
+        from monitors.slices.judge import judge  # noqa: PLC0415 - heavy, and not every window asks
+
+        span = window.pooled(self.spec.monitor.performance.over)
+        rows, truth = self.labelled(span, version)
+        return judge(self.spec, rows, truth, reference)
+
+    def labelled(self, span: Window, version: str) -> tuple[pd.DataFrame, Truth]:
+        """Return the features of a version's labelled rows in a part of the span, and their truth."""
+        usable = performance.usable(self.spec, _part(self.joined, span, version))
+        return inference_log.frame(self.spec, usable), performance.truth(self.spec, usable)
+
+    def performance(self, window: Window, version: str, reference: Reference | None) -> Finding:
+        """Return what a version's performance is in the window, pooled as the spec says."""
         metric = self.spec.performance_metric
         span = window.pooled(self.spec.monitor.performance.over)
         rows, joined = (_part(table, span, version) for table in (self.log, self.joined))
@@ -116,10 +145,10 @@ def arrived_since(spec: ModelSpec, settings: Settings, since: datetime, as_of: d
 
 
 def _answered(
-    spec: ModelSpec, settings: Settings, start: datetime, end: datetime | None, as_of: datetime
+    spec: ModelSpec, settings: Settings, span: Window, as_of: datetime, columns: Sequence[str]
 ) -> pa.Table:
-    """Read the log's events in ``[start, end)`` that had been answered at `as_of`."""
-    log = inference_log.read(spec, settings, start, end, columns=_COLUMNS)
+    """Read the log's events of a span that had been answered at `as_of`."""
+    log = inference_log.read(spec, settings, span.start, span.end, columns=columns)
     return log.filter(pc.less_equal(log["logged_at"], pa.scalar(as_of, log["logged_at"].type)))
 
 
@@ -152,6 +181,13 @@ def _unknown(ids: pa.ChunkedArray, log: pa.Table) -> pa.ChunkedArray:
 def _part(table: pa.Table, span: Window, version: str) -> pa.Table:
     chosen = _between(table["event_time"], span.start, span.end)
     return table.filter(pc.and_(chosen, pc.equal(table["version"], version)))
+
+
+def _outside(table: pa.Table, windows: Collection[Window]) -> pa.Table:
+    for window in windows:
+        inside = _between(table["event_time"], window.start, window.end)
+        table = table.filter(pc.invert(inside))
+    return table
 
 
 def _between(times: pa.ChunkedArray, start: datetime, end: datetime) -> pa.ChunkedArray:

@@ -1,7 +1,7 @@
 """Which windows of a model must be computed, by which monitor, and why. Pure: it is told the time.
 
-A window is computed once it has closed, performance once its labels are due. Rows or labels that come
-later make it be computed again, and with it every later window whose monitor pools this one.
+A window is computed once it has closed; by the monitors that need the truth, once its labels are due. Rows or
+labels that come later make it be computed again, and with it every later window whose monitor pools this one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitors.records import MONITORS, MonitorName
-from monitors.windows import Window, window_at
+from monitors.records import LABELLED, MONITORS, MonitorName
+from monitors.windows import EPOCH, Window, window_at
 from spec import ModelSpec
 
 FIRST, LATE_ROWS, LATE_LABELS, FAILED = "first", "late rows", "late labels", "after a failure"
@@ -30,6 +30,22 @@ class Task:
     reason: str
 
 
+def judges(spec: ModelSpec, monitor: MonitorName, window: Window) -> bool:
+    """Return whether a monitor judges a window at all.
+
+    The search for slices is no figure of every window: it looks once at each span of `performance.over`
+    windows, counted from the epoch, so that no row is searched twice.
+    """
+    if monitor == "estimate":
+        return spec.estimate_method is not None
+    if monitor != "slices":
+        return True
+    wanted = spec.monitor.slices
+    closed = (window.end - EPOCH) // window.length
+    is_asked = bool(wanted.by or wanted.search or spec.protected)
+    return is_asked and closed % spec.monitor.performance.over == 0
+
+
 class Ledger:
     """The state of every window of one model.
 
@@ -41,16 +57,19 @@ class Ledger:
     """
 
     def __init__(self, spec: ModelSpec, settle_s: float) -> None:
+        self._spec = spec
         self._length = spec.monitor.window
         self._reach: Mapping[MonitorName, int] = {
             "drift": spec.monitor.data_drift.reach,
             "quality": 1,
             "performance": spec.monitor.performance.over,
             "latency": 1,
+            "estimate": spec.monitor.performance.over,
+            "concept": 1,
+            "slices": spec.monitor.performance.over,
         }
         self._delay: Mapping[MonitorName, timedelta] = {
-            monitor: spec.data.target.delay if monitor == "performance" else timedelta(0)
-            for monitor in MONITORS
+            monitor: spec.data.target.delay if monitor in LABELLED else timedelta(0) for monitor in MONITORS
         }
         self._settle_s = settle_s
         self._next: dict[MonitorName, Window] = {}
@@ -85,7 +104,7 @@ class Ledger:
 
     def touched(self, starts: Collection[datetime], reason: str) -> None:
         """Note that windows got rows (`LATE_ROWS`) or labels (`LATE_LABELS`)."""
-        monitors: Iterable[MonitorName] = ("performance",) if reason == LATE_LABELS else MONITORS
+        monitors: Iterable[MonitorName] = LABELLED if reason == LATE_LABELS else MONITORS
         for monitor in monitors:
             for start in starts:
                 window = window_at(start, self._length)
@@ -114,7 +133,8 @@ class Ledger:
         for monitor, first in self._next.items():
             window = first
             while window.end + self._delay[monitor] <= now:
-                yield window, monitor
+                if judges(self._spec, monitor, window):
+                    yield window, monitor
                 window = window.shifted(1)
 
     def _settled(self, key: tuple[Window, MonitorName], wall: float) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -61,18 +62,28 @@ class Truth:
         return len(self.labels)
 
 
-def truth(spec: ModelSpec, joined: pa.Table) -> Truth:
-    """Turn log rows with their `label` (see `labels.join`) into arrays; rows without a label are left out."""
+def usable(spec: ModelSpec, joined: pa.Table) -> pa.Table:
+    """Return the log rows that have scores and a `label` (see `labels.join`) that the spec knows."""
     rows = joined.filter(pc.and_(pc.is_valid(joined["label"]), pc.is_valid(joined["scores"])))
+    if spec.task is not Task.MULTICLASS:
+        return rows
+    return rows.filter(pc.is_valid(_class_of(spec, rows)))
+
+
+def truth(spec: ModelSpec, joined: pa.Table) -> Truth:
+    """Turn log rows with their `label` into arrays; those that are not `usable` are left out."""
+    rows = usable(spec, joined)
     if spec.task is Task.MULTICLASS:
-        index = pc.index_in(rows["label"], value_set=pa.array(spec.data.target.classes))
-        rows = rows.filter(pc.is_valid(index))
-        labels = pc.drop_null(index).to_numpy()
+        labels = _class_of(spec, rows).to_numpy()
     else:
         labels = rows["label"].cast(pa.float64()).to_numpy()
     scores = pc.list_flatten(rows["scores"]).to_numpy().reshape(rows.num_rows, -1 if rows.num_rows else 1)
     times = rows["event_time"].cast(pa.int64()).to_numpy()
     return Truth(scores, labels.astype(float), times)
+
+
+def _class_of(spec: ModelSpec, rows: pa.Table) -> pa.ChunkedArray:
+    return pc.index_in(rows["label"], value_set=pa.array(spec.data.target.classes))
 
 
 def estimate(
@@ -167,12 +178,12 @@ def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows:
         measured = NoData(f"{rows} labelled rows; {wanted.min_labels} are needed")
     if isinstance(measured, NoData):
         return Finding("no_data", (_measurement(metric, measured),), rows)
-    limit = None if band is None else _limit(measured, band, spec)
-    number = replace(_measurement(metric, measured), limit=limit)
-    if limit is None:
+    allowed = None if band is None else limit(metric, measured, band, wanted.drop)
+    number = replace(_measurement(metric, measured), limit=allowed)
+    if allowed is None:
         why = NoData("the version was registered without an expected band for the metric")
         return Finding("no_data", (number, why.measurement(method=metric.value)), rows)
-    lost = measured.value < limit if metric.higher_is_better else measured.value > limit
+    lost = measured.value < allowed if metric.higher_is_better else measured.value > allowed
     return Finding("alarm" if lost else "ok", (number,), rows)
 
 
@@ -194,14 +205,29 @@ def _measurement(metric: PerformanceMetric, number: Estimate | NoData) -> Measur
     )
 
 
-def _limit(measured: Estimate, band: Band, spec: ModelSpec) -> float:
-    """The value at which a loss is both as large as `drop` and significant for these two samples."""
-    noise = math.hypot(_reach(measured), _reach(band))
-    tolerated = max(spec.monitor.performance.drop, noise)
-    return band.value - tolerated if spec.performance_metric.higher_is_better else band.value + tolerated
+class Interval(Protocol):
+    """A value with its bounds."""
+
+    @property
+    def value(self) -> float:
+        """The value."""
+
+    @property
+    def low(self) -> float:
+        """Its lower bound."""
+
+    @property
+    def high(self) -> float:
+        """Its upper bound."""
 
 
-def _reach(interval: Estimate | Band) -> float:
+def limit(metric: PerformanceMetric, measured: Interval, band: Band, drop: float) -> float:
+    """Return the value at which a loss is both as large as `drop` and significant for these two samples."""
+    tolerated = max(drop, math.hypot(_reach(measured), _reach(band)))
+    return band.value - tolerated if metric.higher_is_better else band.value + tolerated
+
+
+def _reach(interval: Interval) -> float:
     """How far the interval reaches to the longer side; the end of the metric's range may cut the other."""
     return max(interval.high - interval.value, interval.value - interval.low)
 

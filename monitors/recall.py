@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors import inference_log, labelled
-from monitors.ledger import HORIZON
+from monitors.ledger import HORIZON, judges
 from monitors.records import MONITORS, MonitorName
 from monitors.results import Store
 from monitors.windows import EPOCH, Window
@@ -34,7 +34,7 @@ def computed(spec: ModelSpec, store: Store) -> Computed:
     return known
 
 
-def holes(known: Computed) -> Iterator[tuple[Window, MonitorName]]:
+def holes(spec: ModelSpec, known: Computed) -> Iterator[tuple[Window, MonitorName]]:
     """Yield the windows between a monitor's first and last result that have none: it failed there."""
     for monitor in MONITORS:
         there = sorted(window for window, name in known if name == monitor)
@@ -42,7 +42,7 @@ def holes(known: Computed) -> Iterator[tuple[Window, MonitorName]]:
             continue
         window = there[0]
         while window < there[-1]:
-            if (window, monitor) not in known:
+            if (window, monitor) not in known and judges(spec, monitor, window):
                 yield window, monitor
             window = window.shifted(1)
 

@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 MonitorName = Literal["drift", "quality", "performance", "latency", "estimate", "concept", "slices", "triage"]
 Status = Literal["ok", "alarm", "no_data"]
 Outcome = Literal["ok", "alarm", "no_data", "error"]
-MONITORS: tuple[MonitorName, ...] = ("drift", "quality", "performance", "latency")
+LABELLED: tuple[MonitorName, ...] = ("performance", "concept", "slices")
+"""Those that need the truth."""
+MONITORS: tuple[MonitorName, ...] = ("drift", "quality", "latency", "estimate", *LABELLED)
 """Those that judge windows of rows."""
 RUNNING: tuple[MonitorName, ...] = (*MONITORS, "triage")
 """Those whose runs are counted."""

@@ -208,6 +208,11 @@ def versions(spec: ModelSpec, settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (len(name), name)))
 
 
+def any_held(spec: ModelSpec, settings: Settings) -> bool:
+    """Return whether any version came with held-out rows; the files are not read."""
+    return any(_folder(spec, settings).glob(f"[!.]*/{_HELD}"))
+
+
 def _folder(spec: ModelSpec, settings: Settings) -> Path:
     return settings.home / "references" / spec.model
 

@@ -23,6 +23,7 @@ def of_runs(
     """Give how each monitor's runs ended and when, by the wall; `interval_s` is each model's due interval."""
     specs, runs = tuple(specs), tuple(runs)
     labels = ("model", "monitor")
+    over = {spec.model: spec.monitor.performance.over for spec in specs}
     success = gauge("monitoring_last_success_timestamp_seconds", "When a run last succeeded.", *labels)
     run = gauge("monitoring_last_run_timestamp_seconds", "When a run last ended.", *labels)
     duration = gauge("monitoring_last_duration_seconds", "How long the last run took.", *labels)
@@ -32,7 +33,7 @@ def of_runs(
         for monitor in RUNNING:
             at = (model, monitor)
             ended = {one.outcome: one for one in runs if (one.model, one.monitor) == at}
-            interval.add_metric(at, interval_s[model])
+            interval.add_metric(at, interval_s[model] * (over[model] if monitor == "slices" else 1))
             for outcome in OUTCOMES:
                 total.add_metric((*at, outcome), ended[outcome].count if outcome in ended else 0)
             if good := [one.last_at for one in ended.values() if one.outcome != "error"]:

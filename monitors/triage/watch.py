@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from monitors import deployment, labelled
-from monitors.ledger import HORIZON
-from monitors.records import MonitorName, WindowResult
+from monitors.memory import Memory
 from monitors.references import Reference
 from monitors.results import Store
 from monitors.triage import episodes
@@ -21,21 +20,15 @@ from spec.retrain import NewLabels, Scheduled
 
 
 class Watch:
-    """The triage of one model; it remembers the results of the windows that a decision may need."""
+    """The triage of one model."""
 
-    def __init__(self, spec: ModelSpec, settings: Settings, store: Store) -> None:
-        self._spec, self._settings, self._store = spec, settings, store
-        self._known: dict[tuple[str, MonitorName, datetime], WindowResult] | None = None
-
-    def saw(self, result: WindowResult) -> None:
-        """Note a result that was just stored."""
-        if self._known is not None:
-            self._known[result.version, result.monitor, result.start] = result
+    def __init__(self, spec: ModelSpec, settings: Settings, store: Store, memory: Memory) -> None:
+        self._spec, self._settings, self._store, self._memory = spec, settings, store, memory
 
     def decide(self, version: str, reference: Reference | None, now: datetime) -> Triage | None:
         """Decide on a version and store the decision; None where nothing is known of it."""
         started = time.perf_counter()
-        evidence = Evidence.of(version, self._results(), self._due(reference, now))
+        evidence = Evidence.of(version, self._memory.newest(version), self._due(reference, now))
         triage = decide(self._spec, evidence)
         if triage is not None:
             took = time.perf_counter() - started
@@ -46,18 +39,6 @@ class Watch:
         """Return the champion's version; before anything is deployed, the last of those that spoke."""
         deployed = deployment.read(self._settings.home, self._spec.model).champion_version
         return deployed or max(spoke, key=lambda version: (len(version), version), default=None)
-
-    def _results(self) -> Iterable[WindowResult]:
-        if self._known is None:
-            newest = max((result.start for result in self._store.latest(self._spec.model)), default=None)
-            start = None if newest is None else newest - HORIZON * self._spec.monitor.window
-            stored = () if newest is None else self._store.history(self._spec.model, start=start)
-            self._known = {(result.version, result.monitor, result.start): result for result in stored}
-        newest = max((start for _, _, start in self._known), default=None)
-        if newest is not None:
-            oldest = newest - HORIZON * self._spec.monitor.window
-            self._known = {key: result for key, result in self._known.items() if key[2] >= oldest}
-        return self._known.values()
 
     def _due(self, reference: Reference | None, now: datetime) -> Due:
         """Return what the calendar and new labels ask for; a version without a reference asks for nothing."""

@@ -241,10 +241,9 @@ def test_a_monitor_that_never_ran_has_an_interval_and_counts_of_zero(world: Any)
     """So an alert can tell that it should have run, and its first run is an increase."""
     families = list(exposition.of_runs([world.spec], [], {"shop": 60.0}))
 
-    monitors = {"drift", "quality", "performance", "latency", "triage"}
-    assert {("shop", monitor): 60.0 for monitor in monitors} == series(
-        families, "monitoring_interval_seconds"
-    )
+    monitors = {"drift", "quality", "performance", "latency", "estimate", "concept", "triage"}
+    every = {("shop", monitor): 60.0 for monitor in monitors} | {("shop", "slices"): 7 * 60.0}
+    assert every == series(families, "monitoring_interval_seconds")
     assert {0} == set(series(families, "monitoring_runs_total").values())
     assert {} == series(families, "monitoring_last_success_timestamp_seconds")
 

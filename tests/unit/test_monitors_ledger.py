@@ -2,19 +2,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from monitors.ledger import FAILED, FIRST, HORIZON, LATE_LABELS, LATE_ROWS, Ledger, Task
-from monitors.records import MONITORS
+from monitors.ledger import FAILED, FIRST, HORIZON, LATE_LABELS, LATE_ROWS, Ledger, Task, judges
+from monitors.records import LABELLED, MONITORS
 from monitors.windows import Window
 from spec import ModelSpec, loads
 
-SPEC: ModelSpec = loads("""
+TEXT = """
 model: shop
 task: binary
 data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y, delay: 2d}}
 features: {amount: numeric}
 monitor: {data_drift: {over: 2}, performance: {over: 3}}
-""")
-START = datetime(2024, 5, 1, tzinfo=UTC)
+"""
+SPEC: ModelSpec = loads(TEXT)
+START = datetime(2024, 5, 1, tzinfo=UTC)  # 19,844 days after the epoch: day 0, 3, 6 end a span of three
+AT_ONCE = ("drift", "quality", "latency", "estimate")
 DAY = timedelta(days=1)
 
 
@@ -28,9 +30,9 @@ def ledger(*, settle_s: float = 0.0, days: int = 0) -> Ledger:
     book = Ledger(SPEC, settle_s)
     book.begin(START + timedelta(hours=7))
     for day in range(days):
-        for monitor in MONITORS:
+        for monitor in (monitor for monitor in MONITORS if judges(SPEC, monitor, window(day))):
             book.computed(
-                window(day), monitor, window(day).end + (2 * DAY if monitor == "performance" else 0 * DAY)
+                window(day), monitor, window(day).end + (2 * DAY if monitor in LABELLED else 0 * DAY)
             )
     return book
 
@@ -45,14 +47,30 @@ def test_nothing_is_due_before_there_are_rows() -> None:
     assert Ledger(SPEC, 0.0).due(START + 100 * DAY, 0.0) == ()
 
 
-def test_a_window_is_due_at_its_end_and_performance_a_delay_later() -> None:
+def test_a_window_is_due_at_its_end_and_what_needs_the_truth_a_delay_later() -> None:
     """At the boundary the window is due, a microsecond before it is not."""
     tick = timedelta(microseconds=1)
 
     assert names(ledger().due(START + DAY - tick, 0.0)) == set()
-    assert names(ledger().due(START + DAY, 0.0)) == {(0, m, FIRST) for m in ("drift", "quality", "latency")}
-    assert (0, "performance", FIRST) not in names(ledger().due(START + 3 * DAY - tick, 0.0))
-    assert (0, "performance", FIRST) in names(ledger().due(START + 3 * DAY, 0.0))
+    assert names(ledger().due(START + DAY, 0.0)) == {(0, m, FIRST) for m in AT_ONCE}
+    for monitor in LABELLED:
+        assert (0, monitor, FIRST) not in names(ledger().due(START + 3 * DAY - tick, 0.0))
+        assert (0, monitor, FIRST) in names(ledger().due(START + 3 * DAY, 0.0))
+
+
+def test_slices_are_searched_once_a_span_of_pooled_windows() -> None:
+    """With verdicts over three days, every third day, counted from the epoch, is the end of a span."""
+    due = names(ledger().due(START + 12 * DAY, 0.0))
+
+    assert {day for day, monitor, _ in due if monitor == "slices"} == {0, 3, 6, 9}
+
+
+def test_a_model_that_wants_no_estimate_gets_none() -> None:
+    """`estimate: null` is never due."""
+    book = Ledger(loads(TEXT.replace("over: 3", "over: 3, estimate: null")), 0.0)
+    book.begin(START)
+
+    assert {monitor for _, monitor, _ in names(book.due(START + DAY, 0.0))} == set(AT_ONCE) - {"estimate"}
 
 
 def test_a_closed_window_settles_first() -> None:
@@ -61,7 +79,7 @@ def test_a_closed_window_settles_first() -> None:
 
     assert book.due(START + DAY, 10.0) == ()
     assert book.due(START + DAY, 11.9) == ()
-    assert len(book.due(START + DAY, 12.0)) == 3
+    assert len(book.due(START + DAY, 12.0)) == len(AT_ONCE)
 
 
 def test_tasks_come_oldest_window_first() -> None:
@@ -69,11 +87,11 @@ def test_tasks_come_oldest_window_first() -> None:
     days = [task.window for task in ledger().due(START + 9 * DAY, 0.0)]
 
     assert days == sorted(days)
-    assert len(days) == 9 * 3 + 7
+    assert len(days) == 9 * len(AT_ONCE) + 7 * 2 + 3
 
 
 def test_late_rows_reach_the_windows_that_pool_them() -> None:
-    """Rows of day 1 change quality and latency of day 1, drift of days 1-2 and performance of days 1-3."""
+    """Rows of day 1 change quality of day 1, drift of days 1-2, the estimate and performance of days 1-3."""
     book = ledger(days=5)
     book.touched([START + DAY], LATE_ROWS)
 
@@ -82,18 +100,21 @@ def test_late_rows_reach_the_windows_that_pool_them() -> None:
         (1, "latency", LATE_ROWS),
         (1, "drift", LATE_ROWS),
         (2, "drift", LATE_ROWS),
-        (1, "performance", LATE_ROWS),
-        # days 2 and 3 were computed less than a day ago
+        *((day, "estimate", LATE_ROWS) for day in (1, 2, 3)),
+        *((1, monitor, LATE_ROWS) for monitor in ("performance", "concept")),
+        # the performance of days 2 and 3 was computed less than a day ago, as were the slices of day 3
     }
 
 
-def test_late_labels_reach_performance_only() -> None:
+def test_late_labels_reach_what_needs_the_truth_only() -> None:
     """A label changes no input."""
     book = ledger(days=5)
     book.touched([START + DAY], LATE_LABELS)
 
     assert names(book.due(START + 9 * DAY, 0.0)) - names(ledger(days=5).due(START + 9 * DAY, 0.0)) == {
-        (day, "performance", LATE_LABELS) for day in (1, 2, 3)
+        *((day, "performance", LATE_LABELS) for day in (1, 2, 3)),
+        (1, "concept", LATE_LABELS),
+        (3, "slices", LATE_LABELS),
     }
 
 
@@ -106,7 +127,7 @@ def test_a_trickle_of_labels_is_computed_once_a_window_length() -> None:
         book.touched([START], LATE_LABELS)
         for task in book.due(now, 0.0):
             book.computed(task.window, task.monitor, now)
-            computed += task.window == window(0)
+            computed += task.window == window(0) and task.monitor == "performance"
 
     assert computed == 2
 

@@ -1,0 +1,133 @@
+"""What each monitor says of a version in a window, from the rows that were read and from what is stored."""
+
+from __future__ import annotations
+
+from monitors import (
+    concept_verdict,
+    drift,
+    drift_verdict,
+    estimate_verdict,
+    latency,
+    lookback,
+    quality,
+)
+from monitors.answered import Answered
+from monitors.finding import Finding, NoData
+from monitors.known_version import KnownVersion
+from monitors.labelled import Labelled
+from monitors.memory import Memory
+from monitors.records import MonitorName
+from monitors.results import Store
+from monitors.triage.evidence import faulty_windows
+from monitors.window_profiles import Past, WindowProfiles
+from monitors.windows import Window
+from spec import ModelSpec
+
+_NO_REFERENCE = NoData("the version has no reference")
+
+
+class Verdicts:
+    """The monitors of one model.
+
+    Windows whose data were wrong count for themselves alone: what pools several windows leaves them out.
+    """
+
+    def __init__(self, spec: ModelSpec, store: Store, profiles: WindowProfiles, memory: Memory) -> None:
+        self._spec, self._store, self._profiles, self._memory = spec, store, profiles, memory
+
+    def find(
+        self,
+        monitor: MonitorName,
+        window: Window,
+        version: str,
+        known: KnownVersion | None,
+        reading: Answered | Labelled,
+    ) -> Finding:
+        """Return what a monitor finds in a window for a version.
+
+        Parameters
+        ----------
+        known
+            None where the version has no reference.
+        reading
+            `Labelled` for the monitors that need the truth, `Answered` for the others, of the window and what
+            the monitor pools before it.
+        """
+        if isinstance(reading, Labelled):
+            return self._of_labelled(monitor, window, version, known, reading)
+        if monitor == "latency":
+            return latency.judge(reading.latencies(window, version), window.length, self._spec)
+        if monitor == "quality":
+            return self._quality(window, version, known, reading)
+        if known is None:
+            return Finding("no_data", (_NO_REFERENCE.measurement(),), 0)
+        if monitor == "drift":
+            return self._drift(window, version, known)
+        return self._estimate(window, version, known, reading)
+
+    def _of_labelled(
+        self,
+        monitor: MonitorName,
+        window: Window,
+        version: str,
+        known: KnownVersion | None,
+        reading: Labelled,
+    ) -> Finding:
+        faulty = self._faulty(version)
+        if monitor == "concept":
+            truth = reading.truth(window, version)
+            return concept_verdict.judge(self._spec, self._store, window, version, known, truth, faulty)
+        sound, reference = reading.without(faulty), known.reference if known else None
+        if monitor == "slices":
+            return sound.slices(window, version, reference)
+        return sound.performance(window, version, reference)
+
+    def _quality(
+        self, window: Window, version: str, known: KnownVersion | None, reading: Answered
+    ) -> Finding:
+        rows = reading.rows(window, version)
+        start, end = quality.lookback(window)
+        before = (r for r in self._memory.of(None, "quality") if start <= r.start < end)
+        found = quality.check(
+            rows,
+            rows["prediction_id"],
+            known.reference if known else None,
+            self._spec,
+            rows=reading.traffic(window),
+            past=quality.Past.of(before, version),
+        )
+        return quality.judge(found, len(rows), quality.observed(rows, self._spec))
+
+    def _drift(self, window: Window, version: str, known: KnownVersion) -> Finding:
+        """Return what drift says of a window from what has been counted in it and before it."""
+        counts = known.reference.counts
+        past = self._profiles.past(window, version, counts.profile.plan)
+        wrong = {faulty.start for faulty in self._faulty(version)} - {window.start}
+        sound = Past(past.length, {start: p for start, p in past.profiles.items() if start not in wrong})
+        found = drift.compare(self._spec, lookback.looks(self._spec, window, sound, counts), counts)
+        before = self._drifted_before(window, version)
+        importances = known.reference.importances
+        return drift_verdict.judge(found, self._spec, importances=importances, before=before)
+
+    def _drifted_before(self, window: Window, version: str) -> tuple[drift_verdict.Verdicts, ...]:
+        """Return what had drifted in the windows before one, as many as `persistence` looks back upon."""
+        rule = self._spec.monitor.data_drift.persistence
+        if rule is None:
+            return ()
+        first = window.shifted(1 - rule.of).start
+        stored = self._store.history(self._spec.model, "drift", version, start=first, end=window.start)
+        return tuple(drift_verdict.drifted(result.measurements) for result in stored)
+
+    def _estimate(self, window: Window, version: str, known: KnownVersion, reading: Answered) -> Finding:
+        estimator = known.estimator
+        if isinstance(estimator, NoData):
+            return Finding("no_data", (estimator.measurement(),), 0)
+        span = window.pooled(self._spec.monitor.performance.over)
+        rows = reading.scored(span, version, self._faulty(version))
+        found = estimator.estimate(rows.frame, rows.scores, rows.times)
+        past = estimate_verdict.pairs(self._spec, self._memory.of(version, "estimate", "performance"), span)
+        bands = known.reference.performance
+        return estimate_verdict.judge(self._spec, found, bands, past, len(rows.times))
+
+    def _faulty(self, version: str) -> tuple[Window, ...]:
+        return faulty_windows(self._memory.of(version, "quality"))
