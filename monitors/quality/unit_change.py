@@ -7,7 +7,7 @@ usual again. A conversion is
 - a factor, which must be told twice, by the median and by the range, alike: a shift moves the median alone, a
   wider spread the range alone, and both are drift;
 - of a number around zero, whose median tells nothing: a factor of 8 or more, or of 1/8 or less;
-- one between degrees Celsius, Fahrenheit and kelvins.
+- one between degrees Celsius, Fahrenheit and kelvins, of a number that is usually like those of the weather.
 
 Whatever shrinks or grows a number as a whole by the same factor from one window to the next is called so,
 prices after an inflation included: a person decides. Codes, and numbers of which half are the same, have no
@@ -28,13 +28,14 @@ SURPRISE = 1e-6
 _FITS = 2.5  # deviations within which a window is usual again, and two witnesses of a factor agree
 _MOVED = 2.5  # deviations from which the range is a witness
 _MOST_ALONE = 8.0  # a factor that the range may tell alone
+_WEATHER = {"°C": (-90.0, 60.0), "°F": (-130.0, 140.0), "K": (183.0, 333.0)}
 _TEMPERATURES = {
-    "°C to °F": (1.8, 32.0),
-    "°F to °C": (1 / 1.8, -32 / 1.8),
-    "°C to K": (1.0, 273.15),
-    "K to °C": (1.0, -273.15),
-    "°F to K": (1 / 1.8, 273.15 - 32 / 1.8),
-    "K to °F": (1.8, 32 - 1.8 * 273.15),
+    ("°C", "°F"): (1.8, 32.0),
+    ("°F", "°C"): (1 / 1.8, -32 / 1.8),
+    ("°C", "K"): (1.0, 273.15),
+    ("K", "°C"): (1.0, -273.15),
+    ("°F", "K"): (1 / 1.8, 273.15 - 32 / 1.8),
+    ("K", "°F"): (1.8, 32 - 1.8 * 273.15),
 }
 _NAMED = {
     "thousands": 1000.0,
@@ -95,7 +96,11 @@ def _factors(window: Quartiles, usual: Usual, least: float) -> Iterator[UnitChan
         by_median = log_median - usual.log_median.center
         median_error = math.hypot(usual.log_median.deviation, error)
         agree = abs(by_median - by_range) <= _FITS * math.hypot(median_error, range_error)
-        sure = usual.log_median.p_value(log_median, error) < SURPRISE
+        chances = (
+            usual.log_median.p_value(log_median, error),
+            usual.log_range.p_value(window.log_range, window.log_range_error),
+        )
+        sure = chances[0] < SURPRISE or _both(*chances) < SURPRISE
         if sure and agree and abs(by_range) >= _MOVED * range_error:
             weights = 1 / max(median_error, 1e-9) ** 2, 1 / max(range_error, 1e-9) ** 2
             factor = (by_median * weights[0] + by_range * weights[1]) / sum(weights)
@@ -115,9 +120,10 @@ def _temperatures(window: Quartiles, usual: Usual) -> Iterator[UnitChange]:
     """Yield the conversions of temperatures that explain a window; a shift alone must be met narrowly."""
     if usual.median.p_value(window.middle, window.median_error) >= SURPRISE:
         return
-    for name, (factor, offset) in _TEMPERATURES.items():
-        found = UnitChange(factor, offset, name)
-        if _misfit(window, usual, found) <= _FITS:
+    for (old, new), (factor, offset) in _TEMPERATURES.items():
+        found = UnitChange(factor, offset, f"{old} to {new}")
+        coldest, hottest = _WEATHER[old]
+        if coldest < usual.median.center < hottest and _misfit(window, usual, found) <= _FITS:
             yield found
 
 
@@ -131,6 +137,12 @@ def _misfit(window: Quartiles, usual: Usual, conversion: UnitChange) -> float:
     else:
         median = usual.median.distance(undone.middle, undone.median_error)
     return max(abs(median), abs(usual.log_range.distance(undone.log_range, undone.log_range_error)))
+
+
+def _both(first: float, second: float) -> float:
+    """Return the p-value of two independent ones together (Fisher's method)."""
+    product = first * second
+    return product * (1 - math.log(product)) if product else 0.0
 
 
 def _named(factor: float) -> UnitChange:
