@@ -49,6 +49,25 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "trimtab_labels_available_ratio": Metric("gauge", ("model",), "share of predictions with their truth"),
     "trimtab_labels_unmatched": Metric("gauge", ("model",), "labels of no logged prediction"),
+    "trimtab_label_delay_seconds": Metric("unknown", ("model", "quantile"), "age of an event at its label"),
+    "trimtab_model_performance_estimate": Metric(
+        "gauge", (*_VERSION, "metric", "bound"), "expected without labels, with its band"
+    ),
+    "trimtab_model_risk": Metric("gauge", (*_VERSION, "bound"), "mean loss of the newest days"),
+    "trimtab_concept_drift_rise": Metric("gauge", _VERSION, "least rise of the loss that is proved"),
+    "trimtab_concept_drift_tolerance": Metric("gauge", ("model",), "rise that is tolerated"),
+    "trimtab_loss_change": Metric("gauge", (*_VERSION, "reason", "bound"), "change of the loss"),
+    "trimtab_slice_performance": Metric("gauge", (*_VERSION, "slice", "metric"), "of a declared slice"),
+    "trimtab_worst_slice_rise": Metric("gauge", (*_VERSION, "slice"), "rise of the loss of a found slice"),
+    "trimtab_fairness_difference": Metric(
+        "gauge", (*_VERSION, "feature", "metric", "bound"), "difference between protected groups"
+    ),
+    "trimtab_fairness_limit": Metric("gauge", ("model", "metric"), "difference that is tolerated"),
+    "trimtab_triage_decision": Metric(
+        "gauge", (*_VERSION, "action", "cause", "why"), "1; what is to be done"
+    ),
+    "trimtab_triage_onset_timestamp_seconds": Metric("gauge", _VERSION, "event time when the change began"),
+    "trimtab_triage_decisions_total": Metric("counter", _OUTCOME, "decisions that began an episode"),
     "trimtab_latency_seconds": Metric("summary", (*_VERSION, "quantile"), "quantiles of the last window"),
     "trimtab_latency_objective_seconds": Metric("unknown", ("model", "quantile"), "objective of a quantile"),
     "trimtab_slo_objective_ratio": Metric("gauge", ("model", "slo"), "share of requests that must be good"),

@@ -25,6 +25,7 @@ from spec.settings import Settings
 
 _log = logging.getLogger(__name__)
 MAX_FEATURES = 50
+MAX_SLICES = 200
 Specs: TypeAlias = Mapping[str, ModelSpec]
 
 
@@ -56,6 +57,7 @@ class ResultsCollector(Collector):
         specs = self._specs.current()
         yield exposition.of_build(code_version(), code_revision())
         yield from exposition.of_specs(specs.values())
+        yield from exposition.limits_of_harm(specs.values())
         with self._sampling:
             usage = self._processes.sample()
         yield from exposition.of_resources(usage, resources.gpus())
@@ -74,6 +76,7 @@ class ResultsCollector(Collector):
         yield from exposition.of_deployments(models)
         yield from exposition.of_results(models, self._max_features)
         yield from exposition.of_performance(models)
+        yield from exposition.of_harm(models, MAX_SLICES)
         decided = {
             name: triage for name in specs if (triage := episodes.latest(self._store, name)) is not None
         }

@@ -6,6 +6,7 @@ given: a version that no longer answers has no series, so that its last value ca
 
 from monitors.exposition.deployments import of_deployments
 from monitors.exposition.families import Family, Live, living
+from monitors.exposition.harm import limits_of_harm, of_harm
 from monitors.exposition.performance import of_performance
 from monitors.exposition.resources import of_build, of_resources, of_store
 from monitors.exposition.results import of_results
@@ -16,10 +17,12 @@ from monitors.exposition.triage import of_triage
 __all__ = [
     "Family",
     "Live",
+    "limits_of_harm",
     "living",
     "of_build",
     "of_deployments",
     "of_events",
+    "of_harm",
     "of_performance",
     "of_resources",
     "of_results",

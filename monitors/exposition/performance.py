@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 
 from monitors.exposition.families import VERSION, Family, Live, gauge
 from monitors.results import Measurement
 from spec import PerformanceMetric
+
+_QUANTILES = {"p50": "0.5", "p95": "0.95"}
 
 
 def of_performance(models: Iterable[Live]) -> Iterator[Family]:
@@ -18,18 +20,26 @@ def of_performance(models: Iterable[Live]) -> Iterator[Family]:
     ceiling = gauge("model_performance_ceiling", "Largest error to expect.", *VERSION, "metric")
     known = gauge("labels_available_ratio", "Share of predictions whose label is known.", "model")
     unmatched = gauge("labels_unmatched", "Labels without a prediction in the log.", "model")
+    delay = UnknownMetricFamily(
+        "trimtab_label_delay_seconds", "Age of an event when its label came.", labels=("model", "quantile")
+    )  # untyped, for a gauge must not have the label `quantile`
     by_model = {"labels_available_ratio": known, "labels_unmatched": unmatched}
     for live in models:
         said: dict[str, float] = {}
+        delays: dict[str, float] = {}
         for result in sorted(live.results, key=lambda result: (result.start, result.rows)):
             for number in result.measurements:
                 if number.name == "performance":
                     _add_performance(number, (result.model, result.version), measured, floor, ceiling)
+                elif number.name == "label_delay_seconds":
+                    delays[_QUANTILES[number.method or ""]] = number.value
                 elif number.name in by_model:
                     said[number.name] = number.value  # of the newest window's busiest version
         for name, value in said.items():
             by_model[name].add_metric((live.spec.model,), value)
-    yield from (measured, floor, ceiling, known, unmatched)
+        for quantile, value in delays.items():
+            delay.add_metric((live.spec.model, quantile), value)
+    yield from (measured, floor, ceiling, known, unmatched, delay)
 
 
 def _add_performance(

@@ -7,15 +7,15 @@ import pandas as pd
 
 from monitors import frames
 from monitors.finding import Finding, NoData
+from monitors.held import Held
 from monitors.performance import Estimate, Truth
 from monitors.records import Measurement
-from monitors.reference_profile import PREDICTION
 from monitors.references import Reference
 from monitors.slices import declared, fairness
 from monitors.slices.confirmation import WeakSlice
 from monitors.slices.cuts import Codes, coded, cuts
 from monitors.slices.days import blocks
-from monitors.slices.losses import Array, losses
+from monitors.slices.losses import losses
 from monitors.slices.sample import Sample
 from monitors.slices.search import search
 from spec import DataError, ModelSpec, PerformanceMetric, Problem, Task
@@ -54,7 +54,7 @@ def judge(spec: ModelSpec, rows: pd.DataFrame, truth: Truth, reference: Referenc
     if spec.monitor.slices.by:
         findings.append(by_declared(spec, rows, truth, known))
     if spec.monitor.slices.search:
-        findings.append(worst(spec, rows, truth, known))
+        findings.append(worst(spec, rows, truth, known, None if reference is None else reference.held))
     if spec.protected:
         findings.append(fairness.judge(spec, rows, truth, known))
     statuses = {finding.status for finding in findings}
@@ -88,12 +88,19 @@ def by_declared(spec: ModelSpec, rows: pd.DataFrame, truth: Truth, reference: pd
     return Finding("no_data", told or (why.measurement(method=watched.value),), len(truth))
 
 
-def worst(spec: ModelSpec, rows: pd.DataFrame, truth: Truth, reference: pd.DataFrame | None) -> Finding:
+def worst(
+    spec: ModelSpec,
+    rows: pd.DataFrame,
+    truth: Truth,
+    reference: pd.DataFrame | None,
+    held: Held | None,
+) -> Finding:
     """Return the slices, of one feature or two, that became worse since the reference: an `alarm` if any.
 
     A slice is named when its rise is significant at the level that `monitor.slices.false_alarms` leaves a
     window, and is at least `monitor.slices.rise` of the mean loss of all rows: in the reference, or now
-    where that has no labels. The frames are in the spec's dtypes.
+    where it held out no rows. `reference` cuts the slices, `held` says what they lost before. The frames are
+    in the spec's dtypes.
     """
     wanted = spec.monitor.slices
     if len(truth) < 4 * wanted.min_rows:  # two slices in each half
@@ -102,7 +109,7 @@ def worst(spec: ModelSpec, rows: pd.DataFrame, truth: Truth, reference: pd.DataF
     frozen = cuts(spec, rows if reference is None else reference, spec.features)
     loss = losses(spec.task, truth.scores, truth.labels)
     now = Sample(coded(frozen, rows), loss, blocks(truth.times))
-    before = None if reference is None else _before(spec, reference, coded(frozen, reference))
+    before = None if held is None else _before(spec.task, held, coded(frozen, held.frame))
     share_of_budget = wanted.false_alarms.count * (spec.monitor.window / wanted.false_alarms.per)
     level = min(_LEVEL, share_of_budget)
     usual = float((now if before is None else before).loss.mean())
@@ -121,29 +128,13 @@ def _check(spec: ModelSpec, rows: pd.DataFrame, truth: Truth) -> None:
         raise DataError(problems)
 
 
-def _before(spec: ModelSpec, reference: pd.DataFrame, codes: Codes) -> Sample | None:
-    """Return the labelled rows of a reference as independent ones; None if its labels are not known."""
-    if spec.data.target.name not in reference.columns:
-        return None
-    scores, labels = _scored(spec, reference)
-    known = np.isfinite(scores).all(axis=1) & np.isfinite(labels)
+def _before(task: Task, held: Held, codes: Codes) -> Sample | None:
+    """Return the held-out rows with their losses; None if the labels of none are known."""
+    known = np.isfinite(held.scores).all(axis=1) & np.isfinite(held.labels)
     if not known.any():
         return None
-    loss = losses(spec.task, scores[known], labels[known])
-    return Sample(codes[known], loss, np.zeros(len(loss), dtype=np.int64))
-
-
-def _scored(spec: ModelSpec, reference: pd.DataFrame) -> tuple[Array, Array]:
-    """Return scores and labels as of `Truth`; of a multiclass model 1 for the class that was likeliest."""
-    prediction = reference[PREDICTION].to_numpy(dtype=float, na_value=np.nan)
-    target = reference[spec.data.target.name]
-    if spec.task is not Task.MULTICLASS:
-        return prediction[:, None], target.to_numpy(dtype=float, na_value=np.nan)
-    classes = spec.data.target.classes or ()
-    index = pd.Index(classes).get_indexer(pd.Index(target)).astype(float)
-    scores = (prediction[:, None] == np.arange(len(classes))).astype(float)
-    scores[~np.isfinite(prediction)] = np.nan
-    return scores, np.where(index < 0, np.nan, index)
+    loss = losses(task, held.scores[known], held.labels[known])
+    return Sample(codes[known], loss, blocks(held.times[known]))
 
 
 def _told(entry: declared.SliceMetric) -> Measurement:

@@ -11,6 +11,7 @@ import pytest
 
 from monitors import frames
 from monitors.finding import Finding
+from monitors.held import Held
 from monitors.performance import Truth
 from monitors.records import Measurement
 from monitors.references import Reference
@@ -68,18 +69,26 @@ def flights(
 
 
 def reference(model: ModelSpec, *, labelled: bool = True) -> Reference:
-    """What a version was trained on, with its answers."""
+    """What a version was trained on, and how it did on rows that it was not."""
     frame, truth = flights(model.task, 5000, seed=99)
-    answers: Any = truth.scores.argmax(axis=1) if model.task is Task.MULTICLASS else truth.scores[:, 0]
-    typed = frames.typed(model, frame).assign(prediction=np.asarray(answers, dtype=float))
-    if labelled and model.task is Task.MULTICLASS:
-        typed["late"] = np.array(model.data.target.classes)[truth.labels.astype(int)]
-    elif labelled:
-        typed["late"] = truth.labels
+    typed = frames.typed(model, frame)
+    held = Held(typed, truth.scores, truth.labels, truth.times) if labelled else None
     start = datetime(2024, 1, 1, tzinfo=UTC)
     counts: Any = sentinel.counts
     return Reference(
-        "flights", "1", start, (start, start + timedelta(days=1)), 5000, typed, counts, {}, {}, {}, {}, {}
+        "flights",
+        "1",
+        start,
+        (start, start + timedelta(days=1)),
+        5000,
+        typed,
+        counts,
+        {},
+        {},
+        {},
+        {},
+        {},
+        held,
     )
 
 
