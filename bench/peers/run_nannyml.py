@@ -1,4 +1,4 @@
-"""NannyML: univariate drift and PCA reconstruction, with thresholds at mean ± 3 std of reference chunks."""
+"""NannyML: univariate drift, PCA reconstruction (thresholds: mean ± 3 std of reference chunks), estimates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from nannyml import DataReconstructionDriftCalculator, UnivariateDriftCalculator
 from protocol import Request, frame, pieces, serve, timed
+from run_nannyml_estimates import data, estimates
 
 warnings.filterwarnings("ignore", category=FutureWarning)
 
@@ -68,4 +69,5 @@ def reconstruction(request: Request) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    serve({"speed": speed, "windows": windows, "reconstruction": reconstruction}, "nannyml")
+    tasks = {"speed": speed, "windows": windows, "reconstruction": reconstruction}
+    serve({**tasks, "data": data, "estimates": estimates}, "nannyml")

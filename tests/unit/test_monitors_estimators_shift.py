@@ -1,0 +1,292 @@
+"""PAPE and the loss model under a shift of the inputs with known truth, and the estimator that holds them."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from monitors.estimators import blocks
+from monitors.estimators.bands import Expected
+from monitors.estimators.density_ratio import density_ratio
+from monitors.estimators.encoding import Encoder
+from monitors.estimators.estimate import Estimates, Estimator, fit
+from monitors.estimators.labelled_reference import of_reference, score_column
+from monitors.finding import NoData
+from monitors.metrics import statistic
+from monitors.performance import Truth
+from monitors.references import Reference
+from spec import ModelSpec, PerformanceMetric
+from spec.performance import EstimateMethod
+
+Array = npt.NDArray[np.float64]
+M = PerformanceMetric
+CLASSES = ["a", "b", "c"]
+
+
+def spec(task: str = "binary", **performance: Any) -> ModelSpec:
+    """Return a model of two numbers and a category."""
+    target: dict[str, Any] = {"name": "y"}
+    if task == "multiclass":
+        target["classes"] = CLASSES
+    return ModelSpec.model_validate(
+        {
+            "model": "m",
+            "task": task,
+            "data": {"inference_log": "i", "labels": "l", "id": "row", "time": "at", "target": target},
+            "features": {"x": "numeric", "z": "numeric", "kind": "categorical"},
+            "monitor": {"performance": performance},
+        }
+    )
+
+
+def binary(rows: int, seed: int, shift: float = 0.0) -> tuple[pd.DataFrame, Truth]:
+    """Return rows whose label depends on x and z, scored by a model that sees x alone; `shift` moves z."""
+    random = np.random.default_rng(seed)
+    x, z = random.normal(0, 1, rows), random.normal(shift, 1, rows)
+    frame = pd.DataFrame({"x": x, "z": z, "kind": np.where(z > 0, "up", "down")})
+    labels = (random.random(rows) < 1 / (1 + np.exp(-(1.5 * x + z)))).astype(float)
+    return frame, Truth((1 / (1 + np.exp(-1.5 * x)))[:, None], labels, np.arange(rows) * 10**9)
+
+
+def regression(rows: int, seed: int, shift: float = 0.0) -> tuple[pd.DataFrame, Truth]:
+    """Return rows whose error grows with |x|."""
+    random = np.random.default_rng(seed)
+    x = random.normal(shift, 1, rows)
+    frame = pd.DataFrame({"x": x, "z": random.normal(0, 1, rows), "kind": "only"})
+    predicted = 50 + 3 * x
+    labels = predicted + random.normal(0, 1, rows) * (0.5 + np.abs(x))
+    return frame, Truth(predicted[:, None], labels, np.arange(rows) * 10**9)
+
+
+def real(metric: PerformanceMetric, truth: Truth) -> float:
+    """Return the realised metric."""
+    one = np.zeros(len(truth), dtype=np.int64)
+    return float(statistic(metric, truth.scores, truth.labels, one)(np.ones((1, 1)))[0])
+
+
+def made(
+    model: ModelSpec, frame: pd.DataFrame, truth: Truth, method: EstimateMethod | None = None
+) -> Estimator:
+    """Fit an estimator that exists."""
+    estimator = fit(model, frame, truth, method=method)
+    assert isinstance(estimator, Estimator)
+    return estimator
+
+
+def known(found: Estimates, metric: PerformanceMetric) -> Expected:
+    """Return an estimate that exists."""
+    one = found[metric]
+    assert isinstance(one, Expected)
+    return one
+
+
+def test_pape_is_nearer_than_cbpe_under_covariate_shift() -> None:
+    """Where a feature that the model does not see moves, weights take off half of CBPE's error or more."""
+    reference = binary(4_000, 1)
+    window = binary(4_000, 2, shift=0.8)
+    by = {}
+    for method in (EstimateMethod.CBPE, EstimateMethod.PAPE):
+        found = made(spec(), *reference, method).estimate(window[0], window[1].scores, window[1].times)
+        by[method] = {
+            metric: abs(known(found, metric).value - real(metric, window[1]))
+            for metric in (M.ACCURACY, M.LOG_LOSS, M.BRIER)
+        }
+
+    for metric, error in by[EstimateMethod.CBPE].items():
+        assert by[EstimateMethod.PAPE][metric] < error / 2
+
+
+def test_pape_is_cbpe_where_nothing_differs() -> None:
+    """A window that cannot be told from the reference is estimated by CBPE, and the method says so."""
+    reference, window = binary(2_000, 3), binary(1_000, 4)
+
+    found = made(spec(), *reference).estimate(window[0], window[1].scores, window[1].times)
+
+    assert known(found, M.ROC_AUC).method == "cbpe"
+    plain = made(spec(), *reference, EstimateMethod.CBPE).estimate(
+        window[0], window[1].scores, window[1].times
+    )
+    assert found == plain
+
+
+def test_pape_gives_way_where_nothing_overlaps() -> None:
+    """A window of rows such as the reference never had is not reweighted."""
+    reference, window = binary(2_000, 5), binary(1_000, 6, shift=9.0)
+
+    found = made(spec(), *reference).estimate(window[0], window[1].scores, window[1].times)
+
+    assert known(found, M.ACCURACY).method == "cbpe"
+
+
+def test_density_ratio_is_the_known_one() -> None:
+    """For normal laws a deviation apart, log weights go with the log of the true ratio."""
+    random = np.random.default_rng(7)
+    reference, window = random.normal(0, 1, (4_000, 1)), random.normal(1, 1, (4_000, 1))
+
+    found = density_ratio(reference, window, np.array([False]), np.arange(4_000))
+
+    assert found.differs
+    assert found.overlaps
+    assert found.weights.mean() == pytest.approx(1)
+    assert np.corrcoef(np.log(found.weights), reference[:, 0] - 0.5)[0, 1] > 0.95
+
+
+def test_loss_model_follows_the_loss() -> None:
+    """Where inputs move to where errors are larger, MAE and RMSE are estimated within their bands."""
+    reference, window = regression(2_500, 8), regression(2_000, 9, shift=1.0)
+
+    found = made(spec("regression"), *reference).estimate(window[0], window[1].scores, window[1].times)
+
+    for metric in (M.MAE, M.RMSE, M.MAPE, M.PINBALL):
+        one, true = known(found, metric), real(metric, window[1])
+        assert one.low <= true <= one.high
+        assert abs(one.value - true) < abs(real(metric, reference[1]) - true) / 2
+    assert found[M.R2] == NoData("r2 cannot be estimated without labels")
+
+
+def test_mape_needs_labels_other_than_zero() -> None:
+    """A reference with a label of 0 has no MAPE to learn."""
+    frame, truth = regression(300, 10)
+    truth.labels[0] = 0
+
+    found = made(spec("regression"), frame, truth).estimate(frame, truth.scores)
+
+    assert found[M.MAPE] == NoData("a label of the reference is 0")
+    assert isinstance(found[M.MAE], Expected)
+
+
+def test_every_metric_of_the_task_has_an_answer() -> None:
+    """The metrics that suit the task, and no other: a number with a band, or why there is none."""
+    frame, truth = binary(1_000, 11)
+
+    found = made(spec(), frame, truth).estimate(frame, truth.scores)
+
+    assert set(found) == {metric for metric in M if metric.suits(spec().task)}
+    assert found[M.CALIBRATION_ERROR] == NoData("calibration_error cannot be estimated without labels")
+
+
+def test_a_window_of_ten_thousand_rows_is_cheap() -> None:
+    """CBPE takes under a second of CPU and PAPE under three, from a reference of 5,000 rows."""
+    reference, window = binary(5_000, 12), binary(10_000, 13, shift=0.5)
+    for method, limit in ((EstimateMethod.CBPE, 1.0), (EstimateMethod.PAPE, 3.0)):
+        estimator = made(spec(), *reference, method)
+        started = time.process_time()
+        estimator.estimate(window[0], window[1].scores, window[1].times)
+        assert time.process_time() - started < limit
+
+
+def test_same_window_same_estimate() -> None:
+    """An estimator answers the same twice, and another of its seed answers as it does."""
+    reference, (frame, truth) = binary(800, 14), binary(500, 15, shift=0.7)
+    one, other = made(spec(), *reference), made(spec(), *reference)
+
+    assert one.estimate(frame, truth.scores) == one.estimate(frame, truth.scores)
+    assert one.estimate(frame, truth.scores) == other.estimate(frame, truth.scores)
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "why"),
+    [
+        (150, None, "the reference has 150 labelled rows; 200 are needed"),
+        (300, 1.0, "the reference's labels are of a single class"),
+    ],
+)
+def test_nothing_is_learnt_from_too_little(rows: int, labels: float | None, why: str) -> None:
+    """A reference too small, or of one class, gives a reason in place of an estimator."""
+    frame, truth = binary(rows, 16)
+    if labels is not None:
+        truth.labels[:] = labels
+
+    assert fit(spec(), frame, truth) == NoData(why)
+
+
+def test_spec_may_want_no_estimate() -> None:
+    """`estimate: null` is kept to."""
+    assert fit(spec(estimate=None), *binary(300, 17)) == NoData("the spec wants no estimate of performance")
+
+
+def test_small_windows_have_no_estimate() -> None:
+    """29 rows are too few, 30 are enough."""
+    frame, truth = binary(400, 18)
+    estimator = made(spec(), frame, truth, EstimateMethod.CBPE)
+
+    assert estimator.estimate(frame[:29], truth.scores[:29])[M.ACCURACY] == NoData("29 rows; 30 are needed")
+    assert isinstance(estimator.estimate(frame[:30], truth.scores[:30])[M.ACCURACY], Expected)
+
+
+def reference_of(frame: pd.DataFrame) -> Reference:
+    """Return a reference that holds a frame; nothing else of it is read."""
+    return cast("Reference", SimpleNamespace(frame=frame))
+
+
+def test_estimator_of_a_binary_reference() -> None:
+    """Prediction and target of the frame are used, and times if it has them; unlabelled rows are left out."""
+    frame, truth = binary(600, 19)
+    frame = frame.assign(prediction=truth.scores[:, 0], y=pd.array(truth.labels == 1, dtype="boolean"))
+    frame.loc[:99, "y"] = pd.NA
+
+    plain = of_reference(spec(), reference_of(frame))
+
+    assert isinstance(plain, Estimator)
+    held = Truth(truth.scores[100:], truth.labels[100:], truth.times[100:])
+    same = fit(spec(), frame[100:].reset_index(drop=True), held, timed=False)
+    assert isinstance(same, Estimator)
+    assert plain.estimate(frame, truth.scores) == same.estimate(frame, truth.scores)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    timed = frame.assign(at=pd.date_range(start, periods=600, freq="h"))
+    assert isinstance(of_reference(spec(), reference_of(timed)), Estimator)
+
+
+def test_estimator_of_a_multiclass_reference_needs_its_probabilities() -> None:
+    """The index of the likeliest class is not enough; with P(class) of each it is."""
+    random = np.random.default_rng(20)
+    scores = random.dirichlet(np.ones(3), 500)
+    labels = (random.random((500, 1)) > np.cumsum(scores, axis=1)).sum(axis=1)
+    frame = binary(500, 21)[0].assign(prediction=scores.argmax(axis=1), y=np.array(CLASSES)[labels])
+
+    lacking = of_reference(spec("multiclass"), reference_of(frame))
+    for at, each in enumerate(CLASSES):
+        frame[score_column(each)] = scores[:, at]
+    whole = of_reference(spec("multiclass"), reference_of(frame))
+
+    assert lacking == NoData("the reference was registered without prediction:a, prediction:b, prediction:c")
+    assert isinstance(whole, Estimator)
+    accuracy = known(whole.estimate(frame, scores), M.ACCURACY)
+    assert accuracy.low < (scores.argmax(axis=1) == labels).mean() < accuracy.high
+
+
+def test_reference_without_target_has_no_estimator() -> None:
+    """A version registered without its target says so."""
+    frame, truth = binary(400, 22)
+
+    found = of_reference(spec(), reference_of(frame.assign(prediction=truth.scores[:, 0])))
+
+    assert found == NoData("the reference was registered without its target")
+
+
+def test_what_is_missing_or_unknown_is_missing_to_the_trees() -> None:
+    """Null numbers, unknown categories and infinities are encoded without an error."""
+    frame, truth = binary(300, 23)
+    encoder = Encoder.of(spec(), frame, truth.scores)
+    odd = pd.DataFrame({"x": [np.nan, np.inf, 1e300], "z": [0.0, -np.inf, 1.0], "kind": ["new", None, "up"]})
+
+    matrix = encoder.matrix(odd, np.array([[0.1], [0.5], [0.9]]))
+
+    assert np.isnan(matrix[0, 0])
+    assert matrix[1, 0] == matrix[2, 0]  # both beyond the reference
+    assert np.isnan(matrix[:2, 2]).all()
+    assert encoder.categorical.tolist() == [False, False, True, False]
+
+
+def test_days_are_blocks() -> None:
+    """Event times of thirty days make thirty blocks."""
+    times = np.repeat(np.arange(30), 5) * blocks.DAY
+
+    assert blocks.number(times, 150).max() == 29
