@@ -7,7 +7,6 @@ import pytest
 from monitors.attribution import Carrier, Explanation, Region
 from monitors.performance import Estimate
 
-
 BY = "The log loss rose by 0.08 [0.05, 0.11]"
 RELATION = "85% of it because the relation changed"
 CHANCE = "The log loss did not change beyond chance (+0.01 [-0.02, +0.04])"
