@@ -132,7 +132,7 @@ def _route(models: tuple[str, ...], timing: Timing) -> dict[str, Any]:
     }
 
 
-_FAULTS = "schema|null_rate|duplicate_ids"
+_FAULTS = "constant|constraint|duplicate_ids|null_rate|schema|uniqueness|unit_change"
 # Labels that are missing on both sides count as equal.
 _INHIBIT = [
     {

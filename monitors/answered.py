@@ -26,8 +26,9 @@ _MOST_SCORED = 20_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """Rows with what was answered: features by name, scores (rows, outputs), event times in µs (rows,)."""
+    """Rows with what was answered: ids, features by name, scores (rows, outputs), event times in µs."""
 
+    ids: npt.NDArray[np.object_]
     frame: pd.DataFrame
     scores: npt.NDArray[np.float64]
     times: npt.NDArray[np.int64]
@@ -93,7 +94,8 @@ class Answered:
         places = places[:: max(1, -(-len(places) // _MOST_SCORED))]
         scores = pc.list_flatten(self.log["scores"].take(places)).to_numpy()
         frame = self.frame.iloc[places][list(self.spec.features)].reset_index(drop=True)
-        return Scored(frame, scores.reshape(len(places), -1 if len(places) else 1), self._times[places])
+        ids = np.array(self.log["prediction_id"].take(places).to_pylist(), dtype=object)
+        return Scored(ids, frame, scores.reshape(len(places), -1 if len(places) else 1), self._times[places])
 
     @cached_property
     def _times(self) -> npt.NDArray[np.int64]:

@@ -230,7 +230,7 @@ class ModelJob:
             return
         try:
             known = self._known(version)
-            self._watch.decide(version, known.reference if known else None, self._settings.clock.now())
+            self._watch.decide(version, known, self._settings.clock.now())
         except Exception as error:  # noqa: BLE001 - recorded; the figures stand, and the next look decides again
             _log.exception("%s: the triage failed", self._spec.model)
             self._record_failure("triage", error)

@@ -18,14 +18,22 @@ def latest(store: Store, model: str) -> Triage | None:
     return None if event is None else Triage.of_payload(event.payload)
 
 
-def save(store: Store, triage: Triage, window: timedelta, now: datetime, duration_s: float) -> bool:
-    """Store a decision; return whether an episode began with it.
+def begins(before: Triage | None, triage: Triage) -> bool:
+    """Return whether a decision begins an episode.
 
-    The decision that nothing is wrong begins an episode only where it ends another.
+    The decision that nothing is wrong begins one only where it ends another.
     """
+    if before is None:
+        return triage.action is not Action.NONE
+    return before.episode != triage.episode
+
+
+def save(store: Store, triage: Triage, window: timedelta, now: datetime, duration_s: float) -> bool:
+    """Store a decision; return whether an episode began with it."""
     numbers = (
         Measurement("triage", 1.0, method=triage.action.value, text=triage.why),
         *(Measurement("evidence", number, text=text) for number, text in enumerate(triage.evidence, 1)),
+        *triage.numbers,
     )
     store.save(
         WindowResult(
@@ -44,10 +52,7 @@ def save(store: Store, triage: Triage, window: timedelta, now: datetime, duratio
             reason=triage.cause.value,
         )
     )
-    before = latest(store, triage.model)
-    if before is None and triage.action is Action.NONE:
-        return False
-    if before is not None and before.episode == triage.episode:
+    if not begins(latest(store, triage.model), triage):
         return False
     key = f"{KIND}/{triage.model}/{'/'.join(triage.episode)}/{triage.at.isoformat()}"
     text = f"{triage.action}: {triage.why}"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from monitors.quality.violation import FAULTS, Check
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
 from monitors.windows import Window
 from spec import ModelSpec, PerformanceMetric
 
 Results = Sequence[WindowResult]
-TRAFFIC = frozenset({"volume", "freshness"})
-FAULTS = frozenset({"schema", "null_rate", "duplicate_ids", "unseen_categories", "out_of_range"})
+TRAFFIC = frozenset({Check.VOLUME, Check.FRESHNESS})
 
 
 @dataclass(frozen=True, slots=True)

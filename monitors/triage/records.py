@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from monitors.records import Measurement
 from monitors.windows import Window
 
 SCHEMA_VERSION = 1
@@ -82,6 +83,8 @@ class Triage:
         When the change began, as far as the labels tell; event time.
     training
         Of a retrain only.
+    numbers
+        Why the loss changed, where it is known; see `monitors.attribution`.
     """
 
     model: str
@@ -93,6 +96,7 @@ class Triage:
     evidence: tuple[str, ...] = ()
     onset: datetime | None = None
     training: TrainingWindow | None = None
+    numbers: tuple[Measurement, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @property
@@ -119,6 +123,7 @@ class Triage:
             evidence=tuple(payload["evidence"]),
             onset=_time(payload["onset"]),
             training=None if training is None else _training(training),
+            numbers=tuple(Measurement(**number) for number in payload["numbers"]),
             schema_version=payload["schema_version"],
         )
 

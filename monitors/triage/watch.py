@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from monitors import deployment, labelled
+from monitors.known_version import KnownVersion
 from monitors.memory import Memory
 from monitors.references import Reference
 from monitors.results import Store
 from monitors.triage import episodes
 from monitors.triage.decision import decide
+from monitors.triage.dossier import Dossier
 from monitors.triage.due import Due, due
 from monitors.triage.evidence import Evidence
 from monitors.triage.records import Triage
@@ -24,15 +27,23 @@ class Watch:
 
     def __init__(self, spec: ModelSpec, settings: Settings, store: Store, memory: Memory) -> None:
         self._spec, self._settings, self._store, self._memory = spec, settings, store, memory
+        self._dossier = Dossier(spec, settings)
 
-    def decide(self, version: str, reference: Reference | None, now: datetime) -> Triage | None:
+    def decide(self, version: str, known: KnownVersion | None, now: datetime) -> Triage | None:
         """Decide on a version and store the decision; None where nothing is known of it."""
         started = time.perf_counter()
+        reference = None if known is None else known.reference
         evidence = Evidence.of(version, self._memory.newest(version), self._due(reference, now))
         triage = decide(self._spec, evidence)
-        if triage is not None:
-            took = time.perf_counter() - started
-            episodes.save(self._store, triage, self._spec.monitor.window, now, took)
+        if triage is None:
+            return None
+        before = episodes.latest(self._store, self._spec.model)
+        if episodes.begins(before, triage):
+            triage = self._dossier.complete(triage, known, evidence.faulty, now)
+        elif before is not None:
+            triage = replace(triage, numbers=before.numbers)
+        took = time.perf_counter() - started
+        episodes.save(self._store, triage, self._spec.monitor.window, now, took)
         return triage
 
     def champion(self, spoke: Iterable[str]) -> str | None:

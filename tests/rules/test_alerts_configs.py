@@ -12,6 +12,7 @@ from alerts import alertmanager, prometheus
 from alerts.alertmanager import Slack, Timing
 from alerts.prometheus import Target, Targets
 from alerts.rules import rule_files
+from monitors.quality import FAULTS
 from spec import InputError, ModelSpec, loads
 
 
@@ -171,3 +172,10 @@ def test_a_user_without_a_password_is_refused() -> None:
     """A login is whole or not there."""
     with pytest.raises(InputError, match="user and password_file"):
         Target("http://x", user="trimtab")
+
+
+def test_every_fault_of_the_data_holds_a_retrain_back() -> None:
+    """The checks that Alertmanager names are those by which the monitors call data wrong."""
+    (rule,) = (rule for rule in routed()["inhibit_rules"] if rule["target_matchers"] == ['action="retrain"'])
+
+    assert f'check=~"{"|".join(sorted(FAULTS))}"' in rule["source_matchers"]

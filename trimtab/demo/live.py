@@ -75,21 +75,20 @@ class LiveView:
         return table
 
     def _last_drift(self) -> str:
-        return self._latest("drift", "drifted_features_ratio", "{value:.0%}  (limit {limit:.0%})")
+        return self._latest("drift", "drifted_features_ratio", None, "{value:.0%}  (limit {limit:.0%})")
 
     def _last_performance(self) -> str:
-        return self._latest(
-            "performance", "performance", "{value:.3f} [{low:.3f}, {high:.3f}]  (floor {limit:.3f})"
-        )
+        form = "{value:.3f} [{low:.3f}, {high:.3f}]  (floor {limit:.3f})"
+        return self._latest("performance", "performance", self._spec.performance_metric.value, form)
 
-    def _latest(self, monitor: str, name: str, form: str) -> str:
-        """The newest finite measurement of a name, each live version on its own."""
+    def _latest(self, monitor: str, name: str, method: str | None, form: str) -> str:
+        """The newest measurement of a name and method, each live version on its own."""
         results = [result for result in self._store.latest(self._spec.model) if result.monitor == monitor]
         newest = max((result.end for result in results), default=None)
         shown = []
         for result in results:
             for found in result.measurements:
-                if result.end == newest and found.name == name and found.value is not None:
+                if result.end == newest and (found.name, found.method) == (name, method):
                     numbers = {key: getattr(found, key) or 0.0 for key in ("value", "low", "high", "limit")}
                     shown.append(f"v{result.version} " + form.format(**numbers))
                     break
