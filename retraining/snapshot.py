@@ -13,10 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
 from monitors import delta, frames, inference_log, labels
+from monitors.results import Store
+from monitors.triage.evidence import faulty_windows
 from retraining import rows
 from retraining.records import Snapshot
 from retraining.workspace import Workspace
@@ -30,9 +34,9 @@ _HISTORY = "_history"
 def snapshot(spec: ModelSpec, settings: Settings, run: str) -> Snapshot:
     """Freeze what is known now; doing it again for the same run replaces it.
 
-    Rows are those of the inference log whose label has arrived by ``settings.clock.now()``, and those of
-    ``data.history`` up to now. Of two rows with one id the logged one counts. The window ends with the newest
-    labelled event.
+    Rows are those of the inference log whose label has arrived by ``settings.clock.now()``, but for windows
+    in which the monitors found the data wrong, and those of ``data.history`` up to now. Of two rows with one
+    id the logged one counts. The window ends with the newest labelled event.
 
     Raises
     ------
@@ -95,9 +99,22 @@ def _known(spec: ModelSpec, settings: Settings) -> pd.DataFrame:
 
 def _logged(spec: ModelSpec, settings: Settings) -> pd.DataFrame:
     known = labels.read(spec, settings, settings.clock.now())
-    joined = inference_log.frame(spec, labels.join(inference_log.read(spec, settings), known))
+    log = _sound(spec, settings, inference_log.read(spec, settings))
+    joined = inference_log.frame(spec, labels.join(log, known))
     names = {"prediction_id": spec.data.id, "event_time": spec.data.time, "label": spec.data.target.name}
     return _selected(spec, joined.rename(columns=names).dropna(subset=spec.data.target.name), history=False)
+
+
+def _sound(spec: ModelSpec, settings: Settings, log: pa.Table) -> pa.Table:
+    """Leave out the rows that a version answered in windows in which its data were found wrong."""
+    with Store(settings.results_url) as store:
+        judged = store.history(spec.model, "quality")
+    for version in {result.version for result in judged}:
+        for window in faulty_windows(result for result in judged if result.version == version):
+            low, high = (pa.scalar(time, log["event_time"].type) for time in (window.start, window.end))
+            inside = pc.and_(pc.greater_equal(log["event_time"], low), pc.less(log["event_time"], high))
+            log = log.filter(pc.invert(pc.and_(inside, pc.equal(log["version"], version))))
+    return log
 
 
 def _history(spec: ModelSpec, settings: Settings) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from monitors import labels
+from monitors.results import Measurement, Store, WindowResult
 from retraining.snapshot import HOLDOUT, TRAIN, load_rows, snapshot
 from retraining.workspace import Workspace
 from spec import DataError, loads
@@ -214,3 +215,28 @@ def test_other_tasks_are_prepared_too(
     else:
         train = frame[frame["ordered_at"] < taken.holdout_start]
         assert (pytest.approx(train["returned"].mean()),) == taken.base_prediction
+
+
+def test_windows_with_wrong_data_are_not_learnt_from(
+    shop_world: Callable[..., Any], orders: Callable[..., pd.DataFrame]
+) -> None:
+    """A day on which a version's data were found wrong is left out; one with unseen categories is not."""
+    world, frame = without_history(shop_world()), orders(n=1200)
+    now = world.settings.clock.now()
+    log_orders(world, frame, version="3")
+    label(world, frame, now)
+    days = frame["ordered_at"].dt.floor("D").unique()
+    with Store(world.settings.results_url) as store:
+        for day, check in ((days[2], "null_rate"), (days[3], "unseen_categories")):
+            wrong = (Measurement("violations", 9, method=check),)
+            start = day.to_pydatetime()
+            end = start + timedelta(days=1)
+            store.save(
+                WindowResult("shop", "3", "quality", start, end, 9, "alarm", wrong, now, 0.1, None, "abc")
+            )
+
+    taken = snapshot(world.spec, world.settings, "r")
+
+    faulty = (frame["ordered_at"].dt.floor("D") == days[2]).sum()
+    assert faulty > 0
+    assert taken.train_rows + taken.holdout_rows == len(frame) - faulty
