@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from monitors.metrics import shortfall
+from monitors.performance import Truth
+from monitors.slices.fairness import gate
 from retraining import rows
 from retraining.metrics import days_of, expected, upper_bound
 from retraining.records import Choice, Snapshot, Validation
@@ -41,8 +43,34 @@ def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
     against, theirs = _opponent(spec, settings, taken, inputs)
     ours = Scorer(spec.task, work.path(choice.chosen.onnx)).predict(inputs)
     record = judge(spec, truth, ours, theirs, holdout[spec.data.time], against)
+    record = fair(spec, record, holdout, ours, theirs if against is not None else None)
     work.save(record)
     return record
+
+
+def fair(
+    spec: ModelSpec, record: Validation, holdout: pd.DataFrame, ours: FloatArray, theirs: FloatArray | None
+) -> Validation:
+    """Return the verdict with that of the fairness gate; without protected features it stays as it is.
+
+    A candidate that is not shown to treat the groups of the `protected` features alike is not accepted, and
+    neither is one about which too few rows tell.
+    """
+    if not spec.protected:
+        return record
+    labels = rows.target(spec, holdout).astype("float64")
+    utc = pd.to_datetime(holdout[spec.data.time], utc=True).dt.as_unit("us")
+    times = np.asarray(utc.astype("int64"), dtype=np.int64)
+    mine = Truth(ours.reshape(len(labels), -1), labels, times)
+    others = None if theirs is None else Truth(theirs.reshape(len(labels), -1), labels, times)
+    found = gate(spec, holdout, mine, others, confidence=spec.validation.confidence)
+    reasons = tuple(number.text for number in found.measurements if number.text)
+    return record.model_copy(
+        update={
+            "accepted": record.accepted and found.status == "ok",
+            "reasons": (*record.reasons, *(f"fairness: {reason}" for reason in reasons)),
+        }
+    )
 
 
 def judge(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retraining.validate import judge
+from retraining.records import Validation
+from retraining.validate import fair, judge
 from spec import ModelSpec
 
 DAYS = 12
@@ -170,3 +171,25 @@ def test_other_tasks_are_judged_by_their_metric(
     assert verdict.accepted
     assert not judge(spec, truth, theirs, ours, times, "4").accepted
     assert verdict.candidate[metric] < verdict.opponent[metric]
+
+
+def test_a_better_candidate_that_is_unfair_is_rejected(
+    shop: Callable[..., ModelSpec], truth: np.ndarray, times: pd.Series
+) -> None:
+    """It must be shown to treat the groups of a protected feature alike, or as the champion does."""
+    spec = shop()
+    country = spec.features["country"].model_copy(update={"protected": True})
+    guarded = spec.model_copy(update={"features": spec.features | {"country": country}})
+    theirs, better = scores(truth, 0.3), scores(truth, 0.6)
+    groups = np.random.default_rng(3).choice(["NO", "SE"], len(truth))
+    unfair = np.where(groups == "SE", np.clip(better + 0.4, 0, 0.98), better)
+    holdout = pd.DataFrame({"ordered_at": times, "returned": truth == 1, "country": groups})
+
+    def validated(model: ModelSpec, ours: np.ndarray) -> Validation:
+        return fair(model, judge(model, truth, ours, theirs, times, "4"), holdout, ours, theirs)
+
+    assert validated(guarded, better).accepted
+    rejected = validated(guarded, unfair)
+    assert not rejected.accepted
+    assert rejected.reasons[-1].startswith("fairness: ")
+    assert validated(spec, unfair) == judge(spec, truth, unfair, theirs, times, "4")
