@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from monitors import (
     concept_verdict,
     drift,
@@ -12,6 +14,7 @@ from monitors import (
     quality,
 )
 from monitors.answered import Answered
+from monitors.concept.source import Source
 from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
@@ -75,12 +78,30 @@ class Verdicts:
     ) -> Finding:
         faulty = self._faulty(version)
         if monitor == "concept":
-            truth = reading.truth(window, version)
-            return concept_verdict.judge(self._spec, self._store, window, version, known, truth, faulty)
+            return self._concept(window, version, known, reading, faulty)
         sound, reference = reading.without(faulty), known.reference if known else None
         if monitor == "slices":
             return sound.slices(window, version, reference)
         return sound.performance(window, version, reference)
+
+    def _concept(
+        self,
+        window: Window,
+        version: str,
+        known: KnownVersion | None,
+        reading: Labelled,
+        faulty: tuple[Window, ...],
+    ) -> Finding:
+        truth = reading.truth(window, version)
+        found = concept_verdict.judge(self._spec, self._store, window, version, known, truth, faulty)
+        source = None if known is None else known.source
+        if self._spec.monitor.concept_drift.detector is None or not isinstance(source, Source):
+            return found
+        from monitors.concept.streams import stream_drifts  # noqa: PLC0415 - only who asks for it has river
+
+        span = window.pooled(self._spec.monitor.performance.over)
+        told = stream_drifts(self._spec, reading.without(faulty).truth(span, version), window, source.scale)
+        return found if told is None else replace(found, measurements=(*found.measurements, told))
 
     def _quality(
         self, window: Window, version: str, known: KnownVersion | None, reading: Answered
