@@ -98,6 +98,18 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_gpu_busy_ratio": Metric("gauge", ("gpu",), "share of time in which a GPU computes"),
     "trimtab_gpu_memory_used_bytes": Metric("gauge", ("gpu",), "memory in use of a GPU"),
     "trimtab_gpu_memory_size_bytes": Metric("gauge", ("gpu",), "memory of a GPU"),
+    "trimtab_gpu_power_watts": Metric("gauge", ("gpu",), "power of a GPU's board"),
+    "trimtab_gpu_energy_joules_total": Metric("counter", ("gpu",), "energy of a GPU"),
+    "trimtab_process_disk_bytes_total": Metric("counter", ("process", "direction"), "from and to disks"),
+    "trimtab_machine_network_bytes_total": Metric("counter", ("direction",), "over the machine's networks"),
+    "trimtab_slot_cpu_seconds_total": Metric("counter", _SLOT, "CPU time of a version in its slot"),
+    "trimtab_slot_resident_memory_bytes": Metric("gauge", _SLOT, "memory of a slot's process"),
+    "trimtab_slot_disk_bytes_total": Metric("counter", (*_SLOT, "direction"), "from and to disks"),
+    "trimtab_slot_energy_joules_total": Metric(
+        "counter", (*_SLOT, "component", "method"), "energy of a version in its slot, and how it was found"
+    ),
+    "trimtab_slot_cost_total": Metric("counter", (*_SLOT, "currency"), "what energy and CPU time cost"),
+    "trimtab_slot_carbon_grams_total": Metric("counter", _SLOT, "CO2 equivalents of the energy"),
     "process_cpu_seconds_total": Metric("counter", (), "CPU time of the scraped process"),
     "process_resident_memory_bytes": Metric("gauge", (), "memory of the scraped process"),
     "up": Metric("gauge", (), "1 where a target answers"),

@@ -13,7 +13,8 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.registry import Collector
 
-from monitors import deployment, exposition, resources
+from monitors import deployment, exposition
+from monitors.operations.stack import Stack
 from monitors.pace import Pace
 from monitors.results import Newest, Store
 from monitors.revision import code_revision, code_version
@@ -49,8 +50,7 @@ class ResultsCollector(Collector):
         self._specs = SpecFolder(specs, settings.models)
         self._home, self._store, self._max_features = settings.home, store, max_features
         self._pace = Pace(settings.clock)
-        self._processes = resources.Sampler(settings.home)
-        self._sampling = threading.Lock()
+        self._stack = Stack(settings.home)
 
     def collect(self) -> Iterator[exposition.Family]:
         """Yield every family, of one look at each source."""
@@ -58,9 +58,7 @@ class ResultsCollector(Collector):
         yield exposition.of_build(code_version(), code_revision())
         yield from exposition.of_specs(specs.values())
         yield from exposition.limits_of_harm(specs.values())
-        with self._sampling:
-            usage = self._processes.sample()
-        yield from exposition.of_resources(usage, resources.gpus())
+        yield from exposition.of_resources(self._stack.look(specs.values()))
         try:
             families = tuple(self._of_results(specs))
         except (Unavailable, SettingsError) as error:

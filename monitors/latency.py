@@ -1,4 +1,4 @@
-"""How fast a window's predictions were answered, from the log."""
+"""How fast a window's predictions were answered, from the log, and whether that is as usual."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from datetime import timedelta
 import numpy as np
 
 from monitors.finding import Finding, NoData
-from monitors.records import Measurement
+from monitors.operations.anomalies import Figure, anomalies
+from monitors.operations.history import LATENCIES, THROUGHPUT, History
+from monitors.records import Measurement, Status
 from spec import ModelSpec
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _CONFIDENCE = 0.95
 
 
-def judge(latencies: np.ndarray, length: timedelta, spec: ModelSpec) -> Finding:
-    """Return percentiles and throughput; `alarm` when the 99th percentile is surely over its objective.
+def judge(
+    latencies: np.ndarray,
+    length: timedelta,
+    spec: ModelSpec,
+    past: History | None = None,
+    rows: int | None = None,
+) -> Finding:
+    """Return percentiles and throughput; `alarm` over the objective, or where they are unlike the past.
 
-    Surely means that its one-sided 95 % lower bound (an order statistic, whatever the distribution)
-    is over the objective too: of 230 rows, three slow ones move the percentile and six the bound.
+    Over the objective means surely: the 99th percentile's one-sided 95 % lower bound (an order statistic,
+    whatever the distribution) is over it too: of 230 rows, three slow ones move the percentile and six the
+    bound. The same bounds are held against the past.
 
     Parameters
     ----------
@@ -26,26 +35,39 @@ def judge(latencies: np.ndarray, length: timedelta, spec: ModelSpec) -> Finding:
         Milliseconds in the model server, one a row; shape (rows,). Nulls (NaN) are left out.
     length
         Length of the window, for the throughput.
+    past
+        The version's earlier windows, from `monitors.operations.history.of_results`; without it no anomaly
+        is looked for.
+    rows
+        Rows of all versions in the window, to be held against those of the past; None where not known.
     """
     seconds = np.sort(latencies[~np.isnan(latencies)]) / 1000
     throughput = Measurement("throughput_rows_per_second", len(latencies) / length.total_seconds())
     if not seconds.size:
         return Finding("no_data", (throughput, NoData("no row has a latency").measurement()), len(latencies))
+    found = {
+        name: Figure(float(np.quantile(seconds, quantile)), lower_bound(seconds, quantile))
+        for name, quantile in _QUANTILES.items()
+    }
     limit = spec.monitor.latency.p99.total_seconds()
-    low = lower_bound(seconds, _QUANTILES["p99"])
+    current = {LATENCIES[name]: figure for name, figure in found.items()}
+    if rows is not None:
+        current[THROUGHPUT] = Figure(rows / length.total_seconds(), rows / length.total_seconds())
+    unusual = anomalies(current, past or {}, spec.monitor.latency)
     measurements = [
         Measurement(
             "latency_seconds",
-            float(np.quantile(seconds, quantile)),
+            figure.value,
             method=name,
-            low=low if name == "p99" else None,
+            low=figure.low if name == "p99" else None,
             limit=limit if name == "p99" else None,
             n=len(seconds),
         )
-        for name, quantile in _QUANTILES.items()
+        for name, figure in found.items()
     ]
-    over = low > limit
-    return Finding("alarm" if over else "ok", (*measurements, throughput), len(latencies))
+    over = found["p99"].low > limit
+    status: Status = "alarm" if over or unusual else "ok"
+    return Finding(status, (*measurements, throughput, *unusual), len(latencies))
 
 
 def lower_bound(ordered: np.ndarray, quantile: float) -> float:

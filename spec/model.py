@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from spec.concept import ConceptDrift
+from spec.cost import Cost
 from spec.drift import SEASONS, DataDrift
 from spec.fairness import Fairness, Slices
 from spec.features import Feature, FeatureType
@@ -64,6 +65,7 @@ class Monitor(Record):
     concept_drift: ConceptDrift = ConceptDrift()
     quality: Quality = Quality()
     latency: Latency = Latency()
+    cost: Cost = Cost()
 
     @model_validator(mode="after")
     def _windows_fit_the_reference(self) -> Self:

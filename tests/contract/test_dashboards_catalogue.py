@@ -12,7 +12,8 @@ from alerts.receiver import Metrics
 from dashboards.catalogue import CATALOGUE
 from monitors import exposition
 from monitors.deployment import Deployment
-from monitors.resources import GpuUsage
+from monitors.operations.gpus import GpuUsage
+from monitors.operations.stack import Operations
 from monitors.results import Measurement, WindowResult
 from serving.metrics import ServingMetrics
 
@@ -36,7 +37,7 @@ def _latency() -> exposition.Live:
 
 
 def _exporter() -> list[Family]:
-    gpu = GpuUsage(gpu="0", busy_ratio=0.5, memory_used_bytes=1, memory_total_bytes=2)
+    gpu = GpuUsage("0", 0.5, 1, 2, power_watts=70.0, energy_joules=9.0)
     return [
         exposition.of_build("1", "abc"),
         *exposition.of_specs([]),
@@ -48,7 +49,7 @@ def _exporter() -> list[Family]:
         *exposition.of_triage([], {}),
         *exposition.of_runs([], [], {}),
         *exposition.of_events([], {}),
-        *exposition.of_resources([], [gpu]),
+        *exposition.of_resources(Operations(gpus=(gpu,))),
         exposition.of_store(is_up=True),
     ]
 

@@ -13,7 +13,9 @@ from prometheus_client.metrics_core import Metric
 from monitors import deployment, exposition
 from monitors.deployment import Deployment
 from monitors.exposition import Live
-from monitors.resources import GpuUsage, Usage
+from monitors.operations.gpus import GpuUsage
+from monitors.operations.processes import Usage
+from monitors.operations.stack import Operations
 from monitors.results import Measurement, Newest, Runs, WindowResult
 
 DAY = timedelta(days=1)
@@ -269,10 +271,10 @@ def test_events_are_counted_from_zero_and_only_of_known_models(world: Any) -> No
 
 def test_gpus_have_series_only_where_there_are_any() -> None:
     """A machine without one has no GPU metrics, rather than zeros."""
-    usage = [Usage("monitor", 1.5, 1000)]
+    usage = (Usage("monitor", 1.5, 1000),)
 
-    without = list(exposition.of_resources(usage, []))
-    with_one = list(exposition.of_resources(usage, [GpuUsage("0", 0.5, 10, 20)]))
+    without = list(exposition.of_resources(Operations(usage)))
+    with_one = list(exposition.of_resources(Operations(usage, gpus=(GpuUsage("0", 0.5, 10, 20),))))
 
     assert {("monitor",): 1.5} == series(without, "process_cpu_seconds_total")
     assert {("monitor",): 1000} == series(without, "process_resident_memory_bytes")

@@ -1,4 +1,4 @@
-"""What the processes of this stack use: CPU time, memory, and the GPU where there is one.
+"""What the processes of this stack use: CPU time, memory, disk.
 
 A process belongs to the stack when its environment names the stack's home, in TRIMTAB_HOME or, as that
 of foreign servers does, in TRIMTAB_STACK, or when its parent does. It is named by TRIMTAB_PROCESS, or
@@ -7,11 +7,9 @@ SUPERVISOR_PROCESS_NAME, or as its parent is.
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -24,23 +22,25 @@ _UNNAMED = "other"
 class Usage:
     """What the processes of one name use together.
 
-    `cpu_seconds` counts user and system time of the living and of children that they waited for;
-    it starts again when the process does. `resident_bytes` counts shared pages once a process.
+    Parameters
+    ----------
+    cpu_seconds
+        User and system time of the living and of children that they waited for; it starts again when the
+        process does.
+    resident_bytes
+        Shared pages count once a process.
+    read_bytes, written_bytes
+        What went from and to disks, not to the page cache alone; 0 where the system does not tell.
+    pids
+        The processes, in ascending order.
     """
 
     process: str
     cpu_seconds: float
     resident_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class GpuUsage:
-    """One GPU: the share of the last sample period in which it was busy, in [0, 1], and its memory."""
-
-    gpu: str
-    busy_ratio: float
-    memory_used_bytes: int
-    memory_total_bytes: int
+    read_bytes: int = 0
+    written_bytes: int = 0
+    pids: tuple[int, ...] = ()
 
 
 class Sampler:
@@ -56,8 +56,7 @@ class Sampler:
 
     def sample(self) -> tuple[Usage, ...]:
         """Return the usage by name, in the order of the names."""
-        cpu: dict[str, float] = defaultdict(float)
-        resident: dict[str, int] = defaultdict(int)
+        found: dict[str, list[Usage]] = defaultdict(list)
         seen: dict[tuple[int, float], str | None] = {}
         by_pid: dict[int, str | None] = {}
         for process in sorted(psutil.process_iter(), key=lambda p: (p.create_time(), p.pid)):
@@ -66,13 +65,11 @@ class Sampler:
                 by_pid[process.pid] = seen[process.pid, process.create_time()] = name
                 if name is None:
                     continue
-                times = process.cpu_times()
-                resident[name] += process.memory_info().rss
-                cpu[name] += times.user + times.system + times.children_user + times.children_system
+                found[name].append(_usage(name, process))
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue  # it ended while we looked, or is another user's and so not ours
         self._names = seen
-        return tuple(Usage(name, cpu[name], resident[name]) for name in sorted(resident))
+        return tuple(_together(found[name]) for name in sorted(found))
 
     def _name(self, process: psutil.Process, by_pid: dict[int, str | None]) -> str | None:
         """Name a process of the stack; None for any other. Parents are named before their children."""
@@ -83,24 +80,20 @@ class Sampler:
         return self._names.get((process.pid, process.create_time())) or parents
 
 
-def gpus() -> tuple[GpuUsage, ...]:
-    """Return every GPU that NVIDIA's library sees; none where the library or the driver is missing."""
-    try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return ()
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return ()  # no driver on this machine
-    try:
-        return tuple(_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
-    finally:
-        nvml.nvmlShutdown()
+def _usage(name: str, process: psutil.Process) -> Usage:
+    times = process.cpu_times()
+    seconds = times.user + times.system + times.children_user + times.children_system
+    disk = process.io_counters() if hasattr(process, "io_counters") else None  # macOS does not tell
+    read, written = (disk.read_bytes, disk.write_bytes) if disk is not None else (0, 0)
+    return Usage(name, seconds, process.memory_info().rss, read, written, (process.pid,))
 
 
-def _gpu(nvml: Any, index: int) -> GpuUsage:
-    device = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(device)
-    busy = nvml.nvmlDeviceGetUtilizationRates(device).gpu / 100
-    return GpuUsage(str(index), busy, int(memory.used), int(memory.total))
+def _together(parts: list[Usage]) -> Usage:
+    return Usage(
+        parts[0].process,
+        sum(part.cpu_seconds for part in parts),
+        sum(part.resident_bytes for part in parts),
+        sum(part.read_bytes for part in parts),
+        sum(part.written_bytes for part in parts),
+        tuple(sorted(pid for part in parts for pid in part.pids)),
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitors.resources import Sampler, Usage, gpus
+from monitors.operations.processes import Sampler, Usage
 
 READY = "print('ready', flush=True); import sys; sys.stdin.read()"
 
@@ -113,10 +113,3 @@ def test_a_sample_is_cheap(tmp_path: Path) -> None:
     sampler.sample()
 
     assert time.process_time() - started < 0.25
-
-
-def test_a_machine_without_nvml_has_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where NVIDIA's library is not installed there is nothing to report, and no error."""
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-
-    assert gpus() == ()
