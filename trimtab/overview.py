@@ -11,7 +11,7 @@ import httpx
 from monitors.results import Store
 from rollout.routers.envoy import EnvoyRouter
 from rollout.split import BOTH
-from spec import ModelSpec, Settings
+from spec import ModelSpec, NotFound, Settings
 
 _TIMEOUT_S = 1.0
 
@@ -65,23 +65,29 @@ def look(specs: Iterable[ModelSpec], settings: Settings) -> list[ModelView]:
         ]
 
 
+def slots(spec: ModelSpec, settings: Settings) -> tuple[SlotView, ...]:
+    """Return both slots of a model; one that does not answer has no version."""
+    with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
+        return _slots(spec, settings, EnvoyRouter(settings, {spec.model: spec}), client)
+
+
 def _slots(
     spec: ModelSpec, settings: Settings, router: EnvoyRouter, client: httpx.Client
 ) -> tuple[SlotView, ...]:
     split = router.read(spec.model)
     found = []
     for slot in BOTH:
-        version = _version(client, settings.slot_url(spec, slot), spec.model)
+        version = _version(client, spec, settings, slot)
         role = "champion" if slot == split.champion else ("idle" if split.settled else "challenger")
         weight = split.weights.get(slot, 0)
         found.append(SlotView(slot, role, version, weight, split.mirror == slot))
     return tuple(found)
 
 
-def _version(client: httpx.Client, url: str, model: str) -> str:
+def _version(client: httpx.Client, spec: ModelSpec, settings: Settings, slot: str) -> str:
     try:
-        answer = client.get(f"{url}/v2/models/{model}")
-    except httpx.TransportError:
+        answer = client.get(f"{settings.slot_url(spec, slot)}/v2/models/{spec.model}")
+    except (NotFound, httpx.TransportError):  # nobody has started it, or it does not answer
         return ""
     versions = answer.json().get("versions", []) if answer.is_success else []
     return str(versions[0]) if versions else ""

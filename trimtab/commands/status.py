@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,23 @@ _MIB = 1 << 20
 @home_option
 @json_option
 def status(model: str | None, home: Path, *, as_json: bool) -> None:
-    r"""Show processes, models and last results on one screen; exit 1 if a process is not running.
+    r"""Show all processes and models, or the state of one model on one screen.
+
+    Of one model: what is decided about it and why, what happens next, and the figures behind it. Exit 1 if a
+    process is not running or somebody must act.
 
     \b
     Example:
       trimtab status
       trimtab status flights --json
     """
+    if model is None:
+        _all(home, as_json=as_json)
+    else:
+        _one(model, home, as_json=as_json)
+
+
+def _all(home: Path, *, as_json: bool) -> None:
     from rich.console import Console
 
     from trimtab import overview
@@ -41,19 +52,46 @@ def status(model: str | None, home: Path, *, as_json: bool) -> None:
 
     stack = Stack.open(home)
     specs, settings = surroundings(home)
-    chosen = [pick(specs, model)] if model else list(specs.values())
     rows = stack.status()
-    views = overview.look(chosen, settings)
+    views = overview.look(specs.values(), settings)
     if as_json:
         told = {"processes": [asdict(row) for row in rows], "models": [asdict(view) for view in views]}
         click.echo(json.dumps(told, indent=1, default=str))
     else:
         console = Console()
-        if model is None:
-            _print_processes(console, rows)
+        _print_processes(console, rows)
         _print_models(console, views)
     if not rows or any(not row.fine for row in rows):
         raise click.exceptions.Exit(1)
+
+
+def _one(model: str, home: Path, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from trimtab import condition
+    from trimtab.stack import Stack
+
+    specs, settings = surroundings(home)
+    spec = pick(specs, model)
+    stack = Stack.open_if_there(home)
+    found = condition.look(spec, settings, () if stack is None else _troubles(stack.status()))
+    if as_json:
+        click.echo(json.dumps(found.as_plain(), indent=1, default=_plain))
+    else:
+        condition.draw(Console(highlight=False), spec, found)
+    if found.needs_somebody:
+        raise click.exceptions.Exit(1)
+
+
+def _troubles(rows: Sequence[Row]) -> list[str]:
+    """Say in a line each what does not run."""
+    if not rows:
+        return ["nothing is running: start it with `trimtab up`; what follows is what was known last"]
+    return [f"{row.name} is {row.state}: {row.trouble}" for row in rows if not row.fine]
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _print_processes(console: Console, rows: Sequence[Row]) -> None:
