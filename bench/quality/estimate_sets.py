@@ -16,8 +16,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from spec import ModelSpec, Task
 from trimtab.demo import flights
 
-MONTH = pd.Timedelta(days=30)
-
 
 @dataclass(frozen=True)
 class Set:
@@ -132,15 +130,9 @@ def housing(folder: Path) -> Set:
 
 
 def car_loan(folder: Path) -> Set:
-    """Synthetic loans, with a shift of inputs halfway."""
+    """Synthetic loans, inputs shifted halfway (synthetic_sample holds the same rows under other names)."""
     pair = _published(folder, "synthetic_car_loan", "analysis_target", "repaid", "y_pred_proba")
     return _cut("car loan", Task.BINARY, *pair, ["score"], rows=2_500)
-
-
-def work_from_home(folder: Path) -> Set:
-    """Synthetic; NannyML's own tests use it."""
-    pair = _published(folder, "synthetic_sample", "analysis_gt", "work_home_actual", "y_pred_proba")
-    return _cut("work from home", Task.BINARY, *pair, ["score"], rows=2_500)
 
 
 def credit_cards(folder: Path) -> Set:
@@ -209,7 +201,6 @@ SETS = (
     employment,
     housing,
     car_loan,
-    work_from_home,
     titanic,
     late_flights,
     credit_cards,

@@ -209,6 +209,8 @@ def show(measured: list[Measured]) -> None:
         )
     for method in METHODS:
         own = [one for one in measured if one.method == method]
+        if not own:
+            continue
         covered = sum(one.covered * one.windows for one in own) / sum(one.windows for one in own)
         print(f"{method}: {covered:.1%} of realised values in the stated bands")
     peers = {(one.name, one.metric): one.error for one in measured if one.method == "nannyml"}

@@ -23,7 +23,7 @@ from spec import PerformanceMetric
 LEVEL = 0.95
 HALF_LIVES = (0.0, 1.0, 3.0, 10.0)
 """Windows after which a miss counts half in the shift; 0 is no shift."""
-MEMORY = 10.0
+MEMORY = 5.0
 """Windows after which an error of the shift counts half in the band."""
 _PRIOR = 3.0
 """Past windows that the stated variance is worth beside those that were seen."""

@@ -1,8 +1,8 @@
 """DLE: direct loss estimation, a model of how wrong the model is, from features and prediction.
 
-Gradient-boosted trees learn a row's loss. Each of ten is fitted without one tenth of the reference, so that
+Gradient-boosted trees learn a row's loss. Each of five is fitted without one fifth of the reference, so that
 every reference row has a loss expected by a model that has not seen its block; a window's loss is the mean of
-the ten, and their spread is the delete-a-group jackknife of what was learnt. It is blind to losses that grow
+the five, and their spread is the delete-a-group jackknife of what was learnt. It is blind to losses that grow
 for reasons that the features do not show.
 
 Source: NannyML, How DLE works; Kott (2001), The delete-a-group jackknife, Journal of Official Statistics
@@ -27,8 +27,8 @@ from monitors.finding import NoData
 from monitors.metrics import Array, Blocks
 from spec import PerformanceMetric
 
-_FOLDS = 10
-_SETTINGS = {"max_iter": 100, "max_leaf_nodes": 31, "learning_rate": 0.1, "early_stopping": False}
+_FOLDS = 5
+_SETTINGS = {"max_iter": 75, "max_leaf_nodes": 31, "min_samples_leaf": 20, "early_stopping": False}
 
 LOSSES: Mapping[PerformanceMetric, Callable[[Array, Array, float], Array]] = {
     PerformanceMetric.MAE: lambda predicted, true, _: np.abs(predicted - true),
@@ -48,7 +48,7 @@ class Learnt:
     Parameters
     ----------
     models
-        Each fitted without a tenth of the reference.
+        Each fitted without a fifth of the reference.
     noise
         Variance of a row's loss in units of its expected loss squared.
     excess
@@ -118,10 +118,9 @@ def _learn(
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - heavy
 
     models, unseen = [], np.empty(len(losses))
-    leaf = max(5, min(50, len(losses) // 50))
     for tested in blocks.folds(block, _FOLDS):
         model = HistGradientBoostingRegressor(
-            **_SETTINGS, min_samples_leaf=leaf, categorical_features=categorical, random_state=seed
+            **_SETTINGS, categorical_features=categorical, random_state=seed
         ).fit(rows[~tested], losses[~tested])
         unseen[tested] = np.maximum(model.predict(rows[tested]), 0.0)
         models.append(model)

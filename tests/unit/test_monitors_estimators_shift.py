@@ -140,7 +140,7 @@ def test_density_ratio_is_the_known_one() -> None:
 
 def test_loss_model_follows_the_loss() -> None:
     """Where inputs move to where errors are larger, MAE and RMSE are estimated within their bands."""
-    reference, window = regression(2_500, 8), regression(2_000, 9, shift=1.0)
+    reference, window = regression(2_000, 8), regression(1_500, 9, shift=1.0)
 
     found = made(spec("regression"), *reference).estimate(window[0], window[1].scores, window[1].times)
 
