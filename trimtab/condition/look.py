@@ -37,7 +37,7 @@ def look(spec: ModelSpec, settings: Settings, troubles: Iterable[str] = ()) -> C
         latest = store.latest(spec.model)
         version = _champion(spec, settings, latest)
         evidence = Evidence.of(version or "", _recent(spec, store, latest, version))
-        events = store.events(spec.model, kinds=KINDS)
+        events = store.events(spec.model, kinds=[*KINDS, "registry"])
         decision = _decision(store, spec.model, version, latest)
     triage = decision.triage if decision else None
     warnings = (*troubles, *_of_slots(slots), *_of_monitors(spec, evidence, now))

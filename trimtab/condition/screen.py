@@ -107,6 +107,8 @@ def _slots(condition: Condition) -> Group:
         since = "" if champion.since is None else f" since {champion.since:%Y-%m-%d %H:%M}"
         source = f", {champion.source}" if champion.source else ""
         lines.append(Text(f" champion is version {champion.version}{since}{source}"))
+    if condition.last_event:
+        lines.append(Text(f" last: {condition.last_event}", "dim"))
     table = Table.grid(padding=(0, 2))
     if not condition.slots:
         table.add_row(" ", "no slots of this model are known here")

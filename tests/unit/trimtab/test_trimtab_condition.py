@@ -268,7 +268,7 @@ def test_the_screen_begins_with_the_decision(settings: Settings) -> None:
     )
 
     seen = screen(settings)
-    order = ["RETRAIN", "Labels show harm.", "The loss has risen.", "train on", "next", "concept"]
+    order = ["RETRAIN", "Labels show harm.", "The loss has risen.", "train on", "next", "✗ concept"]
 
     assert sorted(order, key=seen.index) == order
     assert "events from 2024-05-07, without 1 faulty window. The old concept is dropped." in seen
