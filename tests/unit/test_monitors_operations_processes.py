@@ -10,8 +10,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from monitors.operations import machine
 from monitors.operations.processes import Sampler, Usage
+from monitors.operations.stack import Stack
+from spec import loads
 
+SHOP = loads("""
+model: shop
+task: binary
+data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}
+features: {amount: numeric}
+""")
 READY = "print('ready', flush=True); import sys; sys.stdin.read()"
 
 
@@ -113,3 +122,56 @@ def test_a_sample_is_cheap(tmp_path: Path) -> None:
     sampler.sample()
 
     assert time.process_time() - started < 0.25
+
+
+def test_what_is_written_to_the_disk_is_counted(tmp_path: Path) -> None:
+    """A megabyte that was forced to the disk shows among the bytes written."""
+    code = (
+        "import os; file = open(os.environ['FILE'], 'wb'); file.write(bytes(2**20)); file.flush(); "
+        f"os.fsync(file.fileno()); {READY}"
+    )
+    with process(
+        code, TRIMTAB_HOME=str(tmp_path), TRIMTAB_PROCESS="server", FILE=str(tmp_path / "file")
+    ) as one:
+        usage = by_name(Sampler(tmp_path).sample())["server"]
+
+    assert usage.written_bytes >= 2**20
+    assert usage.pids == (one.pid,)
+
+
+def test_the_version_in_a_slot_is_charged_for_its_process(tmp_path: Path) -> None:
+    """A slot's process by name, its version by the state file, CPU time by the kernel, joules by it all."""
+    (tmp_path / "slots").mkdir()
+    (tmp_path / "slots" / "shop-blue.json").write_text('{"version": "7"}', "utf-8")
+    burn = (
+        "import sys, time; print('ready', flush=True); sys.stdin.readline()\n"
+        "while time.process_time() < 0.5: pass\n"
+        "print('done', flush=True); sys.stdin.read()"
+    )
+    with process(burn, TRIMTAB_STACK=str(tmp_path), SUPERVISOR_PROCESS_NAME="shop-blue") as child:
+        stack = Stack(tmp_path)
+        stack.look([SHOP])
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        (found,) = stack.look([SHOP]).slots
+
+    assert (found.model, found.version, found.slot) == ("shop", "7", "blue")
+    assert 0.3 < found.cpu_seconds < 0.7
+    assert sum(found.joules.values()) > 0
+
+
+def test_the_machine_is_busier_than_any_process_of_it() -> None:
+    """Busy time grows by what a process uses, bytes never fall, and memory in use is less than there is."""
+    before = machine.look()
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    after = machine.look()
+
+    assert after.busy_seconds - before.busy_seconds > 0.15
+    assert after.received_bytes >= before.received_bytes
+    assert after.sent_bytes >= before.sent_bytes
+    assert 0 < after.memory_used_bytes < psutil.virtual_memory().total
