@@ -84,6 +84,13 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_process_resident_memory_bytes": Metric("gauge", ("process",), "memory of Trimtab's processes"),
     "trimtab_predictions_total": Metric("counter", (*_SLOT, "shadow", "outcome"), "requests"),
     "trimtab_prediction_duration_seconds": Metric("histogram", (*_SLOT, "shadow"), "time in the server"),
+    "trimtab_prediction_rows_total": Metric("counter", (*_SLOT, "shadow"), "rows answered"),
+    "trimtab_prediction_bytes_total": Metric(
+        "counter", (*_SLOT, "shadow", "direction"), "bodies of requests and answers"
+    ),
+    "trimtab_prediction_queue_seconds": Metric("histogram", (*_SLOT, "shadow"), "wait for a thread"),
+    "trimtab_requests_in_flight": Metric("gauge", ("model", "slot"), "requests without an answer yet"),
+    "trimtab_event_loop_lag_seconds": Metric("histogram", ("model", "slot"), "lateness of the event loop"),
     "trimtab_slot_info": Metric("gauge", _SLOT, "1; the version that a slot answers with"),
     "trimtab_model_load_seconds": Metric("gauge", _SLOT, "time to fetch, check and warm up"),
     "trimtab_model_size_bytes": Metric("gauge", _SLOT, "size of the ONNX file"),

@@ -21,6 +21,7 @@ from serving.http import (
 )
 from serving.inference import Inference
 from serving.inference_log import InferenceLog
+from serving.loop_lag import LoopLag
 from serving.metrics import ServingMetrics
 from serving.protocol import EXTENSIONS, Protocol
 from serving.repository import Repository
@@ -187,9 +188,11 @@ class ServingApp:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self._inference = Inference(self._spec, self._slot, self._metrics, log)
+        lag = LoopLag(self._metrics.loop_lag_seconds.observe)
         restoring = asyncio.create_task(self._restore())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        lag.stop()
         restoring.cancel()
         with suppress(asyncio.CancelledError):
             await restoring

@@ -52,6 +52,8 @@ class Inference:
         self._metrics = metrics
         self._log = log
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="inference")
+        self._in_flight = 0
+        metrics.in_flight(lambda: self._in_flight)
 
     async def infer(self, version: str | None, scope: Scope, receive: Receive) -> Response:
         """Answer one request with the live version.
@@ -70,6 +72,7 @@ class Inference:
         live = self._slot.live
         series = live.metrics if live else self._metrics.nothing_loaded
         shadow, fallback_id, binary = _read_headers(scope)
+        self._in_flight += 1
         try:
             body = await read_body(scope, receive)
             call = _Call(body, shadow, fallback_id, binary, perf_counter())
@@ -78,14 +81,19 @@ class Inference:
             if len(body) <= _INLINE_BYTES and live.model.row_seconds <= _INLINE_ROW_SECONDS:
                 response = self._answer(live, call)
             else:
-                work = partial(self._answer, live, call)
+                work = partial(self._answer_queued, live, call)
                 response = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except Exception as error:
             fault = error_response(error).status >= _SERVER_FAULT
             series[shadow].requests["error" if fault else "client_error"].inc()
             raise
-        series[shadow].requests["ok"].inc()
-        series[shadow].seconds.observe(perf_counter() - call.started)
+        finally:
+            self._in_flight -= 1
+        answered = series[shadow]
+        answered.requests["ok"].inc()
+        answered.seconds.observe(perf_counter() - call.started)
+        answered.received_bytes.inc(len(body))
+        answered.sent_bytes.inc(len(response.body))
         return response
 
     def live(self, version: str | None = None) -> Live:
@@ -103,6 +111,11 @@ class Inference:
         """Wait for what runs in threads."""
         self._threads.shutdown()
 
+    def _answer_queued(self, live: Live, call: _Call) -> Response:
+        """Answer on a thread of `_threads`."""
+        live.metrics[call.shadow].queued_seconds.observe(perf_counter() - call.started)
+        return self._answer(live, call)
+
     def _answer(self, live: Live, call: _Call) -> Response:
         if call.binary:
             raise HttpError(415, "binary tensors are not served here; send JSON (binary_data=False)")
@@ -112,6 +125,7 @@ class Inference:
         response = Response(200, self._protocol.answer(request, prediction, live.version), headers=flags)
         latency_ms = (perf_counter() - call.started) * 1e3
         self._log.append(request, prediction, live.version, shadow=call.shadow, latency_ms=latency_ms)
+        live.metrics[call.shadow].rows.inc(request.rows)
         return response
 
     def _at_the_door(

@@ -28,6 +28,13 @@ class RequestMetrics:
     seconds: Histogram
     broken: dict[tuple[str, str], Counter]
     """By feature and check of the door; empty where nothing is checked."""
+    rows: Counter
+    """Rows answered: one request may hold many."""
+    received_bytes: Counter
+    sent_bytes: Counter
+    """Bodies of the answered requests, and of their answers."""
+    queued_seconds: Histogram
+    """Of the requests that go to a thread, which is where one may wait for another."""
 
 
 class ServingMetrics:
@@ -54,6 +61,22 @@ class ServingMetrics:
             registry=self.registry,
             buckets=sorted(edges),
         )
+        self._rows = Counter(
+            "trimtab_prediction_rows_total", "Rows answered.", requests, registry=self.registry
+        )
+        self._bytes = Counter(
+            "trimtab_prediction_bytes_total",
+            "Bodies of answered requests, and of their answers.",
+            (*requests, "direction"),
+            registry=self.registry,
+        )
+        self._queued = Histogram(
+            "trimtab_prediction_queue_seconds",
+            "Time from a request's last byte to the thread that answers it; only of requests that go to one.",
+            requests,
+            registry=self.registry,
+            buckets=_EDGES_S,
+        )
         self._info = Gauge(
             "trimtab_slot_info", "1 for the version that answers.", labels, registry=self.registry
         )
@@ -64,6 +87,16 @@ class ServingMetrics:
             "trimtab_model_size_bytes", "Size of the ONNX file.", labels, registry=self.registry
         )
         log = ("model", "slot")
+        self._in_flight = Gauge(
+            "trimtab_requests_in_flight", "Requests that have no answer yet.", log, registry=self.registry
+        )
+        self.loop_lag_seconds = Histogram(
+            "trimtab_event_loop_lag_seconds",
+            "How late the event loop is: what a request waits before it is looked at.",
+            log,
+            registry=self.registry,
+            buckets=_EDGES_S,
+        ).labels(spec.model, slot)
         self._pending = Gauge(
             "trimtab_log_pending_rows", "Answered rows not yet in Delta.", log, registry=self.registry
         )
@@ -102,6 +135,10 @@ class ServingMetrics:
         """Take the number of uncommitted rows from `count` whenever Prometheus asks."""
         self._pending.labels(self._model, self._slot).set_function(count)
 
+    def in_flight(self, count: Callable[[], int]) -> None:
+        """Take the number of requests without an answer from `count` whenever Prometheus asks."""
+        self._in_flight.labels(self._model, self._slot).set_function(count)
+
     def exposition(self) -> tuple[bytes, str]:
         """Return the text format and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
@@ -113,6 +150,10 @@ class ServingMetrics:
             {outcome: self._requests.labels(*labels, outcome) for outcome in outcomes},
             self._seconds.labels(*labels),
             self._broken_of(version),
+            self._rows.labels(*labels),
+            self._bytes.labels(*labels, "received"),
+            self._bytes.labels(*labels, "sent"),
+            self._queued.labels(*labels),
         )
 
     def _broken_of(self, version: str) -> dict[tuple[str, str], Counter]:

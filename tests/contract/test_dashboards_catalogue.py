@@ -59,6 +59,7 @@ def _server() -> Iterable[Family]:
     metrics.requests("1")
     metrics.live("1", 0.1, 1)
     metrics.pending_rows(lambda: 0)
+    metrics.in_flight(lambda: 0)
     return metrics.registry.collect()
 
 

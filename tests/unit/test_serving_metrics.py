@@ -1,6 +1,9 @@
+import asyncio
 import re
+import time
 
 import spec
+from serving.loop_lag import LoopLag
 from serving.metrics import ServingMetrics
 
 TIDES = """
@@ -55,3 +58,27 @@ def test_pending_rows_are_asked_for() -> None:
     rows[0] = 5
 
     assert 'trimtab_log_pending_rows{model="tides",slot="blue"} 5.0' in exposition(metrics)
+
+
+def test_requests_in_flight_are_asked_for() -> None:
+    """The gauge of requests without an answer is computed when Prometheus reads it."""
+    metrics = ServingMetrics(spec.loads(TIDES), "blue")
+    metrics.in_flight(lambda: 2)
+
+    assert 'trimtab_requests_in_flight{model="tides",slot="blue"} 2.0' in exposition(metrics)
+
+
+def test_the_loops_lateness_is_what_a_busy_loop_keeps_others_waiting() -> None:
+    """A callback that holds the loop for a third of a second shows as at least that, less the interval."""
+
+    async def busy() -> float:
+        told: asyncio.Queue[float] = asyncio.Queue()
+        lag = LoopLag(told.put_nowait)
+        end = time.monotonic() + 0.35
+        while time.monotonic() < end:
+            pass
+        late = await told.get()
+        lag.stop()
+        return late
+
+    assert 0.09 < asyncio.run(busy()) < 1

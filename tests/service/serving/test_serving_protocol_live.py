@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,13 @@ def test_large_and_small_requests_are_counted_and_logged_alike(start: Start) -> 
     assert many["outputs"][1]["data"][:2] == one["outputs"][1]["data"]
     series = 'trimtab_predictions_total{model="tides",outcome="ok",shadow="false",slot="blue",version="1"}'
     assert server.metric(series) == 2
+    at = 'model="tides",shadow="false",slot="blue",version="1"'
+    assert server.metric(f"trimtab_prediction_rows_total{{{at}}}") == rows + 1
+    assert server.metric(f"trimtab_prediction_queue_seconds_count{{{at}}}") == 1
+    received = f'trimtab_prediction_bytes_total{{direction="received",{at}}}'
+    assert server.metric(received) > len(json.dumps(big).replace(" ", ""))
+    assert server.metric('trimtab_requests_in_flight{model="tides",slot="blue"}') == 0
+    assert server.metric('trimtab_event_loop_lag_seconds_count{model="tides",slot="blue"}') > 0
     assert server.stop() == 0
     assert len(server.rows()) == rows + 1
     assert len({row["row_id"] for row in server.rows()}) == rows + 1
