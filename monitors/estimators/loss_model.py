@@ -28,7 +28,7 @@ from monitors.metrics import Array, Blocks
 from spec import PerformanceMetric
 
 _FOLDS = 5
-_SETTINGS = {"max_iter": 75, "max_leaf_nodes": 31, "min_samples_leaf": 20, "early_stopping": False}
+_SETTINGS = {"max_iter": 100, "max_leaf_nodes": 31, "learning_rate": 0.1, "early_stopping": False}
 
 LOSSES: Mapping[PerformanceMetric, Callable[[Array, Array, float], Array]] = {
     PerformanceMetric.MAE: lambda predicted, true, _: np.abs(predicted - true),
@@ -118,9 +118,10 @@ def _learn(
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - heavy
 
     models, unseen = [], np.empty(len(losses))
+    leaf = max(5, min(50, len(losses) // 50))
     for tested in blocks.folds(block, _FOLDS):
         model = HistGradientBoostingRegressor(
-            **_SETTINGS, categorical_features=categorical, random_state=seed
+            **_SETTINGS, min_samples_leaf=leaf, categorical_features=categorical, random_state=seed
         ).fit(rows[~tested], losses[~tested])
         unseen[tested] = np.maximum(model.predict(rows[tested]), 0.0)
         models.append(model)
