@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from monitors import quality
 from monitors.ledger import HORIZON
+from monitors.operations import history
 from monitors.records import MonitorName, WindowResult
 from monitors.results import Store
 from monitors.windows import EPOCH, Window
@@ -23,7 +24,10 @@ class Memory:
         length = spec.monitor.window
         window = Window(EPOCH, EPOCH + length)
         self._usual = HORIZON * length
-        self._reach = {"quality": max(self._usual, window.start - quality.lookback(window)[0])}
+        self._reach: dict[MonitorName, timedelta] = {
+            "quality": max(self._usual, window.start - quality.lookback(window)[0]),
+            "latency": max(self._usual, window.start - history.lookback(window)[0]),
+        }
         self._known: dict[_Key, WindowResult] | None = None
 
     def saw(self, result: WindowResult) -> None:
@@ -60,10 +64,10 @@ class Memory:
 
     def _stored(self, newest: datetime) -> Iterator[WindowResult]:
         model = self._spec.model
-        yield from self._store.history(model, start=newest - self._usual)
-        yield from self._store.history(
-            model, "quality", start=newest - self._span("quality"), end=newest - self._usual
-        )
+        recent = newest - self._usual
+        yield from self._store.history(model, start=recent)
+        for monitor, reach in self._reach.items():
+            yield from self._store.history(model, monitor, start=newest - reach, end=recent)
 
     def _span(self, monitor: MonitorName) -> timedelta:
         return self._reach.get(monitor, self._usual)

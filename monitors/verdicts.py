@@ -19,6 +19,7 @@ from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.memory import Memory
+from monitors.operations import history
 from monitors.records import MonitorName
 from monitors.results import Store
 from monitors.triage.evidence import faulty_windows
@@ -59,7 +60,9 @@ class Verdicts:
         if isinstance(reading, Labelled):
             return self._of_labelled(monitor, window, version, known, reading)
         if monitor == "latency":
-            return latency.judge(reading.latencies(window, version), window.length, self._spec)
+            past = history.of_results(self._memory.of(None, "latency"), version, window)
+            times, rows = reading.latencies(window, version), reading.traffic(window).rows
+            return latency.judge(times, window.length, self._spec, past, rows)
         if monitor == "quality":
             return self._quality(window, version, known, reading)
         if known is None:
