@@ -106,4 +106,5 @@ def _told(name: str, *values: float) -> str:
         unit, size = "rows a second", 1.0
     else:
         unit, size = ("ms", _MILLISECOND) if min(values) < 1 else ("s", 1.0)
-    return " to ".join(f"{value / size:.3g}" for value in values) + f" {unit}"
+    told = dict.fromkeys(f"{value / size:.3g}" for value in values)  # a range of one figure is that figure
+    return f"{' to '.join(told)} {unit}"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from monitors.latency import judge, lower_bound
+from monitors.operations.history import Timeline
+from monitors.windows import Window
 from spec import ModelSpec, loads
 
 SPEC: ModelSpec = loads("""
@@ -67,4 +69,37 @@ def test_a_window_without_latencies_is_no_data() -> None:
     assert [(m.name, m.value) for m in finding.measurements] == [
         ("throughput_rows_per_second", 0.0),
         ("no_data", 1.0),
+    ]
+
+
+def test_a_service_unlike_its_past_is_an_alarm_within_its_objective() -> None:
+    """Of 20 ms in place of 5 the objective says nothing; the version's own days do, and name the figures."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    window = Window(start + 30 * DAY, start + 31 * DAY)
+    days = {start + index * DAY: 0.005 for index in range(30)}
+    past = {name: Timeline.of(window, days) for name in ("latency_p50", "latency_p95", "latency_p99")}
+    rows = np.full(1000, 20.0)
+
+    finding = judge(rows, DAY, SPEC, past)
+
+    assert finding.status == "alarm"
+    assert {m.feature: m.value for m in finding.measurements if m.name == "anomaly"} == {
+        name: pytest.approx(4.0) for name in past
+    }
+    assert judge(rows, DAY, SPEC).status == "ok"
+
+
+def test_the_traffic_of_all_versions_is_held_against_the_past() -> None:
+    """A canary's own share says nothing; five times the rows of all versions do."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    window = Window(start + 30 * DAY, start + 31 * DAY)
+    rate = 86400 / DAY.total_seconds()
+    past = {"throughput": Timeline.of(window, {start + index * DAY: rate for index in range(30)})}
+    rows = np.full(1000, 5.0)
+
+    usual, flood = (judge(rows, DAY, SPEC, past, count) for count in (86400, 5 * 86400))
+
+    assert (usual.status, flood.status) == ("ok", "alarm")
+    assert [m.text for m in flood.measurements if m.name == "anomaly"] == [
+        "The throughput is 5 rows a second, usually 1 rows a second"
     ]
