@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from dashboards import promql
 from dashboards.frame import Row
-from dashboards.panels import Query, Text, band, cells, lines, rows, stat
+from dashboards.panels import BLUE, ORANGE, Bounds, Query, Text, bands, cells, lines, rows, stat
 
 _METRIC = "$metric"
 
 
 def performance() -> Row:
-    """Realised performance: what the labels said, once they arrived."""
+    """Performance as the labels tell it, once they arrived, beside what was expected before."""
 
-    def champion(bound: str) -> str:
-        series = promql.gauge("trimtab_model_performance", "model", "version", metric=_METRIC, bound=bound)
+    def champion(name: str, bound: str) -> str:
+        series = promql.gauge(name, "model", "version", metric=_METRIC, bound=bound)
         return f"max by (model) ({promql.of_champion(series)})"
+
+    def bounds(name: str, how: str, colour: str) -> Bounds:
+        value, low, high = (champion(name, bound) for bound in ("value", "lower", "upper"))
+        return Bounds(Query(value, how), Query(low, f"{how}, lower"), Query(high, f"{how}, upper"), colour)
 
     limit = promql.performance_limit("model", "version", metric=_METRIC)
     limit = f"max by (model) ({promql.of_champion(limit)})"
     value = promql.gauge("trimtab_model_performance", "version", metric=_METRIC, bound="value")
     return Row(
-        "Realised performance",
+        "Performance",
         [
-            band(
+            bands(
                 Text(
                     "Champion: $metric and its limit",
-                    "Realised performance of the champion with its confidence band. The limit stands "
-                    "`monitor.performance.drop` beyond the performance expected when it was trained.",
+                    "Performance of the champion with its 95 % bands: realised, by labels that arrive late, "
+                    "and estimated, without them. The limit stands `monitor.performance.drop` beyond the "
+                    "performance expected when it was trained.",
                     "none",
                 ),
-                Query(champion("value"), "value"),
-                Query(champion("lower"), "lower bound"),
-                Query(champion("upper"), "upper bound"),
-                Query(limit, "limit"),
+                bounds("trimtab_model_performance", "realised", BLUE),
+                bounds("trimtab_model_performance_estimate", "estimated", ORANGE),
+                limit=Query(limit, "limit"),
             ),
             lines(
                 Text(
@@ -52,8 +56,18 @@ def performance() -> Row:
                     "percentunit",
                 ),
                 Query(promql.gauge("trimtab_labels_available_ratio", "model"), "labelled predictions"),
-                span=6,
+                span=3,
                 top=1,
+            ),
+            lines(
+                Text(
+                    "Label delay",
+                    "Age of an event when its label came, for half and for 95 % of the labels of the newest "
+                    "due windows.",
+                    "s",
+                ),
+                Query(promql.gauge("trimtab_label_delay_seconds", "quantile"), "q {{quantile}}"),
+                span=3,
             ),
         ],
     )
@@ -176,6 +190,18 @@ def quality() -> Row:
                 ),
                 Query(promql.gauge("trimtab_labels_unmatched", "model"), "labels"),
                 bad_from=1,
+            ),
+            lines(
+                Text(
+                    "Violations at the door",
+                    "Rows a second that break what the file states of a feature, as the model server sees "
+                    "them when they come in.",
+                    "ops",
+                ),
+                Query(
+                    promql.rate("trimtab_door_violations_total", "feature", "check"), "{{feature}}: {{check}}"
+                ),
+                span=12,
             ),
         ],
     )

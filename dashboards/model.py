@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards import frame, health, promql, state, traffic
+from dashboards import decision, frame, harm, health, promql, state, traffic
 from dashboards.frame import Surroundings
 from dashboards.sdk import Json, build
 from spec import ModelSpec, format_duration
@@ -24,9 +24,12 @@ def dashboard(spec: ModelSpec | None = None, surroundings: Surroundings | None =
     frame.annotate(page)
     _links(page)
     rows = [
+        decision.decision(),
         state.now(),
-        traffic.rollout(),
         health.performance(),
+        harm.concept(),
+        harm.groups(),
+        traffic.rollout(),
         health.drift(),
         health.quality(),
         traffic.latency(),

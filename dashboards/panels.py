@@ -65,6 +65,16 @@ class Query:
     legend: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A value and the bounds of its interval, in one colour; the legends are series names of the panel."""
+
+    value: Query
+    low: Query
+    high: Query
+    colour: str
+
+
 def lines(
     text: Text, *queries: Query, span: int = 8, stacked: bool = False, top: float | None = None
 ) -> Panel:
@@ -80,19 +90,22 @@ def lines(
     return _asking(panel.override_by_regexp(f"/^{LIMIT}/", _dashed()), queries)
 
 
-def band(text: Text, value: Query, low: Query, high: Query, limit: Query, span: int = 12) -> Panel:
-    """Return a value over time inside its confidence band, and the limit it must keep."""
-    blue = dashboard.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": BLUE})
-    edge = [blue, dashboard.DynamicConfigValue("custom.lineWidth", 0)]
-    fill = [
-        dashboard.DynamicConfigValue("custom.fillBelowTo", low.legend),
-        dashboard.DynamicConfigValue("custom.fillOpacity", 20),
-    ]
+def bands(text: Text, *shown: Bounds, limit: Query | None = None, span: int = 12) -> Panel:
+    """Return values over time, each inside its confidence band, and the limit that they must keep."""
     panel = _dressed(timeseries.Panel(), text, span, 8).line_width(2)
-    panel.show_points(common.VisibilityMode.AUTO).override_by_name(value.legend, [blue])
-    panel.override_by_name(low.legend, edge).override_by_name(high.legend, edge + fill)
+    panel.show_points(common.VisibilityMode.AUTO)
+    for one in shown:
+        colour = dashboard.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": one.colour})
+        edge = [colour, dashboard.DynamicConfigValue("custom.lineWidth", 0)]
+        fill = [
+            dashboard.DynamicConfigValue("custom.fillBelowTo", one.low.legend),
+            dashboard.DynamicConfigValue("custom.fillOpacity", 20),
+        ]
+        panel.override_by_name(one.value.legend, [colour])
+        panel.override_by_name(one.low.legend, edge).override_by_name(one.high.legend, edge + fill)
     panel.override_by_regexp(f"/^{LIMIT}/", _dashed())
-    return _asking(panel, (value, low, high, limit))
+    queries = [query for one in shown for query in (one.value, one.low, one.high)]
+    return _asking(panel, queries if limit is None else [*queries, limit])
 
 
 def stat(
