@@ -102,6 +102,7 @@ class ModelJob:
                 self._compute(chunk, wall, stop)
             if tasks:
                 self._triage()
+                self._reporter.judged(self._spec, self._settings, {task.window.start for task in tasks})
         except Exception as error:  # noqa: BLE001 - recorded; the other models are still watched
             _log.exception("%s: the monitors cannot read their data", self._spec.model)
             self._outages += 1
