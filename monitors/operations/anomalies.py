@@ -17,7 +17,7 @@ from monitors.operations.jump import jump
 from monitors.records import Measurement
 from spec.latency import Latency
 
-_TESTS = 2 * (len(LATENCIES) + 1)  # a jump and a creep of each figure
+_TESTS = 3 * (len(LATENCIES) + 1)  # a jump alone, one of two windows, a creep: of each figure
 _MOST_CHANCE = 0.05
 _MILLISECOND = 0.001
 

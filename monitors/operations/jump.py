@@ -6,12 +6,14 @@ window is, were it one more of them. Nine tenths of those distances say how wide
 windows may be anything at all), and beyond that they fall off as a Laplace law's do: a service's figures have
 heavier tails than a normal law. Where few windows are known that width itself is uncertain, and the limit is
 wider by as much as Student's t is wider than the normal law.
+
+Two windows in a row need less each: were they independent, chances would multiply and the square root of the
+chance would do for each; it is taken to the power 2/3, for they are not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,6 +25,7 @@ from monitors.operations.history import WEEK, Timeline, ticks
 _SEASONS = (WEEK, timedelta(days=1))
 _FEWEST_ALIKE = 4
 _CENTRAL = 0.9
+_PAIR = 2 / 3  # 1/2 for independent windows, 1 for equal ones
 _EFFICIENCY = 0.64  # of that quantile of |x| as a measure of width, relative to the standard deviation
 _TICK = timedelta(microseconds=1)
 
@@ -61,7 +64,8 @@ def jump(past: Timeline, figure: float, least: float, chance: float) -> Jump | N
     least
         The smallest rise that matters, as a natural logarithm; 0 or more.
     chance
-        Probability of a jump where the window is one more of the past ones.
+        Probability of a jump where the window is one more of the past ones; spent twice, on the window alone
+        and on the window with the one before it.
     """
     for season in _SEASONS:
         length, period = past.window.length // _TICK, season // _TICK
@@ -74,10 +78,14 @@ def jump(past: Timeline, figure: float, least: float, chance: float) -> Jump | N
     center = float(np.median(here))
     if figure - center <= least:
         return None  # as nearly always: chance need not be asked
-    away = np.concatenate(list(_distances(past.logs, places)))
+    rises = _rises(past.logs, places)
+    away = np.abs(rises[~np.isnan(rises)])
     spread = float(np.quantile(away, _CENTRAL, method="weibull"))  # on the safe side where they are few
-    found = Jump(center, spread, max(least, _explained(chance, spread, len(away))), len(away))
-    return found if figure - center > found.limit else None
+    limit = max(least, _explained(chance, spread, len(away)))
+    if past.starts[-1] == ticks(past.window.start) - length:
+        of_two = max(least, _explained(chance**_PAIR, spread, len(away)))
+        limit = of_two if rises[-1] > of_two else limit
+    return Jump(center, spread, limit, len(away)) if figure - center > limit else None
 
 
 def _explained(chance: float, spread: float, windows: int) -> float:
@@ -89,14 +97,15 @@ def _explained(chance: float, spread: float, windows: int) -> float:
     return spread * tail * float(unsure)
 
 
-def _distances(logs: Floats, places: npt.NDArray[np.int64]) -> Iterator[Floats]:
-    """Yield how far windows lie from the median of the others at their place of the season."""
-    order = np.argsort(places, kind="stable")
+def _rises(logs: Floats, places: npt.NDArray[np.int64]) -> Floats:
+    """Return how far windows lie above the median of the others at their place of the season; NaN of few."""
+    rises = np.full(len(logs), np.nan)
+    order = np.lexsort((logs, places))
     borders = np.flatnonzero(np.diff(places[order])) + 1
-    for group in np.split(logs[order], borders):
+    for group in np.split(order, borders):
         if len(group) >= _FEWEST_ALIKE:
-            ordered = np.sort(group)
-            yield np.abs(ordered - medians_of_others(ordered))
+            rises[group] = logs[group] - medians_of_others(logs[group])
+    return rises
 
 
 def medians_of_others(ordered: Floats) -> Floats:

@@ -63,6 +63,15 @@ def test_what_chance_brings_is_no_anomaly() -> None:
     assert judge(np.append(noise(50, deviation=0.4), 0.03)) == ()
 
 
+def test_the_second_window_in_a_row_needs_less() -> None:
+    """Three quarters more than usual may be chance once, for a service that varies so; not twice."""
+    usual = noise(50, deviation=0.1)
+
+    assert judge(np.append(usual, 0.0263)) == ()
+    assert len(judge(np.append(usual, [0.0263, 0.0263]))) == 1
+    assert judge(np.append(usual, [0.0263, 0.015, 0.0263])) == ()
+
+
 def test_a_figure_must_be_surely_high() -> None:
     """Of few rows a percentile says little: its lower bound is what counts."""
     starts = [START + index * DAY for index in range(30)]
