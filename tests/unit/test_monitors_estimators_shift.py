@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +15,9 @@ from monitors.estimators.bands import Expected
 from monitors.estimators.density_ratio import density_ratio
 from monitors.estimators.encoding import Encoder
 from monitors.estimators.estimate import Estimates, Estimator, fit
-from monitors.estimators.labelled_reference import of_reference, score_column
 from monitors.finding import NoData
 from monitors.metrics import statistic
 from monitors.performance import Truth
-from monitors.references import Reference
 from spec import ModelSpec, PerformanceMetric
 from spec.performance import EstimateMethod
 
@@ -219,56 +215,6 @@ def test_small_windows_have_no_estimate() -> None:
 
     assert estimator.estimate(frame[:29], truth.scores[:29])[M.ACCURACY] == NoData("29 rows; 30 are needed")
     assert isinstance(estimator.estimate(frame[:30], truth.scores[:30])[M.ACCURACY], Expected)
-
-
-def reference_of(frame: pd.DataFrame) -> Reference:
-    """Return a reference that holds a frame; nothing else of it is read."""
-    return cast("Reference", SimpleNamespace(frame=frame))
-
-
-def test_estimator_of_a_binary_reference() -> None:
-    """Prediction and target of the frame are used, and times if it has them; unlabelled rows are left out."""
-    frame, truth = binary(600, 19)
-    frame = frame.assign(prediction=truth.scores[:, 0], y=pd.array(truth.labels == 1, dtype="boolean"))
-    frame.loc[:99, "y"] = pd.NA
-
-    plain = of_reference(spec(), reference_of(frame))
-
-    assert isinstance(plain, Estimator)
-    held = Truth(truth.scores[100:], truth.labels[100:], truth.times[100:])
-    same = fit(spec(), frame[100:].reset_index(drop=True), held, timed=False)
-    assert isinstance(same, Estimator)
-    assert plain.estimate(frame, truth.scores) == same.estimate(frame, truth.scores)
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    timed = frame.assign(at=pd.date_range(start, periods=600, freq="h"))
-    assert isinstance(of_reference(spec(), reference_of(timed)), Estimator)
-
-
-def test_estimator_of_a_multiclass_reference_needs_its_probabilities() -> None:
-    """The index of the likeliest class is not enough; with P(class) of each it is."""
-    random = np.random.default_rng(20)
-    scores = random.dirichlet(np.ones(3), 500)
-    labels = (random.random((500, 1)) > np.cumsum(scores, axis=1)).sum(axis=1)
-    frame = binary(500, 21)[0].assign(prediction=scores.argmax(axis=1), y=np.array(CLASSES)[labels])
-
-    lacking = of_reference(spec("multiclass"), reference_of(frame))
-    for at, each in enumerate(CLASSES):
-        frame[score_column(each)] = scores[:, at]
-    whole = of_reference(spec("multiclass"), reference_of(frame))
-
-    assert lacking == NoData("the reference was registered without prediction:a, prediction:b, prediction:c")
-    assert isinstance(whole, Estimator)
-    accuracy = known(whole.estimate(frame, scores), M.ACCURACY)
-    assert accuracy.low < (scores.argmax(axis=1) == labels).mean() < accuracy.high
-
-
-def test_reference_without_target_has_no_estimator() -> None:
-    """A version registered without its target says so."""
-    frame, truth = binary(400, 22)
-
-    found = of_reference(spec(), reference_of(frame.assign(prediction=truth.scores[:, 0])))
-
-    assert found == NoData("the reference was registered without its target")
 
 
 def test_what_is_missing_or_unknown_is_missing_to_the_trees() -> None:
