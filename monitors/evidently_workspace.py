@@ -209,7 +209,7 @@ def _table(results: Iterable[WindowResult]) -> BaseWidgetInfo:
 
     rows = [
         [result.monitor, n.name, n.feature, n.method, n.value, n.low, n.high, n.limit, n.n, n.text]
-        for result in results
+        for result in sorted(results, key=lambda result: result.monitor != "triage")
         for n in result.measurements
     ]
     told = [[_cell(value) for value in row] for row in rows]
