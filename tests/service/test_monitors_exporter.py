@@ -19,7 +19,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitors.exporter import ResultsCollector, serving
-from monitors.results import MONITORS, Measurement, MonitorName, Store, WindowResult
+from monitors.results import RUNNING, Measurement, MonitorName, Store, WindowResult
+from monitors.triage import Action, Cause, Triage
 from spec import SettingsError
 
 pytestmark = pytest.mark.service
@@ -45,7 +46,19 @@ NUMBERS: dict[MonitorName, tuple[Measurement, ...]] = {
         Measurement("latency_seconds", 0.01, method="p99"),
         Measurement("throughput_rows_per_second", 2.0),
     ),
+    "estimate": (Measurement("estimated_performance", 0.8, method="roc_auc", low=0.7, high=0.9),),
+    "concept": (
+        Measurement("risk", 0.2, low=0.1, high=0.3),
+        Measurement("concept_drift", 0.0, method="risk_test", limit=0.1),
+    ),
+    "slices": (
+        Measurement("slice_performance", 0.7, "country=SE", "roc_auc"),
+        Measurement("worst_slice", 0.1, "country=NO", "brier"),
+        Measurement("fairness", 0.1, "country", "equalized_odds", low=0.0, high=0.2, limit=0.1),
+    ),
+    "triage": (Measurement("loss_change", 0.05, method="total", low=0.01, high=0.09),),
 }
+TRIAGE = Triage("shop", "1", Action.WATCH, Cause.BENIGN, T0 + DAY, "No harm.", onset=T0)
 CONTRACT = {
     "trimtab_build_info": "version revision",
     "trimtab_model_info": "model version stage",
@@ -64,6 +77,17 @@ CONTRACT = {
     "trimtab_model_performance_ceiling": "model version metric",
     "trimtab_labels_available_ratio": "model",
     "trimtab_labels_unmatched": "model",
+    "trimtab_model_performance_estimate": "model version metric bound",
+    "trimtab_model_risk": "model version bound",
+    "trimtab_concept_drift_rise": "model version",
+    "trimtab_concept_drift_tolerance": "model",
+    "trimtab_loss_change": "model version reason bound",
+    "trimtab_slice_performance": "model version slice metric",
+    "trimtab_worst_slice_rise": "model version slice",
+    "trimtab_fairness_difference": "model version feature metric bound",
+    "trimtab_triage_decision": "model version action cause why",
+    "trimtab_triage_onset_timestamp_seconds": "model version",
+    "trimtab_triage_decisions_total": "model outcome",
     "trimtab_latency_seconds": "model version quantile",
     "trimtab_latency_objective_seconds": "model quantile",
     "trimtab_slo_objective_ratio": "model slo",
@@ -105,8 +129,9 @@ def samples(text: str, name: str) -> list[dict[str, str]]:
 def watched(world: Any) -> Any:
     """The shop with a champion in blue, results of all monitors and a retrain."""
     with Store(world.settings.results_url) as store:
-        for monitor in MONITORS:
+        for monitor in RUNNING:
             store.save(result("1", monitor))
+        store.record_event("shop", "triage", "watch", T0, TRIAGE.payload())
         store.record_event("shop", "retrain", "begun", T0, {"outcome": "started"})
     slots = world.settings.home / "slots"
     slots.mkdir()

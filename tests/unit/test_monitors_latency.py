@@ -90,7 +90,7 @@ def test_a_service_unlike_its_past_is_an_alarm_within_its_objective() -> None:
 
 
 def test_the_traffic_of_all_versions_is_held_against_the_past() -> None:
-    """A canary's own share says nothing; five times the rows of all versions do."""
+    """A canary's own share says nothing; five times the rows of all versions are told, and are no fault."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     window = Window(start + 30 * DAY, start + 31 * DAY)
     rate = 86400 / DAY.total_seconds()
@@ -99,7 +99,7 @@ def test_the_traffic_of_all_versions_is_held_against_the_past() -> None:
 
     usual, flood = (judge(rows, DAY, SPEC, past, count) for count in (86400, 5 * 86400))
 
-    assert (usual.status, flood.status) == ("ok", "alarm")
+    assert (usual.status, flood.status) == ("ok", "ok")
     assert [m.text for m in flood.measurements if m.name == "anomaly"] == [
         "The throughput is 5 rows a second, usually 1 rows a second"
     ]
