@@ -62,8 +62,10 @@ def _totals() -> Row:
 
 def _models() -> Row:
     champion = promql.gauge("trimtab_model_info", "model", "version", stage="champion")
+    decision = promql.gauge("trimtab_triage_decision", "model", "action", "why")
     columns: dict[str, tuple[Query, str | None]] = {
         "champion": (Query(champion), None),
+        "decision": (Query(decision), None),
         "margin": (Query(promql.performance_margin()), "none"),
         "drift of limit": (Query(promql.drift_of_limit()), "percentunit"),
         "p99 of objective": (Query(promql.latency_of_objective()), "percentunit"),
@@ -72,8 +74,9 @@ def _models() -> Row:
     }
     text = Text(
         "Models",
-        "The champion of each model. Margin is its distance from the performance limit in the metric's own "
-        "unit; the others are shares of what is allowed, so 100 % is the end of it.",
+        "The champion of each model, and what is to be done about it. Margin is its distance from the "
+        "performance limit in the metric's own unit; the others are shares of what is allowed, so 100 % is "
+        "the end of it.",
         "none",
     )
     link = ("model", "Open the model's dashboard", _DRILL_DOWN)
