@@ -44,6 +44,14 @@ VALUES = {
     "alertname": ("TrimtabDataDrift",),
     "alertstate": ("firing",),
     "severity": ("critical",),
+    "action": ("retrain",),
+    "cause": ("performance",),
+    "why": ("Labels show harm.",),
+    "reason": ("inputs", "relation"),
+    "slice": ("carrier=AA", "carrier=UA"),
+    "direction": ("in", "out"),
+    "component": ("cpu", "memory"),
+    "currency": ("EUR",),
 }
 RELATED = {  # only these combinations exist: version 1 is champion in blue, 2 challenger in green
     ("version", "stage"): {("1", "champion"), ("2", "challenger")},
