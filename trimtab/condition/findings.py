@@ -94,7 +94,7 @@ def _estimated(spec: ModelSpec, _evidence: Evidence, result: WindowResult) -> _S
 
 def _concept(spec: ModelSpec, evidence: Evidence, result: WindowResult) -> _Said:
     risk, rise = number(result, "risk"), number(result, "concept_drift")
-    onset, change = number(result, "onset_timestamp_seconds"), number(result, "loss_change", "total")
+    onset = number(result, "onset_timestamp_seconds")
     lines = []
     if rise is not None:
         proved = f"a rise of {rise.value:.0%} or more is proved" if rise.value > 0 else "no rise is proved"
@@ -104,9 +104,7 @@ def _concept(spec: ModelSpec, evidence: Evidence, result: WindowResult) -> _Said
         lines.append(f"since about {moment(evidence.onset, spec.monitor.window)}{how}")
     if risk is not None:
         lines.append(f"loss of the newest days {risk.value:.4f}{_band(risk)}")
-    if change is not None and change.text:
-        lines.append(change.text)
-    return _Said(lines, (rise, onset, risk, change))
+    return _Said(lines, (rise, onset, risk))
 
 
 def _drift(spec: ModelSpec, evidence: Evidence, result: WindowResult) -> _Said:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,39 @@ def test_the_screen_begins_with_the_decision(settings: Settings) -> None:
     assert max(map(len, seen.splitlines())) <= 100
 
 
+def test_a_model_with_everything_wrong_fits_one_screen(settings: Settings) -> None:
+    """Whatever was found is cut to the gravest, so that 40 lines of 100 columns hold it."""
+    long = (
+        "The loss rose by 0.021 [0.015, 0.027]; most of it because the relation changed where amount > 120."
+    )
+    names = [f"feature {number}" for number in range(20)]
+    numbers: dict[MonitorName, list[Measurement]] = {
+        "performance": [Measurement("performance", 0.7, method="roc_auc", low=0.6, high=0.8, limit=0.9)],
+        "estimate": [Measurement("estimated_performance", 0.7, method="roc_auc", text="pape")],
+        "concept": [
+            Measurement("concept_drift", 0.2, method="risk_test"),
+            Measurement("risk", 0.2),
+            Measurement("onset_timestamp_seconds", END.timestamp(), text=long),
+        ],
+        "drift": [
+            *(Measurement("feature_drift_cost", 0.05, name) for name in names),
+            *(Measurement("feature_drift_score", 0.3, name, "psi", limit=0.1) for name in names),
+            Measurement("drifted_features_ratio", 1.0),
+        ],
+        "quality": [Measurement("violations", 9, name, "null_rate", text="10% null") for name in names],
+        "latency": [Measurement("latency_seconds", 0.2, method="p99")],
+        "slices": [Measurement("worst_slice", 0.1, name, "brier", text=long) for name in names],
+    }
+    training = TrainingWindow(END - 3 * DAY, 1.0, (), long)
+    decided = replace(triage(Action.RETRAIN, Cause.PERFORMANCE, training=training), evidence=(long,) * 9)
+    fill(settings, *(result(name, *told, status="alarm") for name, told in numbers.items()), decided=decided)
+
+    seen = screen(settings)
+
+    assert "and 17 more" in seen
+    assert len(seen.splitlines()) <= 40
+
+
 def test_a_decision_on_a_version_that_is_gone_says_nothing(settings: Settings) -> None:
     """After a promotion the old version's decision is not the new champion's."""
     fill(settings, result("quality"), decided=triage(Action.FIX_DATA, Cause.QUALITY))
@@ -310,6 +344,17 @@ def test_monitors_that_lag_are_a_warning(settings: Settings) -> None:
     seen = condition.look(SPEC, settings)
 
     assert ["no window is judged since 2024-05-05 00:00"] == [text.split(",")[0] for text in seen.warnings]
+    assert seen.needs_somebody
+
+
+def test_a_silent_slot_with_traffic_is_a_warning(settings: Settings) -> None:
+    """Nobody answers at the champion's address: that needs somebody; the idle slot may be silent."""
+    nowhere = dict.fromkeys(("blue", "green"), "http://127.0.0.1:9")
+    fill(settings, result("quality"))
+
+    seen = condition.look(SPEC, replace(settings, slots={"shop": nowhere}))
+
+    assert seen.warnings == ("slot blue gets 100 % of the traffic and does not answer",)
     assert seen.needs_somebody
 
 
