@@ -31,7 +31,7 @@ def status(model: str | None, home: Path, *, as_json: bool) -> None:
     r"""Show all processes and models, or the state of one model on one screen.
 
     Of one model: what is decided about it and why, what happens next, and the figures behind it. Exit 1 if a
-    process is not running or somebody must act.
+    process is not running, somebody must act or nothing is known yet.
 
     \b
     Example:
@@ -73,7 +73,7 @@ def _one(model: str, home: Path, *, as_json: bool) -> None:
 
     specs, settings = surroundings(home)
     spec = pick(specs, model)
-    stack = Stack.open_if_there(home)
+    stack = Stack.open_if_there(home) if home.exists() else Stack.open(home)  # says that there is none
     found = condition.look(spec, settings, () if stack is None else _troubles(stack.status()))
     if as_json:
         click.echo(json.dumps(found.as_plain(), indent=1, default=_plain))

@@ -53,7 +53,9 @@ def look(spec: ModelSpec, settings: Settings, troubles: Iterable[str] = ()) -> C
         next_action=next_action(spec, triage, events, now),
         findings=findings(spec, evidence),
         warnings=warnings,
-        needs_somebody=bool(warnings) or (triage is not None and triage.action not in _CALM),
+        needs_somebody=bool(warnings)
+        or evidence.at is None
+        or (triage is not None and triage.action not in _CALM),
     )
 
 

@@ -15,7 +15,7 @@ from monitors.records import Event, Measurement, MonitorName, Status, WindowResu
 from monitors.results import Store
 from monitors.triage import Action, Cause, TrainingWindow, Triage, episodes
 from monitors.windows import Window
-from spec import ModelSpec, Settings, loads
+from spec import ModelSpec, NotFound, Settings, loads
 from trimtab import condition
 from trimtab.cli import cli
 from trimtab.condition.next_action import next_action
@@ -170,6 +170,7 @@ def test_what_is_missing_says_why(settings: Settings) -> None:
     assert "NOTHING KNOWN" in seen
     assert "no window is judged yet; labels come 1d later" in lines_of(settings, "realised")
     assert "ALL WELL" not in seen
+    assert condition.look(SPEC, settings).needs_somebody
 
 
 def test_a_reason_for_no_data_is_passed_on(settings: Settings) -> None:
@@ -373,8 +374,18 @@ def test_the_exit_code_tells_whether_somebody_must_act(settings: Settings, actio
 
 def test_an_unknown_model_is_bad_input(settings: Settings) -> None:
     """The error names the models that there are."""
-    with pytest.raises(Exception, match="shop"):
+    with pytest.raises(NotFound, match="shop"):
         _status(settings, "shoop", catch_exceptions=False)
+
+
+def test_a_home_that_is_none_is_bad_input(settings: Settings) -> None:
+    """A mistyped folder is told, and not made."""
+    nowhere = settings.home / "typo"
+
+    with pytest.raises(NotFound, match="typo"):
+        _status(settings, "shop", "--home", str(nowhere), catch_exceptions=False)
+
+    assert not nowhere.exists()
 
 
 def _status(settings: Settings, *args: str, catch_exceptions: bool = True) -> Result:
@@ -383,5 +394,5 @@ def _status(settings: Settings, *args: str, catch_exceptions: bool = True) -> Re
         "TRIMTAB_CLOCK": str(settings.home / "clock"),
         "TRIMTAB_RESULTS_URL": settings.results_url,
     }
-    arguments = ["status", *args, "--home", str(settings.home)]
+    arguments = ["status", "--home", str(settings.home), *args]
     return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=catch_exceptions)
