@@ -12,7 +12,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from monitors.triage import why
-from monitors.triage.evidence import Evidence, covers, is_worse, labels_are_missing, labels_due, number
+from monitors.triage.evidence import (
+    Evidence,
+    covers,
+    is_beyond_chance,
+    is_worse,
+    labels_are_missing,
+    labels_due,
+    number,
+)
 from monitors.triage.records import Action, Cause, Triage
 from monitors.triage.training import training_window
 from spec import ModelSpec, format_duration
@@ -42,13 +50,25 @@ def _wrong_data(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, st
 
 
 def _shown_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
-    if evidence.alarms("performance"):
+    """Take the test of the loss at its word, the metric where it says more than chance does in many looks."""
+    if evidence.alarms("performance") and (is_beyond_chance(spec, evidence) or evidence.alarms("concept")):
         text = why.performance(spec, evidence.newest("performance"), "Realised")
         return Action.RETRAIN, Cause.PERFORMANCE, f"Labels show harm. {text}"
     if evidence.alarms("concept"):
         text = "Labels show harm: the loss is above what the version was registered with, beyond chance."
         return Action.RETRAIN, Cause.PERFORMANCE, text
     return None
+
+
+def _perhaps_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
+    if not evidence.alarms("performance"):
+        return None
+    text = why.performance(spec, evidence.newest("performance"), "Realised")
+    return (
+        Action.WATCH,
+        Cause.PENDING,
+        f"Labels may show harm: so far no more than chance does at one look in forty. {text}",
+    )
 
 
 def _broken_service(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
@@ -159,6 +179,7 @@ _RULES: tuple[_Rule, ...] = (
     _expected_harm,
     _wanted_anyway,
     _missing_labels,
+    _perhaps_harm,
     _drifted_inputs,
     _unfair,
     _nothing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -119,6 +119,25 @@ def is_worse(measured: Measurement, metric: PerformanceMetric) -> bool:
     if measured.limit is None:
         return False
     return measured.value < measured.limit if metric.higher_is_better else measured.value > measured.limit
+
+
+def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
+    """Return whether an alarm of performance is more than what many looks bring about by chance.
+
+    One look is wrong one time in forty, and there is one a window: a sound model would be accused within
+    weeks. Either the whole 95 % interval lies beyond the limit, which is chance about one time in a
+    thousand (seven days; less with more), or the alarm has lasted until none of the windows that it began
+    with is pooled.
+    """
+    newest, began = evidence.newest("performance"), evidence.since("performance")
+    measured = number(newest, "performance", spec.performance_metric.value)
+    if newest is None or began is None or measured is None or measured.limit is None:
+        return False
+    nearest = measured.high if spec.performance_metric.higher_is_better else measured.low
+    if nearest is not None and is_worse(replace(measured, value=nearest), spec.performance_metric):
+        return True
+    window = spec.monitor.window
+    return newest.end - began >= (spec.monitor.performance.over + 1) * window
 
 
 def labels_are_missing(spec: ModelSpec, performance: WindowResult | None) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from monitors.results import Store
 from monitors.triage import Action, Cause, Evidence, Triage, decide, episodes
 from monitors.triage.due import Due, due
 from monitors.windows import Window
-from spec import ModelSpec, loads
+from spec import ModelSpec, PerformanceMetric, loads
 
 DAY = timedelta(days=1)
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -108,6 +109,35 @@ def test_shown_harm_is_retrained_without_the_faulty_windows() -> None:
     assert "0.7 [0.68, 0.72], limit 0.75" in triage.why
     assert triage.training is not None
     assert triage.training.excluded == (Window(START + 5 * DAY, START + 6 * DAY),)
+
+
+def test_one_look_at_the_metric_is_not_enough() -> None:
+    """A metric below its limit by less than its interval is watched, until that lasts or proof comes.
+
+    Verdicts pool four windows: those that end with day 4 and with day 8 have none in common.
+    """
+    near = Measurement("performance", 0.74, method="roc_auc", low=0.7, high=0.78, limit=0.75, n=2000)
+    days = [result("performance", 3), *(result("performance", day, "alarm", near) for day in range(4, 9))]
+    drift = Measurement("onset_timestamp_seconds", START.timestamp())
+
+    early, late = decided(*days[:-1]), decided(*days)
+    proved = decided(*days[:2], result("concept", 4, "alarm", drift))
+
+    assert (early.action, early.cause) == (Action.WATCH, Cause.PENDING)
+    assert (late.action, late.cause) == (Action.RETRAIN, Cause.PERFORMANCE)
+    assert proved.action is Action.RETRAIN
+
+
+def test_of_a_loss_the_lower_bound_must_be_beyond_the_limit() -> None:
+    """Log loss of 0.52 with 0.49 as its lower bound is beyond a limit of 0.48 for sure, and not of 0.5."""
+    spec = model()
+    wanted = spec.monitor.performance.model_copy(update={"metric": PerformanceMetric.LOG_LOSS})
+    spec = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"performance": wanted})})
+    worse = Measurement("performance", 0.52, method="log_loss", low=0.49, high=0.55, limit=0.48, n=2000)
+
+    assert decided(result("performance", 0, "alarm", worse), spec=spec).action is Action.RETRAIN
+    unsure = result("performance", 0, "alarm", replace(worse, limit=0.5))
+    assert decided(unsure, spec=spec).action is Action.WATCH
 
 
 def test_a_rise_of_the_loss_retrains_from_its_onset() -> None:

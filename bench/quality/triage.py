@@ -1,0 +1,421 @@
+"""The triage on labelled episodes: what it decides in the end, beside what is to be done.
+
+    python bench/quality/triage.py [--seeds 0 1] [--only KIND ...] [--quick] [--json FILE]
+
+An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.job.ModelJob`) goes through a
+replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause (`episodes`).
+Nothing is retrained or repaired meanwhile. All of the loop is the real one: the log and the labels are
+Delta tables, the results are in SQLite, a window is a day. The 28 days are run once a model, and its
+episodes go on from a copy, by a new daemon.
+
+What the triage decided in an episode is the action of most windows in the last third of those in which the
+cause lasted (the later one, if two are even), whatever the kind; pending or not, `watch` is `watch`. `harm`
+is by how much the rows of the cause are worse than usual ones, by all their labels: the watched metric in
+units of `performance.drop`, or the mean loss in units of `concept_drift.tolerance`, whichever is more. A
+prior shift is to be retrained away where that is above 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy.stats import binomtest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
+
+from bench.quality.episode_worlds import DAY, ROWS, SETS, START, World
+from bench.quality.episodes import AFTER, EXPECTED, PRIOR, Cause, Episode, catalogue
+from monitors import delta, frames, labels
+from monitors.job import ModelJob
+from monitors.metrics import statistic
+from monitors.performance import Truth
+from monitors.report import Reporter
+from monitors.results import Store
+from monitors.triage import Action
+from spec import Settings, set_clock
+from spec.tables import log_columns
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+WARM = 28
+_SPREAD = {"flights": 1, "census": 3}
+"""Real days that a window's rows are drawn from; those of the census are days in name only."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an episode; `actions` of the days from the onset on."""
+
+    kind: str
+    what: str
+    world: str
+    onset: int
+    expected: str
+    decided: str
+    first_right: int | None
+    actions: list[str]
+    causes: list[str]
+    why: str
+    harm: float
+    retrained: int
+    cpu_s: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the triage decided what is to be done."""
+        return self.decided == self.expected
+
+
+class Replay:
+    """A model's production: a home, a clock, a log and labels, and the daemon that watches."""
+
+    def __init__(self, world: World, home: Path, seed: tuple[int, ...], spread: int) -> None:
+        self.world, self._spread = world, spread
+        self._clock = home / "clock"
+        self.random = np.random.default_rng(seed)
+        if not self._clock.exists():
+            set_clock(self._clock, START)
+        variables = {"TRIMTAB_HOME": str(home), "TRIMTAB_CLOCK": str(self._clock)}
+        self.settings = Settings.from_env(variables)
+        self.store = Store(self.settings.results_url)
+        self._reporter = Reporter()
+        self._daemon = ModelJob(world.spec, self.settings, self.store, self._reporter, settle_s=0)
+        self._owed: list[tuple[int, pd.DataFrame]] = []
+        self.truths: list[Truth] = []
+        self.cpu_s = 0.0
+
+    def owe(self, owed: list[tuple[int, pd.DataFrame]]) -> None:
+        """Take over the labels that are still to come."""
+        self._owed = list(owed)
+
+    @property
+    def owed(self) -> list[tuple[int, pd.DataFrame]]:
+        """Labels to come: the day at whose end they do, with their ids."""
+        return self._owed
+
+    def day(self, day: int, live: list[pd.DataFrame], cause: Cause, since: int | None = None) -> Action:
+        """Let a day go by; return what the triage then says.
+
+        Parameters
+        ----------
+        live
+            Real days to draw the rows from.
+        since
+            Days since the onset; None before it.
+        """
+        rows = self._rows(live, cause)
+        truth = _flipped(rows, cause, since or 0, self.random)
+        if cause.edit is not None:
+            rows = cause.edit(rows, self.random)
+        scores = self.world.scores(rows) if len(rows) else np.empty(0)
+        ids = [f"{day}-{row}" for row in range(len(rows))]
+        rows = rows.assign(
+            id=ids, time=[START + (day + at / max(len(rows), 1)) * DAY for at in range(len(rows))]
+        )
+        set_clock(self._clock, START + (day + 1) * DAY)
+        time.sleep(0.021)  # the clock is read anew after 20 ms
+        self._log(rows, scores, cause)
+        times = rows["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
+        self.truths.append(Truth(scores[:, None], truth.astype(float), times))
+        if cause.labels_after is not None:
+            known = self.random.random(len(rows)) < cause.labelled
+            self._owed.append((day + cause.labels_after, pd.DataFrame({"row": ids, "label": truth})[known]))
+        self._label(day)
+        started = time.process_time()
+        self._daemon.tick(0.0, threading.Event())
+        self.cpu_s += time.process_time() - started
+        return self._decided()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._reporter.close()
+        self.store.close()
+
+    def _decided(self) -> Action:
+        (latest,) = self.store.latest(self.world.spec.model, "triage")
+        return Action(str(next(n.method for n in latest.measurements if n.name == "triage")))
+
+    def _rows(self, live: list[pd.DataFrame], cause: Cause) -> pd.DataFrame:
+        some = self.random.choice(len(live), size=self._spread, replace=False)
+        rows = pd.concat([live[at] for at in some], ignore_index=True)
+        weights = np.ones(len(rows))
+        if cause.weigh is not None:
+            weights = cause.weigh(rows, self.world.scores(rows))
+        wanted = self.random.poisson(ROWS * cause.traffic)
+        keys = np.log(self.random.random(len(rows))) / weights
+        best = np.argsort(-keys)[:wanted]
+        return rows.iloc[self.random.permutation(best)]
+
+    def _log(self, rows: pd.DataFrame, scores: Floats, cause: Cause) -> None:
+        again = np.flatnonzero(self.random.random(len(rows)) < cause.repeated)
+        taken = np.concatenate([np.arange(len(rows)), again])
+        rows, scores = rows.iloc[taken], scores[taken]
+        slow = np.where(self.random.random(len(rows)) < cause.slow, cause.slower, 1.0)
+        features = frames.typed(self.world.spec, rows[self.world.names])
+        columns: dict[str, Any] = {
+            "row_id": [f"{key}.{at}" for at, key in enumerate(rows["id"])],
+            "prediction_id": rows["id"].tolist(),
+            "event_time": rows["time"].tolist(),
+            "event_date": [f"{at:%Y-%m-%d}" for at in rows["time"]],
+            "logged_at": rows["time"].tolist(),
+            "version": ["1"] * len(rows),
+            "slot": ["blue"] * len(rows),
+            "shadow": [False] * len(rows),
+            "latency_ms": self.random.gamma(4.0, 2.0, len(rows)) * slow,
+            "scores": scores[:, None].tolist(),
+        }
+        columns |= {f"f_{name}": features[name] for name in self.world.names}
+        schema = delta.schema_of(log_columns(self.world.spec))
+        table = pa.table(
+            {
+                name: pa.array(columns[name], schema.field(name).type, from_pandas=True)
+                for name in schema.names
+            }
+        )
+        if len(rows):
+            location = self.settings.location(self.world.spec.data.inference_log)
+            delta.append(location, table, partition_by=["event_date"])
+
+    def _label(self, day: int) -> None:
+        due = [frame for at, frame in self._owed if at <= day]
+        self._owed = [(at, frame) for at, frame in self._owed if at > day]
+        if due and len(come := pd.concat(due)):
+            labels.append(self.world.spec, self.settings, come)
+
+
+def _flipped(rows: pd.DataFrame, cause: Cause, day: int, random: np.random.Generator) -> Bools:
+    truth: Bools = rows["label"].to_numpy(bool)
+    there = rows.index.isin(rows.query(cause.where).index) if cause.where else np.ones(len(rows), dtype=bool)
+    return truth ^ (there & (random.random(len(rows)) < cause.flip * cause.strength(day)))
+
+
+@lru_cache(maxsize=1)
+def _source(name: str) -> Any:
+    return SETS[name]()
+
+
+@cache
+def _world(key: tuple[str, int]) -> World:
+    return World.of(_source(key[0]), key[1])
+
+
+@dataclass(frozen=True)
+class Warm:
+    """The state after the quiet days: labels to come, and what was decided."""
+
+    owed: list[tuple[int, pd.DataFrame]]
+    actions: list[str]
+    cpu_s: float
+
+
+def warm(folder: Path, key: tuple[str, int]) -> Warm:
+    """Run the quiet days of a world in a folder of its own."""
+    world, home = _world(key), _home(folder, key)
+    home.mkdir()
+    replay = Replay(world, home, (key[1], 0), _SPREAD[key[0]])
+    world.publish(replay.settings)
+    before, _ = _halves(world)
+    actions = [
+        str(replay.day(day, before[day % len(before) :] + before[: day % len(before)], Cause()))
+        for day in range(WARM)
+    ]
+    replay.close()
+    return Warm(replay.owed, actions, replay.cpu_s)
+
+
+def _halves(world: World) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return the days that the quiet weeks are drawn from, and those of the episodes."""
+    middle = len(world.live) // 3
+    return world.live[:middle], world.live[middle:]
+
+
+def _home(folder: Path, key: tuple[str, int]) -> Path:
+    return folder / f"{key[0]}-{key[1]}"
+
+
+def run(
+    folder: Path, warmed: dict[tuple[str, int], Warm], kept: Path | None, numbered: tuple[int, Episode]
+) -> Outcome:
+    """Run an episode from a copy of its world's quiet days; keep what the monitors found in `kept`."""
+    number, episode = numbered
+    key = episode.world
+    world, home = _world(key), folder / f"episode-{number}"
+    shutil.copytree(_home(folder, key), home)
+    replay = Replay(world, home, (key[1], 1, number), _SPREAD[key[0]])
+    replay.owe(warmed[key].owed)
+    onset = WARM + int(replay.random.integers(4))
+    _, live = _halves(world)
+    actions = []
+    for day in range(WARM, onset + AFTER):
+        since = day - onset
+        there = 0 <= since < episode.lasts
+        actions.append(
+            str(replay.day(day, live, episode.cause if there else Cause(), since if there else None))
+        )
+    harm = _harm(world, live, replay.truths[onset - WARM :][: episode.lasts])
+    history = replay.store.history(world.spec.model, "triage", start=START + onset * DAY)
+    causes = [result.reason for result in history]
+    replay.close()
+    if kept is not None:
+        shutil.copy(home / "results.db", kept / f"{number}.db")
+    shutil.rmtree(home)
+    after = actions[onset - WARM :]
+    expected = str(EXPECTED.get(episode.kind) or (Action.RETRAIN if harm > 1 else Action.WATCH))
+    lasting = after[: episode.lasts]
+    return Outcome(
+        episode.kind,
+        episode.what,
+        f"{key[0]} {key[1]}",
+        onset,
+        expected,
+        settled(lasting),
+        next((day for day, action in enumerate(lasting) if action == expected), None),
+        after,
+        causes,
+        next((n.text or "" for n in history[-1].measurements if n.name == "triage"), ""),
+        harm,
+        after.count(str(Action.RETRAIN)),
+        replay.cpu_s,
+    )
+
+
+def settled(actions: list[str]) -> str:
+    """Return what was decided in the end: most of the last third, the later where two are even."""
+    last = actions[-max(1, len(actions) // 3) :]
+    counts = Counter(last)
+    return max(counts, key=lambda action: (counts[action], len(last) - last[::-1].index(action)))
+
+
+def _harm(world: World, live: list[pd.DataFrame], truths: list[Truth]) -> float:
+    """Return by how much the rows of the cause are worse than usual, in units of what the file allows."""
+    metric, wanted = world.spec.performance_metric, world.spec.monitor
+    usual = pd.concat(live, ignore_index=True)
+    scores, labelled = world.scores(usual), usual["label"].to_numpy(float)
+    caused = [
+        np.concatenate(part) for part in zip(*((t.scores[:, 0], t.labels) for t in truths), strict=True)
+    ]
+    if not len(caused[1]) or len(np.unique(caused[1])) == 1:
+        return 0.0
+    values = []
+    for answers, truth in ((scores, labelled), tuple(caused)):
+        block = np.zeros(len(truth), dtype=np.int64)
+        values.append(float(statistic(metric, answers[:, None], truth, block)(np.ones((1, 1)))[0]))
+    worse = (values[0] - values[1]) if metric.higher_is_better else (values[1] - values[0])
+    risks = [float(np.mean((answers - truth) ** 2)) for answers, truth in ((scores, labelled), tuple(caused))]
+    rise = risks[1] / risks[0] - 1
+    return max(worse / wanted.performance.drop, rise / wanted.concept_drift.tolerance)
+
+
+def show(outcomes: list[Outcome], warmed: dict[tuple[str, int], Warm]) -> None:
+    """Print a line an episode, and what they add up to."""
+    print(
+        f"{'kind':<18} {'what':<30} {'model':<10} {'expected':<15} {'decided':<15} "
+        f"{'harm':>5} {'right since':>11}"
+    )
+    for one in outcomes:
+        first = "-" if one.first_right is None else f"day {one.first_right}"
+        sign = "" if one.right else "  WRONG: " + " ".join(_short(a) for a in one.actions)
+        print(
+            f"{one.kind:<18} {one.what:<30} {one.world:<10} {one.expected:<15} {one.decided:<15} "
+            f"{one.harm:>5.1f} {first:>11}{sign}"
+        )
+    _matrix(outcomes)
+    right = sum(one.right for one in outcomes)
+    low, high = binomtest(right, len(outcomes)).proportion_ci(0.95)
+    print(f"\n{right} of {len(outcomes)} right: {right / len(outcomes):.1%} [{low:.1%}, {high:.1%}]")
+    faulty = [one for one in outcomes if EXPECTED.get(one.kind) is Action.FIX_DATA]
+    print(
+        f"{sum(one.retrained for one in faulty)} windows of {len(faulty)} episodes of wrong data say retrain"
+    )
+    quiet = Counter(action for one in warmed.values() for action in one.actions)
+    print(f"{sum(quiet.values())} quiet windows before the episodes: {dict(quiet)}")
+    windows = WARM * len(warmed) + sum(len(one.actions) + one.onset - WARM for one in outcomes)
+    spent = sum(one.cpu_s for one in warmed.values()) + sum(one.cpu_s for one in outcomes)
+    print(f"{spent / windows:.2f} CPU s of the daemon a window, {windows} windows")
+
+
+def _matrix(outcomes: Iterable[Outcome]) -> None:
+    pairs = Counter((one.expected, one.decided) for one in outcomes)
+    names = [str(action) for action in Action]
+    print(f"\n{'expected, decided':<18}" + "".join(f"{name:>16}" for name in names))
+    for expected in names:
+        counts = [pairs[expected, decided] for decided in names]
+        if any(counts):
+            print(f"{expected:<18}" + "".join(f"{count or '.':>16}" for count in counts))
+
+
+def _short(action: str) -> str:
+    return {
+        "fix_data": "D",
+        "retrain": "R",
+        "fix_infra": "I",
+        "collect_labels": "L",
+        "watch": "w",
+        "none": "-",
+    }[action]
+
+
+def chosen(seeds: tuple[int, int], only: list[str] | None, *, quick: bool) -> list[tuple[int, Episode]]:
+    """Return the wanted episodes with their numbers; of a quick run one a kind."""
+    found = [(at, one) for at, one in enumerate(catalogue(seeds)) if not only or one.kind in only]
+    if quick:
+        kinds = [one.kind for _, one in found]
+        found = [one for at, one in enumerate(found) if kinds.index(one[1].kind) == at]
+    return found
+
+
+def main() -> None:
+    """Run the episodes, some at a time."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", nargs=2, type=int, default=(0, 1), help="of the models and the draws")
+    parser.add_argument("--only", nargs="+", choices=[*EXPECTED, PRIOR], metavar="KIND")
+    parser.add_argument("--quick", action="store_true", help="one episode a kind")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the results of each")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    wanted = chosen(tuple(arguments.seeds), arguments.only, quick=arguments.quick)
+    worlds = sorted({episode.world for _, episode in wanted})
+    wanted.sort(key=lambda one: one[1].world)
+    started = time.monotonic()
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+    for world in worlds:  # before the workers fork, so that they have them
+        _world(world)
+    with tempfile.TemporaryDirectory() as made, ProcessPoolExecutor(arguments.workers) as pool:
+        folder = Path(made)
+        warmed = dict(zip(worlds, pool.map(partial(warm, folder), worlds), strict=True))
+        outcomes = []
+        for outcome in pool.map(partial(run, folder, warmed, arguments.keep), wanted):
+            outcomes.append(outcome)
+            print(outcome.kind, outcome.what, outcome.decided, file=sys.stderr, flush=True)
+    kinds = [*EXPECTED, PRIOR]
+    outcomes.sort(key=lambda one: kinds.index(one.kind))
+    show(outcomes, warmed)
+    print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s in all")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
