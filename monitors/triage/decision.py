@@ -1,8 +1,9 @@
 """What to do: a pure function of what the monitors know.
 
-In this order: wrong data are repaired by people and trained into nothing; harm that labels show is retrained
-away; a slow or silent service is repaired; harm that is expected of drifted inputs is retrained away before
-the labels come; what nobody can tell without labels asks for them; a shift that does no harm is watched.
+In this order: wrong data are repaired by people and trained into nothing; harm that labels show, beyond what
+chance shows in many looks, is retrained away; a slow or silent service is repaired; harm that is expected of
+drifted inputs is retrained away before the labels come; what nobody can tell without labels asks for them; harm
+that may be chance, and a shift that does none, are watched.
 """
 
 from __future__ import annotations
