@@ -81,11 +81,12 @@ def test_the_retrain_was_started_by_the_alert_and_once(loop: Loop) -> None:
 
 
 def test_people_were_told_what_and_why(loop: Loop) -> None:
-    """Slack heard of the alert with its numbers, of each passed step and of the promotion."""
+    """Slack heard of the decision, of each passed step and of the promotion; the run was told the reason."""
     told = "\n".join(event.text for event in loop.outcome.events)
 
     assert "TrimtabRetrainNeeded" in told
-    assert "Labels show harm. Realised roc_auc" in told
+    reasons = [run["conf"]["description"] for run in _runs(loop.stack, "retrain_flights")]
+    assert all(reason.startswith("Labels show harm. Realised roc_auc is 0.") for reason in reasons)
     assert "registered as challenger" in told
     assert "passed shadow" in told
     assert "promoted to champion" in told
