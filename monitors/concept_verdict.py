@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from monitors.concept.blocks import BlockLoss, block_losses
 from monitors.concept.judge import judge as of_blocks
+from monitors.concept.source import Source
 from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.performance import Truth
@@ -36,7 +37,8 @@ def judge(
 
     Returns
     -------
-    As of `concept.judge`, and ``loss``, the mean of the window's rows.
+    As of `concept.judge`, with what is tolerated as the limit of ``risk``; and ``loss``, the mean of the
+    window's rows.
     """
     source = NoData("the version has no reference") if known is None else known.source
     if isinstance(source, NoData):
@@ -48,5 +50,14 @@ def judge(
     kept = store.losses(spec.model, version, window.end)
     sound = [BlockLoss.from_record(one.content) for one in kept if one.start not in wrong]
     finding = of_blocks(spec, source, sound, window.end)
-    numbers = tuple(Measurement("loss", block.mean, n=block.rows) for block in fresh)
-    return replace(finding, measurements=(*finding.measurements, *numbers))
+    tolerated = _tolerated(spec, source)
+    judged = (replace(n, limit=tolerated) if n.name == "risk" else n for n in finding.measurements)
+    numbers = (Measurement("loss", block.mean, n=block.rows) for block in fresh)
+    return replace(finding, measurements=(*judged, *numbers))
+
+
+def _tolerated(spec: ModelSpec, source: Source) -> float | None:
+    """Return the mean loss that production is held against; None where the reference cannot bound it."""
+    wanted = spec.monitor.concept_drift
+    high = source.upper(wanted.alpha / 2, wanted.dependence)
+    return None if isinstance(high, NoData) else (1 + wanted.tolerance) * high

@@ -49,7 +49,8 @@ EXPECTED = {
 FAULTS = frozenset({UNIT, NULL, STUCK, REPEATED})
 
 
-def _always(_: int) -> float:
+def fully(_: int) -> float:
+    """Return the strength of a cause that is all there from its first day."""
     return 1.0
 
 
@@ -86,7 +87,7 @@ class Cause:
     weigh: Weigh | None = None
     flip: float = 0.0
     where: str = ""
-    strength: Callable[[int], float] = _always
+    strength: Callable[[int], float] = fully
     edit: Edit | None = None
     traffic: float = 1.0
     repeated: float = 0.0
@@ -161,7 +162,7 @@ def catalogue(seeds: tuple[int, int] = (0, 1)) -> tuple[Episode, ...]:
     shift = partial(_episode, BENIGN)
     harm = partial(_episode, HARMFUL)
     prior = partial(_episode, PRIOR)
-    flipped = partial(_flipped, SUDDEN, _always)
+    flipped = partial(_flipped, SUDDEN, fully)
     ramped = partial(_flipped, GRADUAL, _ramp)
     returning = partial(_flipped, RECURRING, _on_and_off)
     unit = partial(_edited, UNIT)

@@ -10,9 +10,9 @@ episodes go on from a copy, by a new daemon.
 
 What the triage decided in an episode is the action of most windows in the last third of those in which the
 cause lasted (the later one, if two are even), whatever the kind; pending or not, `watch` is `watch`. `harm`
-is by how much the rows of the cause are worse than usual ones, by all their labels: the watched metric in
-units of `performance.drop`, or the mean loss in units of `concept_drift.tolerance`, whichever is more. A
-prior shift is to be retrained away where that is above 1.
+is by how much rows of the cause are worse than those without it, by the labels of all days: the watched
+metric in units of `performance.drop`, or the mean loss in units of `concept_drift.tolerance`, whichever is
+more. A prior shift is to be retrained away where that is above 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,10 @@ from scipy.stats import binomtest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.quality.episode_worlds import DAY, ROWS, SETS, START, World
-from bench.quality.episodes import AFTER, EXPECTED, PRIOR, Cause, Episode, catalogue
+from bench.quality.episodes import AFTER, EXPECTED, PRIOR, Cause, Episode, catalogue, fully
 from monitors import delta, frames, labels
 from monitors.job import ModelJob
 from monitors.metrics import statistic
-from monitors.performance import Truth
 from monitors.report import Reporter
 from monitors.results import Store
 from monitors.triage import Action
@@ -99,7 +98,6 @@ class Replay:
         self._reporter = Reporter()
         self._daemon = ModelJob(world.spec, self.settings, self.store, self._reporter, settle_s=0)
         self._owed: list[tuple[int, pd.DataFrame]] = []
-        self.truths: list[Truth] = []
         self.cpu_s = 0.0
 
     def owe(self, owed: list[tuple[int, pd.DataFrame]]) -> None:
@@ -121,7 +119,9 @@ class Replay:
         since
             Days since the onset; None before it.
         """
-        rows = self._rows(live, cause)
+        some = self.random.choice(len(live), size=self._spread, replace=False)
+        drawn = pd.concat([live[at] for at in some], ignore_index=True)
+        rows = _rows(self.world, drawn, cause, self.random)
         truth = _flipped(rows, cause, since or 0, self.random)
         if cause.edit is not None:
             rows = cause.edit(rows, self.random)
@@ -133,8 +133,6 @@ class Replay:
         set_clock(self._clock, START + (day + 1) * DAY)
         time.sleep(0.021)  # the clock is read anew after 20 ms
         self._log(rows, scores, cause)
-        times = rows["time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
-        self.truths.append(Truth(scores[:, None], truth.astype(float), times))
         if cause.labels_after is not None:
             known = self.random.random(len(rows)) < cause.labelled
             self._owed.append((day + cause.labels_after, pd.DataFrame({"row": ids, "label": truth})[known]))
@@ -152,17 +150,6 @@ class Replay:
     def _decided(self) -> Action:
         (latest,) = self.store.latest(self.world.spec.model, "triage")
         return Action(str(next(n.method for n in latest.measurements if n.name == "triage")))
-
-    def _rows(self, live: list[pd.DataFrame], cause: Cause) -> pd.DataFrame:
-        some = self.random.choice(len(live), size=self._spread, replace=False)
-        rows = pd.concat([live[at] for at in some], ignore_index=True)
-        weights = np.ones(len(rows))
-        if cause.weigh is not None:
-            weights = cause.weigh(rows, self.world.scores(rows))
-        wanted = self.random.poisson(ROWS * cause.traffic)
-        keys = np.log(self.random.random(len(rows))) / weights
-        best = np.argsort(-keys)[:wanted]
-        return rows.iloc[self.random.permutation(best)]
 
     def _log(self, rows: pd.DataFrame, scores: Floats, cause: Cause) -> None:
         again = np.flatnonzero(self.random.random(len(rows)) < cause.repeated)
@@ -199,6 +186,16 @@ class Replay:
         self._owed = [(at, frame) for at, frame in self._owed if at > day]
         if due and len(come := pd.concat(due)):
             labels.append(self.world.spec, self.settings, come)
+
+
+def _rows(world: World, drawn: pd.DataFrame, cause: Cause, random: np.random.Generator) -> pd.DataFrame:
+    """Return what comes of a day's rows under a cause, in random order."""
+    weights = np.ones(len(drawn))
+    if cause.weigh is not None:
+        weights = cause.weigh(drawn, world.scores(drawn))
+    keys = np.log(random.random(len(drawn))) / weights
+    best = np.argsort(-keys)[: random.poisson(ROWS * cause.traffic)]
+    return drawn.iloc[random.permutation(best)]
 
 
 def _flipped(rows: pd.DataFrame, cause: Cause, day: int, random: np.random.Generator) -> Bools:
@@ -270,7 +267,7 @@ def run(
         actions.append(
             str(replay.day(day, live, episode.cause if there else Cause(), since if there else None))
         )
-    harm = _harm(world, live, replay.truths[onset - WARM :][: episode.lasts])
+    harm = _harm(world, live, episode.cause, _SPREAD[key[0]])
     history = replay.store.history(world.spec.model, "triage", start=START + onset * DAY)
     causes = [result.reason for result in history]
     replay.close()
@@ -304,22 +301,25 @@ def settled(actions: list[str]) -> str:
     return max(counts, key=lambda action: (counts[action], len(last) - last[::-1].index(action)))
 
 
-def _harm(world: World, live: list[pd.DataFrame], truths: list[Truth]) -> float:
-    """Return by how much the rows of the cause are worse than usual, in units of what the file allows."""
+def _harm(world: World, live: list[pd.DataFrame], cause: Cause, spread: int) -> float:
+    """Return by how much a cause makes rows worse, in units of what the file allows.
+
+    A gradual or recurring cause is taken at its full strength; fewer rows are not worse ones.
+    """
     metric, wanted = world.spec.performance_metric, world.spec.monitor
-    usual = pd.concat(live, ignore_index=True)
-    scores, labelled = world.scores(usual), usual["label"].to_numpy(float)
-    caused = [
-        np.concatenate(part) for part in zip(*((t.scores[:, 0], t.labels) for t in truths), strict=True)
-    ]
-    if not len(caused[1]) or len(np.unique(caused[1])) == 1:
-        return 0.0
-    values = []
-    for answers, truth in ((scores, labelled), tuple(caused)):
+    values, risks = [], []
+    for each in (Cause(), replace(cause, traffic=1.0, strength=fully)):
+        random = np.random.default_rng(0)
+        answers, truths = [], []
+        for at in range(0, len(live) - spread + 1, spread):
+            rows = _rows(world, pd.concat(live[at : at + spread], ignore_index=True), each, random)
+            truths.append(_flipped(rows, each, 0, random).astype(float))
+            answers.append(world.scores(rows if each.edit is None else each.edit(rows, random)))
+        scores, truth = np.concatenate(answers), np.concatenate(truths)
         block = np.zeros(len(truth), dtype=np.int64)
-        values.append(float(statistic(metric, answers[:, None], truth, block)(np.ones((1, 1)))[0]))
+        values.append(float(statistic(metric, scores[:, None], truth, block)(np.ones((1, 1)))[0]))
+        risks.append(float(np.mean((scores - truth) ** 2)))
     worse = (values[0] - values[1]) if metric.higher_is_better else (values[1] - values[0])
-    risks = [float(np.mean((answers - truth) ** 2)) for answers, truth in ((scores, labelled), tuple(caused))]
     rise = risks[1] / risks[0] - 1
     return max(worse / wanted.performance.drop, rise / wanted.concept_drift.tolerance)
 
@@ -342,8 +342,11 @@ def show(outcomes: list[Outcome], warmed: dict[tuple[str, int], Warm]) -> None:
     low, high = binomtest(right, len(outcomes)).proportion_ci(0.95)
     print(f"\n{right} of {len(outcomes)} right: {right / len(outcomes):.1%} [{low:.1%}, {high:.1%}]")
     faulty = [one for one in outcomes if EXPECTED.get(one.kind) is Action.FIX_DATA]
+    others = [one for one in outcomes if one.expected != Action.RETRAIN and one not in faulty]
+    asked = [sum(one.retrained for one in some) for some in (faulty, others)]
     print(
-        f"{sum(one.retrained for one in faulty)} windows of {len(faulty)} episodes of wrong data say retrain"
+        f"Windows that ask for a retrain: {asked[0]} in the {len(faulty)} episodes of wrong data, "
+        f"{asked[1]} in {len(others)} others that need none"
     )
     quiet = Counter(action for one in warmed.values() for action in one.actions)
     print(f"{sum(quiet.values())} quiet windows before the episodes: {dict(quiet)}")

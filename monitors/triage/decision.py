@@ -1,9 +1,9 @@
 """What to do: a pure function of what the monitors know.
 
-In this order: wrong data are repaired by people and trained into nothing; harm that labels show, beyond what
-chance shows in many looks, is retrained away; a slow or silent service is repaired; harm that is expected of
-drifted inputs is retrained away before the labels come; what nobody can tell without labels asks for them; harm
-that may be chance, and a shift that does none, are watched.
+In this order: wrong data are repaired by people and trained into nothing; harm that labels show, beyond
+what chance shows in many looks, is retrained away; a slow or silent service is repaired; harm that is
+expected of drifted inputs is retrained away before the labels come; what nobody can tell without labels
+asks for them; harm that may be chance, and a shift that does none, are watched.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from monitors.triage.evidence import (
     is_worse,
     labels_are_missing,
     labels_due,
+    loss_is_beyond_chance,
     number,
 )
 from monitors.triage.records import Action, Cause, Triage
@@ -51,11 +52,12 @@ def _wrong_data(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, st
 
 
 def _shown_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
-    """Take the test of the loss at its word, the metric where it says more than chance does in many looks."""
-    if evidence.alarms("performance") and (is_beyond_chance(spec, evidence) or evidence.alarms("concept")):
+    """Believe the metric and the loss where they say more than chance does in many looks."""
+    lost = loss_is_beyond_chance(spec, evidence)
+    if evidence.alarms("performance") and (lost or is_beyond_chance(spec, evidence)):
         text = why.performance(spec, evidence.newest("performance"), "Realised")
         return Action.RETRAIN, Cause.PERFORMANCE, f"Labels show harm. {text}"
-    if evidence.alarms("concept"):
+    if lost:
         text = "Labels show harm: the loss is above what the version was registered with, beyond chance."
         return Action.RETRAIN, Cause.PERFORMANCE, text
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -131,13 +131,32 @@ def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
     """
     newest, began = evidence.newest("performance"), evidence.since("performance")
     measured = number(newest, "performance", spec.performance_metric.value)
-    if newest is None or began is None or measured is None or measured.limit is None:
+    if newest is None or began is None or measured is None:
         return False
-    nearest = measured.high if spec.performance_metric.higher_is_better else measured.low
-    if nearest is not None and is_worse(replace(measured, value=nearest), spec.performance_metric):
+    if _wholly_worse(measured, higher_is_better=spec.performance_metric.higher_is_better):
         return True
     window = spec.monitor.window
     return newest.end - began >= (spec.monitor.performance.over + 1) * window
+
+
+def loss_is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
+    """Return whether the test of the loss has rejected, or all of the newest days' interval is too high.
+
+    The test takes long where days differ much; what the days show now is the sooner witness, as of the
+    metric.
+    """
+    risk = number(evidence.newest("concept"), "risk")
+    if evidence.alarms("concept"):
+        return True
+    enough = risk is not None and (risk.n or 0) >= spec.monitor.performance.min_labels
+    return risk is not None and enough and _wholly_worse(risk, higher_is_better=False)
+
+
+def _wholly_worse(measured: Measurement, *, higher_is_better: bool) -> bool:
+    nearest = measured.high if higher_is_better else measured.low
+    if nearest is None or measured.limit is None:
+        return False
+    return nearest < measured.limit if higher_is_better else nearest > measured.limit
 
 
 def labels_are_missing(spec: ModelSpec, performance: WindowResult | None) -> bool:

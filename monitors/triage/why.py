@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitors.records import Measurement, WindowResult
-from monitors.triage.evidence import Evidence, number
+from monitors.triage.evidence import Evidence, loss_is_beyond_chance, number
 from spec import ModelSpec
 
 _MOST = 3
@@ -18,7 +18,7 @@ def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
         *(f"Traffic: {text.text or text.method}." for text in evidence.traffic),
         performance(spec, evidence.newest("performance"), "Realised"),
         performance(spec, evidence.newest("estimate"), "Estimated"),
-        _concept(evidence),
+        _concept(spec, evidence),
         change(evidence.newest("concept")),
         _drift(evidence),
         _groups(evidence.newest("slices")),
@@ -59,9 +59,15 @@ def _named(faults: Iterable[Measurement]) -> list[Measurement]:
     ]
 
 
-def _concept(evidence: Evidence) -> str:
-    drift = number(evidence.newest("concept"), "concept_drift")
-    if drift is None or not evidence.alarms("concept"):
+def _concept(spec: ModelSpec, evidence: Evidence) -> str:
+    newest = evidence.newest("concept")
+    drift, risk = number(newest, "concept_drift"), number(newest, "risk")
+    if not evidence.alarms("concept"):
+        if risk is None or not loss_is_beyond_chance(spec, evidence):
+            return ""
+        band = "" if risk.low is None else f" [{risk.low:.4g}, {risk.high:.4g}]"
+        return f"The mean loss is {risk.value:.4g}{band}, of {risk.n} rows, limit {risk.limit:.4g}."
+    if drift is None:
         return ""
     since = "" if evidence.onset is None else f", since about {evidence.onset:%Y-%m-%d %H:%M}"
     return f"The loss has risen for sure{since}." if drift.text is None else f"{drift.text}{since}."

@@ -140,6 +140,19 @@ def test_of_a_loss_the_lower_bound_must_be_beyond_the_limit() -> None:
     assert decided(unsure, spec=spec).action is Action.WATCH
 
 
+@pytest.mark.parametrize(
+    ("low", "rows", "action"),
+    [(0.19, 500, Action.RETRAIN), (0.17, 500, Action.NONE), (0.19, 99, Action.NONE)],
+)
+def test_a_loss_that_is_wholly_above_what_is_tolerated_is_harm(low: float, rows: int, action: Action) -> None:
+    """The newest days' interval speaks before the test does; not with fewer labels than a verdict needs."""
+    risk = Measurement("risk", 0.22, low=low, high=0.25, limit=0.18, n=rows)
+    triage = decided(*sound(5), result("concept", 5, "ok", risk))
+
+    assert triage.action is action
+    assert (action is Action.RETRAIN) == any("The mean loss is 0.22" in each for each in triage.evidence)
+
+
 def test_a_rise_of_the_loss_retrains_from_its_onset() -> None:
     """With rows enough since the onset, beside the held-out ones, the old concept is dropped."""
     onset = START + 3 * DAY
