@@ -51,13 +51,13 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    """Replay May to September, one flight in four, with a smaller first forest; nothing else is done."""
+    """Replay May to October, one flight in four, with a smaller first forest; nothing else is done."""
     plan = Plan(
         home=tmp_path_factory.mktemp("loop") / "home",
         models=Path("models").absolute(),
         day_seconds=1.2,
         start=datetime(2013, 5, 1, tzinfo=UTC),
-        until=datetime(2013, 9, 20, tzinfo=UTC),
+        until=datetime(2013, 11, 1, tzinfo=UTC),
         trees=30,
     )
     console = Console(file=io.StringIO(), width=160)
