@@ -45,10 +45,13 @@ bench: $(STAMP) ## measure what the monitors cost in a replay
 bench-speed: $(STAMP) ## time the drift engine beside its peers, each in an environment of its own (15 minutes)
 	@$(BIN)/python bench/speed/drift.py
 
-bench-quality: $(STAMP) ## count false alarms and delays beside the same peers (an hour)
+bench-quality: $(STAMP) ## count false alarms, delays, errors and right decisions beside the same peers (hours)
 	@$(BIN)/python bench/quality/false_alarms.py
 	@$(BIN)/python bench/quality/delay.py
 	@$(BIN)/python bench/quality/model_year.py
+	@$(BIN)/python bench/quality/estimates.py
+	@$(BIN)/python bench/quality/concept.py
+	@$(BIN)/python bench/quality/triage.py
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
 	@$(BIN)/python -m dashboards refresh
