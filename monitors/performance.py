@@ -120,7 +120,7 @@ def _estimates(
 ) -> dict[PerformanceMetric, Estimate | NoData]:
     if (nothing := _unmeasurable(truth)) is not None:
         return dict.fromkeys(wanted, nothing)
-    rows = Rows(truth.scores, truth.labels, _blocks(truth.times), quantile)
+    rows = Rows(truth.scores, truth.labels, blocks(truth.times), quantile)
     even = np.full(rows.blocks, 1 / rows.blocks)
     drawn = np.random.default_rng(seed).multinomial(rows.blocks, even, size=resamples)
     weights = np.vstack([np.ones(rows.blocks), drawn])
@@ -232,7 +232,7 @@ def _reach(interval: Interval) -> float:
     return max(interval.high - interval.value, interval.value - interval.low)
 
 
-def _blocks(times: Times) -> Blocks:
+def blocks(times: Times) -> Blocks:
     """Number the rows' days 0, 1, …; with too few days, deal the rows out to groups in order of time."""
     days, day = np.unique(times // _TICKS_A_DAY, return_inverse=True)
     if len(days) >= _MIN_BLOCKS:

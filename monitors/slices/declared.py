@@ -12,10 +12,10 @@ import numpy.typing as npt
 from monitors.finding import NoData
 from monitors.laws.false_discovery import Adjusted, benjamini_yekutieli
 from monitors.metrics import DEFINITIONS, Rows
-from monitors.performance import Estimate, Truth
+from monitors.performance import Estimate, Truth, blocks
 from monitors.slices.contrast import effective_blocks
 from monitors.slices.cuts import Codes, Cut
-from monitors.slices.days import blocks, resampled
+from monitors.slices.days import resampled
 from monitors.slices.losses import Array
 from spec import PerformanceMetric
 

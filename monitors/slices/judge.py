@@ -8,13 +8,12 @@ import pandas as pd
 from monitors import frames
 from monitors.finding import Finding, NoData
 from monitors.held import Held
-from monitors.performance import Estimate, Truth
+from monitors.performance import Estimate, Truth, blocks
 from monitors.records import Measurement
 from monitors.references import Reference
 from monitors.slices import declared, fairness
 from monitors.slices.confirmation import WeakSlice
 from monitors.slices.cuts import Codes, coded, cuts
-from monitors.slices.days import blocks
 from monitors.slices.losses import losses
 from monitors.slices.sample import Sample
 from monitors.slices.search import search
