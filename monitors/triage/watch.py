@@ -41,7 +41,8 @@ class Watch:
         if episodes.begins(before, triage):
             triage = self._dossier.complete(triage, known, evidence.faulty, now)
         elif before is not None:
-            triage = replace(triage, numbers=before.numbers)
+            told = tuple(number.text for number in before.numbers if number.method == "total" and number.text)
+            triage = replace(triage, numbers=before.numbers, evidence=(*triage.evidence, *told))
         took = time.perf_counter() - started
         episodes.save(self._store, triage, self._spec.monitor.window, now, took)
         return triage

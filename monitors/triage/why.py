@@ -19,7 +19,6 @@ def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
         performance(spec, evidence.newest("performance"), "Realised"),
         performance(spec, evidence.newest("estimate"), "Estimated"),
         _concept(spec, evidence),
-        change(evidence.newest("concept")),
         _drift(evidence),
         _groups(evidence.newest("slices")),
         _latency(evidence),
@@ -40,12 +39,6 @@ def performance(spec: ModelSpec, result: WindowResult | None, how: str) -> str:
     return (
         f"{how} {measured.method} is {measured.value:.4g}{band}{limit}, of {measured.n} rows until {until}."
     )
-
-
-def change(result: WindowResult | None) -> str:
-    """Say how much of a rise of the loss comes from the inputs and how much from the relation."""
-    total = number(result, "loss_change", "total")
-    return "" if total is None else total.text or ""
 
 
 def _named(faults: Iterable[Measurement]) -> list[Measurement]:
