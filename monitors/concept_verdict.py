@@ -43,7 +43,7 @@ def judge(
     source = NoData("the version has no reference") if known is None else known.source
     if isinstance(source, NoData):
         return Finding("no_data", (source.measurement(),), 0)
-    fresh = block_losses(truth, spec, source.scale) if len(truth) else ()
+    fresh = block_losses(truth, spec, source.scale)
     for block in fresh:
         store.save_losses(WindowLosses(spec.model, version, window.start, window.end, block.to_record()))
     wrong = {window.start for window in faulty}

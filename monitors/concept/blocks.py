@@ -126,6 +126,8 @@ def block_losses(
     length
         Of a block; the spec's window if None.
     """
+    if not len(truth):
+        return ()
     ticks = (length or spec.monitor.window) // _TICK
     values = losses(truth, spec.task, scale)
     starts, block = np.unique(truth.times // ticks, return_inverse=True)

@@ -271,3 +271,10 @@ def test_all_blocks_start_in_utc() -> None:
     starts = [each.start for each in block_losses(binary(3, 2), spec(window="12h"))]
 
     assert starts == [datetime(1970, 1, 4, tzinfo=UTC) + timedelta(hours=12 * at) for at in range(4)]
+
+
+def test_a_window_without_labels_has_no_block() -> None:
+    """Nothing is known of it, and that is no error."""
+    nothing = Truth(np.empty((0, 1)), np.empty(0), np.empty(0, dtype=np.int64))
+
+    assert block_losses(nothing, spec()) == ()
