@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -199,15 +200,20 @@ def test_an_episode_starts_one_run_however_often_it_is_delivered(airflow: Any, r
 def test_ten_deliveries_to_two_receivers_at_once_start_one_run(
     airflow: Any, receiver: Receiver, tmp_path: Path
 ) -> None:
-    """However many deliver at the same time, to however many receivers, Airflow's run id lets one pass."""
+    """However many deliver at the same time, to however many receivers, Airflow's run id lets one pass.
+
+    Airflow on SQLite may answer 500 to writes that meet: the receiver says 503, and the alert comes again.
+    """
     (tmp_path / "second").mkdir()
     settings = surroundings(tmp_path / "second", airflow.url)
     with served(settings) as url, ThreadPoolExecutor(10) as pool:
         both = [receiver, Receiver(url, settings)]
         answers = list(pool.map(lambda number: both[number % 2].outcome("many"), range(10)))
 
-    assert {status for status, _, _ in answers} == {200}
-    assert sorted(outcome for _, outcome, _ in answers) == ["duplicate"] * 9 + ["triggered"]
+    outcomes = Counter((status, outcome) for status, outcome, _ in answers)
+    assert outcomes.keys() <= {(200, "triggered"), (200, "duplicate"), (503, "unavailable")}
+    assert outcomes[200, "triggered"] <= 1
+    assert receiver.outcome("many")[:2] in {(200, "duplicate"), (200, "triggered")}
     assert len(airflow.runs("retrain_many")) == 1
 
 
