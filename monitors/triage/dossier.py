@@ -7,16 +7,22 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from monitors.answered import Answered
+import pandas as pd
+import pyarrow.compute as pc
+
+from monitors import inference_log
+from monitors.answered import Answered, Scored
 from monitors.finding import NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
+from monitors.performance import usable
 from monitors.triage.records import Action, Cause, Triage
 from monitors.windows import Window, window_at
-from spec import ModelSpec, Settings
+from spec import ModelSpec, Settings, Task
 
 COUNT = 100
 """Rows that somebody is asked to label."""
+_LOSSES = {Task.BINARY: "Brier score", Task.MULTICLASS: "error rate", Task.REGRESSION: "absolute error"}
 
 
 class Dossier:
@@ -36,61 +42,70 @@ class Dossier:
             None where the version has no reference.
         faulty
             Windows whose rows say nothing.
+        now
+            Labels that came later are not known yet; processing time, timezone-aware.
         """
-        if known is None or known.reference.held is None:
+        if known is None:
             return triage
         if triage.cause is Cause.PERFORMANCE:
             return self._explained(triage, known, faulty, now)
         if triage.action is Action.COLLECT_LABELS:
-            return self._with_rows(triage, known, faulty)
+            return self._with_rows(triage, known, faulty, now)
         return triage
 
     def _explained(
         self, triage: Triage, known: KnownVersion, faulty: Collection[Window], now: datetime
     ) -> Triage:
         from monitors.attribution import Side, explain  # noqa: PLC0415 - heavy, and only an alarm asks
-        from monitors.slices.judge import LOSSES  # noqa: PLC0415
         from monitors.slices.losses import losses  # noqa: PLC0415
 
         held, task = known.reference.held, self._spec.task
         if held is None:
             return triage
-        end = triage.at - self._spec.data.target.delay
-        span = self._span(end)
+        span = self._span(triage.at - self._spec.data.target.delay)
         reading = Labelled.read(self._spec, self._settings, span, now, features=True).without(faulty)
         rows, truth = reading.labelled(span, triage.version)
         found = explain(
             Side(held.frame, losses(task, held.scores, held.labels), held.times),
             Side(rows[list(self._spec.features)], losses(task, truth.scores, truth.labels), truth.times),
-            loss=LOSSES[task].replace("_", " "),
+            loss=_LOSSES[task],
         )
         if isinstance(found, NoData):
-            unknown = f"Why the loss changed is not known: {found.reason}."
-            return replace(triage, evidence=(*triage.evidence, unknown))
+            return triage.told(f"Why the loss changed is not known: {found.reason}.")
         sentence = found.sentence()
         return replace(
-            triage,
-            why=f"{triage.why} {sentence}",
-            evidence=(*triage.evidence, sentence),
-            numbers=tuple(found.measurements()),
+            triage.told(sentence), why=f"{triage.why} {sentence}", numbers=tuple(found.measurements())
         )
 
-    def _with_rows(self, triage: Triage, known: KnownVersion, faulty: Collection[Window]) -> Triage:
+    def _with_rows(
+        self, triage: Triage, known: KnownVersion, faulty: Collection[Window], now: datetime
+    ) -> Triage:
         from monitors.active import worth_labelling  # noqa: PLC0415 - heavy, and only this decision asks
 
-        span = self._span(triage.at)
-        scored = Answered.read(self._spec, self._settings, span).scored(span, triage.version, faulty)
+        scored = self._unlabelled(triage, faulty, now)
         if not len(scored.ids):
             return triage
         usual, task = known.reference.frame[list(self._spec.features)], self._spec.task
         chosen = worth_labelling(scored.frame, scored.scores, COUNT, task=task, reference=usual)
-        asked = scored.frame.iloc[chosen.rows]
-        asked.insert(0, self._spec.data.id, scored.ids[chosen.rows])
-        asked = asked.assign(worth=chosen.worth)
+        ids = pd.Series(scored.ids, name=self._spec.data.id)
+        worth = pd.Series(chosen.worth, name="worth", index=chosen.rows)
+        asked = pd.concat([ids, scored.frame], axis=1).iloc[chosen.rows]
         file = self._file(triage)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        asked.to_csv(file, index=False)
-        return replace(triage, why=f"{triage.why} The {len(asked)} rows most worth a label are in {file}.")
+        _write(file, pd.concat([asked, worth], axis=1))
+        rows = f"{len(asked)} rows" if len(asked) > 1 else "1 row"
+        sentence = f"The {rows} most worth a label: {file}."
+        return replace(triage.told(sentence), why=f"{triage.why} {sentence}")
+
+    def _unlabelled(self, triage: Triage, faulty: Collection[Window], now: datetime) -> Scored:
+        """Return what the version answered in the pooled windows and nobody has labelled, each id once."""
+        span = self._span(triage.at)
+        joined = Labelled.read(self._spec, self._settings, span, now).joined
+        labelled = usable(self._spec, joined)["prediction_id"].combine_chunks()
+        answered = Answered.read(self._spec, self._settings, span).log
+        own = answered.filter(pc.equal(answered["version"], triage.version))
+        unknown = own.filter(pc.invert(pc.is_in(own["prediction_id"], value_set=labelled)))
+        once = unknown.take(inference_log.first_of_each(unknown["prediction_id"]))
+        return Answered(self._spec, once).scored(span, triage.version, faulty)
 
     def _span(self, end: datetime) -> Window:
         length = self._spec.monitor.window
@@ -99,3 +114,11 @@ class Dossier:
     def _file(self, triage: Triage) -> Path:
         name = f"{triage.version}-{triage.at:%Y%m%dT%H%M}.csv"
         return self._settings.home / "labelling" / self._spec.model / name
+
+
+def _write(file: Path, rows: pd.DataFrame) -> None:
+    """Write a CSV; readers see all of it or nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}")
+    rows.to_csv(draft, index=False)
+    draft.replace(file)

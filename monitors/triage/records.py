@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -85,6 +85,8 @@ class Triage:
         Of a retrain only.
     numbers
         Why the loss changed, where it is known; see `monitors.attribution`.
+    dossier
+        Sentences that were found out when the episode began, and hold as long as it lasts.
     """
 
     model: str
@@ -97,12 +99,21 @@ class Triage:
     onset: datetime | None = None
     training: TrainingWindow | None = None
     numbers: tuple[Measurement, ...] = ()
+    dossier: tuple[str, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @property
     def episode(self) -> tuple[str, Action, Cause]:
         """What makes it another episode: the version, the action or its cause."""
         return self.version, self.action, self.cause
+
+    def told(self, *sentences: str) -> Self:
+        """Return the decision with sentences that hold for its whole episode, as evidence too."""
+        return replace(self, dossier=(*self.dossier, *sentences), evidence=(*self.evidence, *sentences))
+
+    def continues(self, began: Triage) -> Self:
+        """Return the decision with what was found out when its episode began."""
+        return replace(self.told(*began.dossier), numbers=began.numbers)
 
     def payload(self) -> dict[str, Any]:
         """Return everything as JSON-able values; `outcome` is the action."""
@@ -124,6 +135,7 @@ class Triage:
             onset=_time(payload["onset"]),
             training=None if training is None else _training(training),
             numbers=tuple(Measurement(**number) for number in payload["numbers"]),
+            dossier=tuple(payload.get("dossier", ())),
             schema_version=payload["schema_version"],
         )
 

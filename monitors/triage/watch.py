@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from monitors import deployment, labelled
@@ -41,8 +40,7 @@ class Watch:
         if episodes.begins(before, triage):
             triage = self._dossier.complete(triage, known, evidence.faulty, now)
         elif before is not None:
-            told = tuple(number.text for number in before.numbers if number.method == "total" and number.text)
-            triage = replace(triage, numbers=before.numbers, evidence=(*triage.evidence, *told))
+            triage = triage.continues(before)
         took = time.perf_counter() - started
         episodes.save(self._store, triage, self._spec.monitor.window, now, took)
         return triage
