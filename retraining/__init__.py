@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retraining import optimize, register, search, snapshot, validate
     from retraining.adoption import adopt
     from retraining.flow import Outcome, retrain
-    from retraining.parity import NotFaithful
+    from retraining.graphs.parity import NotFaithful
     from retraining.records import Candidate, Choice, Search, Snapshot, Validation, Variant
     from retraining.registry import Registry, Version
 
@@ -43,7 +43,7 @@ _HOMES = {
     "adopt": "adoption",
     "retrain": "flow",
     "Outcome": "flow",
-    "NotFaithful": "parity",
+    "NotFaithful": "graphs.parity",
     "Registry": "registry",
     "Version": "registry",
     **dict.fromkeys(("Candidate", "Choice", "Search", "Snapshot", "Validation", "Variant"), "records"),

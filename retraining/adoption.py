@@ -10,13 +10,14 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from retraining import parity, rows
-from retraining.export import to_onnx
+from retraining.dataset import rows
+from retraining.dataset.rows import FloatArray
+from retraining.graphs import parity
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from retraining.registry import Registry
 from retraining.release import Release, band, importances, population
 from retraining.release import held as held_out
-from retraining.rows import FloatArray
-from retraining.scorer import Scorer
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, Problem, Settings
 

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 import numpy as np
 import pandas as pd
 
-from retraining.scorer import Scorer
+from retraining.graphs.scorer import Scorer
 
 _WARM_UP = 30
 _CALLS = 250
@@ -23,7 +23,7 @@ def one_row(scorer: Scorer, inputs: pd.DataFrame) -> tuple[float, float]:
     Parameters
     ----------
     inputs
-        [n ≥ 1, features], as of `retraining.rows.inputs`.
+        [n ≥ 1, features], as of `retraining.dataset.rows.inputs`.
     """
     feeds = [scorer.feeds(inputs.iloc[[index]]) for index in range(min(len(inputs), _CALLS))]
     for index in range(_WARM_UP):

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from monitors.finding import NoData
 from monitors.performance import Estimate, Truth, all_metrics
-from retraining.rows import FloatArray, IntArray
+from retraining.dataset.rows import FloatArray, IntArray
 from spec import DataError, ModelSpec, PerformanceMetric, Problem, Task
 
 _CLIP = float(np.finfo(np.float32).eps)  # scores are served as float32; scikit-learn clips by dtype too
@@ -24,9 +24,9 @@ def row_losses(task: Task, truth: FloatArray | IntArray, scores: FloatArray) -> 
     Parameters
     ----------
     truth
-        [n], as of `retraining.rows.target`.
+        [n], as of `retraining.dataset.rows.target`.
     scores
-        [n] or [n, k], as of `retraining.scorer.Scorer.predict`. Probabilities are clipped to
+        [n] or [n, k], as of `retraining.graphs.scorer.Scorer.predict`. Probabilities are clipped to
         [1.2e-7, 1 - 1.2e-7], so that one confident mistake costs at most 16 nats.
     """
     if task is Task.REGRESSION:

@@ -7,10 +7,12 @@ from pathlib import Path
 import onnx
 import pandas as pd
 
-from retraining import latency, learners, prune, rows
+from retraining import latency, learners
+from retraining.dataset import rows
+from retraining.graphs import trees
+from retraining.graphs.scorer import Scorer
 from retraining.metrics import objective
 from retraining.records import Candidate, Choice, Search, Variant
-from retraining.scorer import Scorer
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
 
@@ -62,14 +64,14 @@ class _Measure:
     def variants(self, candidate: Candidate) -> list[Variant]:
         """Return the candidate as it is, and pruned if there is something to prune."""
         proxy, model = (onnx.load(self._work.path(name)) for name in (candidate.proxy, candidate.onnx))
-        total = prune.rounds(model)
+        total = trees.rounds(model)
         plain = self._loss(proxy)
         found = [self._variant(candidate, (), total, candidate.onnx, plain)]
         if "prune_trees" in self._spec.optimize.passes and total is not None and total > 1:
             keep, loss = self._fewest(candidate, proxy, plain)
             if keep < total:
                 averages = learners.averages(candidate.learner)
-                pruned = prune.truncate(model, keep, averages=averages).SerializeToString()
+                pruned = trees.truncate(model, keep, averages=averages).SerializeToString()
                 name = str(Path(candidate.onnx).with_name(f"{PRUNED}.onnx"))
                 self._work.put(name, pruned)
                 found.append(self._variant(candidate, ("prune_trees",), keep, name, loss))
@@ -77,10 +79,10 @@ class _Measure:
 
     def _fewest(self, candidate: Candidate, proxy: onnx.ModelProto, plain: float) -> tuple[int, float]:
         """Return the smallest number of trees whose loss is within the budget, and the loss."""
-        total = prune.rounds(proxy) or 1
+        total = trees.rounds(proxy) or 1
         averages = learners.averages(candidate.learner)
         counts = sorted({max(1, round(total * share)) for share in _SHARES})
-        curve = {keep: self._loss(prune.truncate(proxy, keep, averages=averages)) for keep in counts}
+        curve = {keep: self._loss(trees.truncate(proxy, keep, averages=averages)) for keep in counts}
         curve[total] = plain
         allowed = min(curve.values()) * (1 + self._spec.optimize.within.quality_drop)
         return next((keep, loss) for keep, loss in sorted(curve.items()) if loss <= allowed)

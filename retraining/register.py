@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from retraining import rows
+from retraining.dataset import rows
+from retraining.graphs.scorer import Scorer
 from retraining.records import Choice, Record, Search, Snapshot, Validation
 from retraining.registry import Registry
 from retraining.release import Release, band, held, importances, population
-from retraining.scorer import Scorer
 from retraining.snapshot import HOLDOUT, TRAIN, load_rows
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings

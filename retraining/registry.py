@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 from monitors import references
 from monitors.results import Store
+from retraining.dataset.rows import inputs
 from retraining.lock import held
 from retraining.release import Release
-from retraining.rows import inputs
 from spec import FeatureType, ModelSpec, NotFound, Refused, Settings, Task, Unavailable, did_you_mean
 
 Alias = Literal["champion", "challenger", "previous"]

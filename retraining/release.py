@@ -14,10 +14,10 @@ from monitors import frames
 from monitors.held import Held
 from monitors.reference_profile import PREDICTION
 from monitors.references import Band
-from retraining import rows
+from retraining.dataset import rows
+from retraining.dataset.rows import FloatArray, IntArray
+from retraining.graphs.scorer import Scorer
 from retraining.metrics import expected, row_losses
-from retraining.rows import FloatArray, IntArray
-from retraining.scorer import Scorer
 from spec import ModelSpec, Task
 
 _PERMUTED_ROWS = 2000

@@ -12,10 +12,11 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from retraining import learners, rows
-from retraining.export import to_onnx
+from retraining import learners
+from retraining.dataset import rows
+from retraining.graphs.export import to_onnx
+from retraining.graphs.parity import Parity, check
 from retraining.metrics import objective
-from retraining.parity import Parity, check
 from retraining.records import Candidate, Params, Search, Snapshot
 from retraining.snapshot import TRAIN, load_rows
 from retraining.workspace import Workspace

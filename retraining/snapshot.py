@@ -21,7 +21,7 @@ from pyarrow import ArrowException
 from monitors import delta, frames, inference_log, labels
 from monitors.results import Store
 from monitors.triage.evidence import faulty_windows
-from retraining import rows
+from retraining.dataset import rows
 from retraining.records import Snapshot
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, Problem, Settings, Task, format_duration

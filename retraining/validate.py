@@ -8,12 +8,12 @@ import pandas as pd
 from monitors.metrics import shortfall
 from monitors.performance import Truth
 from monitors.slices.fairness import gate
-from retraining import rows
+from retraining.dataset import rows
+from retraining.dataset.rows import FloatArray, IntArray
+from retraining.graphs.scorer import Scorer
 from retraining.metrics import days_of, expected, upper_bound
 from retraining.records import Choice, Snapshot, Validation
 from retraining.registry import Registry
-from retraining.rows import FloatArray, IntArray
-from retraining.scorer import Scorer
 from retraining.snapshot import HOLDOUT, load_rows
 from retraining.workspace import Workspace
 from spec import ModelSpec, Settings, Task
@@ -86,7 +86,7 @@ def judge(
     Parameters
     ----------
     truth
-        [n], as of `retraining.rows.target`.
+        [n], as of `retraining.dataset.rows.target`.
     ours, theirs
         [n] or [n, k] scores of the candidate and of its opponent.
     times

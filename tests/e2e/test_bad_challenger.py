@@ -20,11 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from monitors.results import Store
-from retraining import rows as training_rows
-from retraining.export import to_onnx
+from retraining.dataset import rows as training_rows
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from retraining.registry import Registry
 from retraining.release import Release, band, population
-from retraining.scorer import Scorer
 from spec import ModelSpec, Settings, read_secret
 from trimtab.demo.champion import notebook_model
 from trimtab.demo.flights import load_flights

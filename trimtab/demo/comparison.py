@@ -12,10 +12,10 @@ import pandas as pd
 
 from monitors import inference_log, labels
 from monitors.metrics import Array, statistic
+from retraining.dataset.rows import inputs, target
+from retraining.graphs.scorer import Scorer
 from retraining.metrics import days_of
 from retraining.registry import Registry
-from retraining.rows import inputs, target
-from retraining.scorer import Scorer
 from spec import ModelSpec, PerformanceMetric, Settings
 
 LATENCY_CALLS = 300

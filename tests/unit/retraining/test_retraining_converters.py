@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-from retraining import converters, parity, prune, rows
-from retraining.converters import floor32
-from retraining.export import to_onnx
-from retraining.scorer import Scorer
+from retraining.dataset import rows
+from retraining.graphs import converters, parity, trees
+from retraining.graphs.converters import floor32
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from spec import ModelSpec
 from spec.retrain import Learner
 
@@ -59,7 +60,7 @@ def test_a_row_on_a_threshold_goes_the_librarys_way(
     given_rows = rows.inputs(spec, frame)
     pipeline = small_pipeline(spec, learner).fit(in_float64(spec, frame), rows.target(spec, frame))
     model = to_onnx(spec, pipeline)
-    values = np.unique(prune.thresholds(model)).astype("float32")
+    values = np.unique(trees.thresholds(model)).astype("float32")
     values = values[np.abs(values) > 1e-34]  # LightGBM takes those for zero
     beside = [np.nextafter(values, np.float32(side)) for side in (-np.inf, np.inf)]
 

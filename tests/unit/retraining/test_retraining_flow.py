@@ -18,11 +18,12 @@ from sklearn.preprocessing import OrdinalEncoder
 
 import retraining
 from monitors import references
-from retraining import adopt, retrain, rows
+from retraining import adopt, retrain
+from retraining.dataset import rows
+from retraining.graphs.scorer import Scorer
 from retraining.records import Choice
 from retraining.register import register
 from retraining.registry import Registry
-from retraining.scorer import Scorer
 from retraining.validate import validate
 from retraining.workspace import Workspace
 from spec import DataError, NotFound, Refused, Unavailable

@@ -9,9 +9,11 @@ import optuna
 import pandas as pd
 import pytest
 
-from retraining import learners, parity, rows
-from retraining.export import to_onnx
-from retraining.scorer import Scorer
+from retraining import learners
+from retraining.dataset import rows
+from retraining.graphs import parity
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from spec import ModelSpec, Task
 from spec.retrain import Learner
 

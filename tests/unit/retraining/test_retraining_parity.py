@@ -14,8 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from retraining import NotFaithful, parity, rows
-from retraining.export import to_onnx
+from retraining import NotFaithful
+from retraining.dataset import rows
+from retraining.graphs import parity
+from retraining.graphs.export import to_onnx
 from spec import DataError, ModelSpec, Refused
 from spec.retrain import Learner
 

@@ -17,11 +17,11 @@ import yaml
 from monitors import references
 from monitors.references import Band
 from monitors.results import Store
-from retraining import rows
-from retraining.export import to_onnx
+from retraining.dataset import rows
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from retraining.registry import Registry
 from retraining.release import Release, importances, population
-from retraining.scorer import Scorer
 from spec import DataError, NotFound, Refused, Unavailable
 from spec.retrain import Learner
 

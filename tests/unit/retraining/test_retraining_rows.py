@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retraining import rows
+from retraining.dataset import rows
 from spec import DataError, ModelSpec
 
 

@@ -8,11 +8,12 @@ import onnx
 import pandas as pd
 import pytest
 
-from retraining import learners, rows
+from retraining import learners
+from retraining.dataset import rows
+from retraining.graphs.scorer import Scorer
 from retraining.metrics import objective
 from retraining.optimize import optimize
 from retraining.records import Choice, Search
-from retraining.scorer import Scorer
 from retraining.search import cut, search
 from retraining.snapshot import TRAIN, load_rows, snapshot
 from retraining.workspace import Workspace

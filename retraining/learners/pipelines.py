@@ -1,4 +1,4 @@
-"""The learners of the search: what to try, and a pipeline that converts to ONNX exactly.
+"""Scikit-learn pipelines of every learner, and the hyperparameters to try.
 
 Only parts whose conversion is exact are used: gradient boosting on ordinal codes, never on
 `categorical_features`; forests and linear models on imputed values, never on NaN.
@@ -42,7 +42,7 @@ def defaults(learner: Learner) -> Params:
 
 
 def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1) -> Pipeline:
-    """Return an unfitted pipeline for what `retraining.rows.inputs` makes.
+    """Return an unfitted pipeline for what `retraining.dataset.rows.inputs` makes.
 
     The same data, parameters and seed give the same model, whatever the number of threads.
     """

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from retraining.rows import FloatArray
+from retraining.dataset.rows import FloatArray
 from spec import DataError, Problem, Refused, Task
 
 _BATCH = 10_000
@@ -57,7 +57,7 @@ class Scorer:
         self._names = [node.name for node in self._session.get_inputs()]
 
     def feeds(self, inputs: pd.DataFrame) -> dict[str, NDArray[Any]]:
-        """Return the graph's inputs, each [n, 1], from what `retraining.rows.inputs` made."""
+        """Return the graph's inputs, each [n, 1], from what `retraining.dataset.rows.inputs` made."""
         absent = [name for name in self._names if name not in inputs]
         if absent:
             hint = "The version was trained with other features than the spec names"

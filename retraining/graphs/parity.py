@@ -16,9 +16,9 @@ import onnx
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from retraining import prune
-from retraining.rows import FloatArray, inputs
-from retraining.scorer import Scorer
+from retraining.dataset.rows import FloatArray, inputs
+from retraining.graphs import trees
+from retraining.graphs.scorer import Scorer
 from spec import FeatureType, ModelSpec, Refused, Task
 
 TOLERANCE = 1e-4
@@ -134,7 +134,7 @@ def _decision_edges(
     spec: ModelSpec, real: pd.DataFrame, model: bytes, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
     """Make rows that lie exactly on the values at which trees of the graph decide, if it has trees."""
-    values = np.unique(prune.thresholds(onnx.load_from_string(model)))
+    values = np.unique(trees.thresholds(onnx.load_from_string(model)))
     values = values[np.abs(values) > _LIGHTGBM_ZERO]
     edges = {}
     for name in spec.features_of(FeatureType.NUMERIC):

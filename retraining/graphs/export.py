@@ -16,7 +16,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from retraining import converters
+from retraining.graphs import converters
 from spec import DataError, FeatureType, ModelSpec, Problem, Refused, Task
 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -24,7 +24,7 @@ _OUTPUTS = {True: ("variable",), False: ("label", "probabilities")}
 
 
 def to_onnx(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
-    """Convert a fitted pipeline; whether the graph is faithful is for `retraining.parity` to say.
+    """Convert a fitted pipeline; whether the graph is faithful is for `retraining.graphs.parity` to say.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from skl2onnx.operator_converters.random_forest import (
 )
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from retraining.rows import FloatArray
+from retraining.dataset.rows import FloatArray
 
 _Convert = Callable[[Any, Any, Any], None]
 _CLASS_SHAPES = calculate_linear_classifier_output_shapes

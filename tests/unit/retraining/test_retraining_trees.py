@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from retraining import learners, prune, rows
-from retraining.export import to_onnx
-from retraining.scorer import Scorer
+from retraining import learners
+from retraining.dataset import rows
+from retraining.graphs import trees
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
 from spec import ModelSpec, Task
 from spec.retrain import Learner
 
@@ -55,10 +57,10 @@ def test_the_first_trees_are_the_librarys_first_trees(
     pipeline, given = fitted(spec, orders(task, n=1500), small_pipeline(spec, learner))
     model = to_onnx(spec, pipeline)
 
-    short = prune.truncate(model, KEEP, averages=learners.averages(learner))
+    short = trees.truncate(model, KEEP, averages=learners.averages(learner))
 
-    assert 25 == prune.rounds(model)
-    assert KEEP == prune.rounds(short)
+    assert 25 == trees.rounds(model)
+    assert KEEP == trees.rounds(short)
     found = Scorer(spec.task, short.SerializeToString()).predict(given)
     assert np.allclose(scores_of_first(spec, learner, pipeline, given), found, rtol=0, atol=1e-5)
     assert short.ByteSize() < 0.6 * model.ByteSize()
@@ -72,7 +74,7 @@ def test_keeping_all_trees_changes_nothing(
     pipeline, given = fitted(spec, orders(n=1500), small_pipeline(spec, Learner.LIGHTGBM))
     model = to_onnx(spec, pipeline)
 
-    same = prune.truncate(model, 25, averages=False)
+    same = trees.truncate(model, 25, averages=False)
 
     scores = [Scorer(spec.task, item.SerializeToString()).predict(given) for item in (model, same)]
     assert np.array_equal(*scores)
@@ -90,7 +92,7 @@ def test_a_number_of_trees_that_is_not_there_is_an_error(
     pipeline, _ = fitted(spec, orders(n=1500), small_pipeline(spec, Learner.LIGHTGBM))
 
     with pytest.raises(ValueError, match=r"keep must lie in 1\.\.25"):
-        prune.truncate(to_onnx(spec, pipeline), keep, averages=False)
+        trees.truncate(to_onnx(spec, pipeline), keep, averages=False)
 
 
 def test_a_model_without_trees_has_none(
@@ -100,7 +102,7 @@ def test_a_model_without_trees_has_none(
     spec = shop()
     pipeline, _ = fitted(spec, orders(n=1500), small_pipeline(spec, Learner.LINEAR))
 
-    assert prune.rounds(to_onnx(spec, pipeline)) is None
+    assert trees.rounds(to_onnx(spec, pipeline)) is None
 
 
 def test_a_deep_forest_counts_as_a_mean_of_its_trees(
@@ -112,7 +114,7 @@ def test_a_deep_forest_counts_as_a_mean_of_its_trees(
     assert isinstance(pipeline[-1], RandomForestClassifier)
     pipeline, given = fitted(spec, orders(n=800), pipeline)
 
-    short = prune.truncate(to_onnx(spec, pipeline), 3, averages=True)
+    short = trees.truncate(to_onnx(spec, pipeline), 3, averages=True)
 
     scorer = Scorer(spec.task, short.SerializeToString())
     assert np.allclose(1, scorer.call(scorer.feeds(given))[1].sum(axis=1), atol=1e-6)
