@@ -134,8 +134,6 @@ def _problem(detail: dict[str, Any], root: yaml.Node, name: str) -> Problem:
     if kind in {"enum", "literal_error"} and isinstance(detail["input"], str):
         known = [word.strip(" '") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
         return Problem(where, "must be a known name", found, did_you_mean(detail["input"], known))
-    if kind == "value_error" and not location:
-        return Problem(where, message)
     return Problem(where, message[:1].lower() + message[1:], found)
 
 

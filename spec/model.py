@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from spec import combinations
 from spec.concept import ConceptDrift
 from spec.cost import Cost
 from spec.drift import SEASONS, DataDrift
@@ -186,28 +187,7 @@ class ModelSpec(Record):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        reserved = {self.data.id, self.data.time, self.data.target.name}
-        clash = sorted(reserved & set(self.features))
-        if clash:
-            msg = f"features: {', '.join(clash)} is the id, time or target of data and cannot be a feature"
-            raise ValueError(msg)
-        if len(reserved) < 3:  # noqa: PLR2004 - id, time and target
-            msg = "data: id, time and target.name must be three different columns"
-            raise ValueError(msg)
-        if (self.task is Task.MULTICLASS) != (self.data.target.classes is not None):
-            msg = "data.target.classes: a multiclass model names its classes, no other model does"
-            raise ValueError(msg)
-        if not self.performance_metric.suits(self.task):
-            msg = f"monitor.performance.metric: {self.performance_metric} is not defined for {self.task}"
-            raise ValueError(msg)
-        estimate = self.monitor.performance.estimate
-        if isinstance(estimate, EstimateMethod) and not estimate.suits(self.task):
-            msg = f"monitor.performance.estimate: {estimate} does not estimate {self.task} models"
-            raise ValueError(msg)
-        unknown = [name for name in self.monitor.slices.by if name not in self.features]
-        if unknown:
-            msg = f"monitor.slices.by: {', '.join(unknown)} is no feature"
-            raise ValueError(msg)
+        combinations.check(self)
         return self
 
     @property

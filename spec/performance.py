@@ -40,6 +40,16 @@ class PerformanceMetric(StrEnum):
         """Whether a larger value is a better model."""
         return self in _HIGHER_IS_BETTER
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether two models never differ by more than 1."""
+        return self not in _OF_VALUES and self is not PerformanceMetric.LOG_LOSS
+
+    @property
+    def can_be_estimated(self) -> bool:
+        """Whether an estimator tells it without labels."""
+        return self not in {PerformanceMetric.CALIBRATION_ERROR, PerformanceMetric.R2}
+
     def suits(self, task: Task) -> bool:
         """Whether the metric is defined for the task."""
         return (self in _OF_VALUES) == (task is Task.REGRESSION)

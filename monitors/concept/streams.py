@@ -8,11 +8,10 @@ import numpy as np
 
 from monitors.concept.losses import errors, losses
 from monitors.detectors.streams import Feed, StreamDetector
-from monitors.finding import NoData
 from monitors.performance import Truth
 from monitors.records import Measurement
 from monitors.windows import EPOCH, Window
-from spec import ModelSpec, Task
+from spec import ModelSpec
 
 
 def stream_drifts(spec: ModelSpec, truth: Truth, window: Window, scale: float = 1.0) -> Measurement | None:
@@ -31,8 +30,7 @@ def stream_drifts(spec: ModelSpec, truth: Truth, window: Window, scale: float = 
 
     Returns
     -------
-    ``concept_drift_stream`` with the number of drifts, the time of the last one in its text; or ``no_data``
-    where the detector cannot be fed.
+    ``concept_drift_stream`` with the number of drifts, the time of the last one in its text.
 
     Raises
     ------
@@ -43,8 +41,6 @@ def stream_drifts(spec: ModelSpec, truth: Truth, window: Window, scale: float = 
     if name is None:
         return None
     detector = StreamDetector(name)
-    if detector.feed is Feed.ERRORS and spec.task is Task.REGRESSION:
-        return NoData(f"{name} wants errors, and a value is never simply wrong").measurement(method=name)
     fed = errors(truth, spec.task) if detector.feed is Feed.ERRORS else losses(truth, spec.task, scale)
     order = np.argsort(truth.times, kind="stable")
     ticks = truth.times[order][[detector.update(float(value)) for value in fed[order]]]

@@ -257,15 +257,6 @@ def test_no_detector_says_nothing() -> None:
     assert stream_drifts(spec(), binary(0, 1), Window(day(0), day(1))) is None
 
 
-def test_ddm_has_no_errors_of_a_value() -> None:
-    """A detector of errors on a regression says why it is silent."""
-    found = stream_drifts(spec("regression", detector="ddm"), binary(0, 1), Window(day(0), day(1)))
-
-    assert found is not None
-    assert found.name == "no_data"
-    assert found.method == "ddm"
-
-
 def test_all_blocks_start_in_utc() -> None:
     """Starts are the windows' own, aligned to the epoch."""
     starts = [each.start for each in block_losses(binary(3, 2), spec(window="12h"))]

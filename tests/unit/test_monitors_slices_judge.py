@@ -24,7 +24,7 @@ model: flights
 task: {task}
 data: {{inference_log: log, labels: labels, id: id, time: t, target: {{name: late{classes}}}}}
 features: {{origin: {{type: categorical, protected: {protected}}}, distance: numeric, delayed: boolean}}
-monitor: {{slices: {slices}, fairness: {{metric: demographic_parity}}}}
+monitor: {{slices: {slices}{fairness}}}
 """
 
 
@@ -33,8 +33,15 @@ def spec(
 ) -> ModelSpec:
     """A model of flights."""
     classes = ", classes: [early, punctual, late]" if task is Task.MULTICLASS else ""
+    fairness = ", fairness: {metric: demographic_parity}" if protected else ""
     return loads(
-        SPEC.format(task=task.value, slices=slices, classes=classes, protected=str(protected).lower())
+        SPEC.format(
+            task=task.value,
+            slices=slices,
+            classes=classes,
+            protected=str(protected).lower(),
+            fairness=fairness,
+        )
     )
 
 

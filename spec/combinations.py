@@ -1,0 +1,140 @@
+"""What the parts of one YAML must not say together: each part may be right, and the whole means nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from spec.performance import EstimateMethod, Task
+from spec.units import format_duration
+
+if TYPE_CHECKING:
+    from spec.model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """One thing that does not fit the rest: the path of its key, what must hold, what stands there."""
+
+    path: tuple[str, ...]
+    must: str
+    found: object
+
+
+def check(spec: ModelSpec) -> None:
+    """Refuse a model that its own parts contradict.
+
+    Raises
+    ------
+    ValidationError
+        With every contradiction at the key that a person changes.
+    """
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("contradiction", "{must}", {"must": one.must}),
+            loc=one.path,
+            input=one.found,
+        )
+        for rule in _RULES
+        for one in rule(spec)
+    ]
+    if details:
+        raise ValidationError.from_exception_data(type(spec).__name__, details)
+
+
+def _columns(spec: ModelSpec) -> Iterator[Contradiction]:
+    reserved = (spec.data.id, spec.data.time, spec.data.target.name)
+    for name in sorted(set(reserved) & set(spec.features)):
+        yield Contradiction(
+            ("features", name), "is the id, time or target of data and cannot be a feature", name
+        )
+    if len(set(reserved)) < len(reserved):
+        must = "id, time and target.name must be three different columns"
+        yield Contradiction(("data",), must, ", ".join(reserved))
+
+
+def _classes(spec: ModelSpec) -> Iterator[Contradiction]:
+    path, classes = ("data", "target", "classes"), spec.data.target.classes
+    if (spec.task is Task.MULTICLASS) != (classes is not None):
+        yield Contradiction(path, "a multiclass model names its classes, no other model does", classes)
+    for name in _repeated(classes or ()):
+        yield Contradiction(path, "must name each class once", name)
+
+
+def _metric(spec: ModelSpec) -> Iterator[Contradiction]:
+    stated, metric = spec.monitor.performance, spec.performance_metric
+    path = ("monitor", "performance")
+    if not metric.suits(spec.task):
+        yield Contradiction((*path, "metric"), f"{metric} is not defined for {spec.task}", metric.value)
+    elif metric.is_bounded and stated.drop >= 1:
+        must = f"must be below 1: {metric} never changes by more"
+        yield Contradiction((*path, "drop"), must, stated.drop)
+    if "quantile" in stated.model_fields_set and spec.task is not Task.REGRESSION:
+        yield Contradiction((*path, "quantile"), "only a regression answers a quantile", stated.quantile)
+
+
+def _estimate(spec: ModelSpec) -> Iterator[Contradiction]:
+    path, method = ("monitor", "performance", "estimate"), spec.monitor.performance.estimate
+    if not isinstance(method, EstimateMethod):
+        return
+    if not method.suits(spec.task):
+        yield Contradiction(path, f"{method} does not estimate {spec.task} models", method.value)
+    elif spec.performance_metric.suits(spec.task) and not spec.performance_metric.can_be_estimated:
+        must = f"{spec.performance_metric} cannot be estimated without labels; name another metric, or null"
+        yield Contradiction(path, must, method.value)
+
+
+def _concept(spec: ModelSpec) -> Iterator[Contradiction]:
+    if spec.monitor.concept_drift.detector == "ddm" and spec.task is Task.REGRESSION:
+        must = "must be adwin or page_hinkley: ddm counts wrong answers, and a value is never simply wrong"
+        yield Contradiction(("monitor", "concept_drift", "detector"), must, "ddm")
+
+
+def _slices(spec: ModelSpec) -> Iterator[Contradiction]:
+    path, names = ("monitor", "slices", "by"), spec.monitor.slices.by
+    for name in names:
+        if name not in spec.features:
+            yield Contradiction(path, "must name features", name)
+    for name in _repeated(names):
+        yield Contradiction(path, "must name each feature once", name)
+
+
+def _groups(spec: ModelSpec) -> Iterator[Contradiction]:
+    if "fairness" in spec.monitor.model_fields_set and not spec.protected:
+        must = "needs a feature with protected: true, the groups of which are compared"
+        yield Contradiction(("monitor", "fairness"), must, "no protected feature")
+
+
+def _causes(spec: ModelSpec) -> Iterator[Contradiction]:
+    path, causes = ("retrain", "on"), spec.retrain.causes
+    for name in _repeated(causes):
+        yield Contradiction(path, "must name each cause once", name)
+    stated = "on" in spec.retrain.model_fields_set
+    if stated and "harmful_drift" in causes and spec.monitor.performance.estimate is None:
+        must = "harmful_drift is what the estimate expects, and monitor.performance.estimate is null"
+        yield Contradiction(path, must, "harmful_drift")
+    window, holdout = spec.retrain.window, spec.retrain.holdout
+    if window is not None and window <= holdout:
+        must = "must be longer than retrain.holdout, or no row is left to train on"
+        yield Contradiction(("retrain", "window"), must, format_duration(window))
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+_RULES: tuple[Callable[[ModelSpec], Iterator[Contradiction]], ...] = (
+    _columns,
+    _classes,
+    _metric,
+    _estimate,
+    _concept,
+    _slices,
+    _groups,
+    _causes,
+)
