@@ -43,6 +43,9 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_model_performance": Metric(
         "gauge", (*_VERSION, "metric", "bound"), "realised, with its interval"
     ),
+    "trimtab_slot_performance": Metric(
+        "gauge", (*_SLOT, "metric", "bound"), "realised in a slot, with its interval"
+    ),
     "trimtab_model_performance_floor": Metric("gauge", (*_VERSION, "metric"), "limit where higher is better"),
     "trimtab_model_performance_ceiling": Metric(
         "gauge", (*_VERSION, "metric"), "limit where lower is better"

@@ -22,7 +22,7 @@ def performance() -> Row:
 
     limit = promql.performance_limit("model", "version", metric=_METRIC)
     limit = f"max by (model) ({promql.of_champion(limit)})"
-    value = promql.gauge("trimtab_model_performance", "version", metric=_METRIC, bound="value")
+    value = promql.gauge("trimtab_slot_performance", "version", "slot", metric=_METRIC, bound="value")
     return Row(
         "Performance",
         [
@@ -40,12 +40,12 @@ def performance() -> Row:
             ),
             lines(
                 Text(
-                    "$metric by version",
+                    "$metric by version and slot",
                     "The same metric for every version that answered live requests, so that a promotion "
-                    "shows what it brought.",
+                    "shows what it brought, and for each slot that it answered from.",
                     "none",
                 ),
-                Query(value, "version {{version}}"),
+                Query(value, "version {{version}}, {{slot}}"),
                 span=6,
             ),
             lines(

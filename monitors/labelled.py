@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -14,17 +14,18 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
 from monitors import delta, inference_log, labels, performance
-from monitors.finding import Finding
-from monitors.performance import Truth
+from monitors.finding import Finding, NoData
+from monitors.performance import Estimate, Truth
 from monitors.records import Measurement
 from monitors.references import Reference
 from monitors.windows import Window
-from spec import ModelSpec, Settings
+from spec import ModelSpec, PerformanceMetric, Settings
 from spec.tables import FEATURE_PREFIX, label_columns
 
-_COLUMNS = ("prediction_id", "event_time", "logged_at", "version", "scores")
+_COLUMNS = ("prediction_id", "event_time", "logged_at", "version", "slot", "scores")
 _DELAYS = {"p50": 0.5, "p95": 0.95}
 _TICKS_A_SECOND = 10**6
+Estimates = Mapping[PerformanceMetric, Estimate | NoData]
 _LOOK_BACK = 60  # windows in which the prediction of a label is looked for
 
 
@@ -102,7 +103,7 @@ class Labelled:
         return inference_log.frame(self.spec, usable), performance.truth(self.spec, usable)
 
     def performance(self, window: Window, version: str, reference: Reference | None) -> Finding:
-        """Return what a version's performance is in the window, pooled as the spec says."""
+        """Return what a version's performance is in the window, pooled as the spec says, and in each slot."""
         metric = self.spec.performance_metric
         span = window.pooled(self.spec.monitor.performance.over)
         rows, joined = (_part(table, span, version) for table in (self.log, self.joined))
@@ -112,7 +113,35 @@ class Labelled:
         finding = performance.judge(found[metric], band, self.spec, len(truth))
         beside = performance.beside(found, self.spec, len(truth))
         came = (self._unmatched(window), *_coverage(rows, joined), *_delays(joined))
-        return Finding(finding.status, (*finding.measurements, *beside, *came), finding.rows)
+        slots = self._by_slot(performance.usable(self.spec, joined), found)
+        return Finding(finding.status, (*finding.measurements, *beside, *slots, *came), finding.rows)
+
+    def _by_slot(self, rows: pa.Table, of_all: Estimates) -> Iterator[Measurement]:
+        """Yield every metric by the slot that answered; a version is seldom served from more than one.
+
+        Which slot it was stands in the log, row by row, so a version that has moved is told apart.
+        """
+        slots = sorted(pc.unique(rows["slot"].drop_null()).to_pylist())
+        for slot in slots:
+            here = rows if len(slots) == 1 else rows.filter(pc.equal(rows["slot"], slot))
+            if here.num_rows < self.spec.monitor.performance.min_labels:
+                continue
+            found = (
+                of_all
+                if here is rows
+                else performance.all_metrics(performance.truth(self.spec, here), self.spec)
+            )
+            for metric, number in found.items():
+                if isinstance(number, Estimate):
+                    yield Measurement(
+                        "slot_performance",
+                        number.value,
+                        feature=slot,
+                        method=metric.value,
+                        low=number.low,
+                        high=number.high,
+                        n=number.n,
+                    )
 
     def _unmatched(self, window: Window) -> Measurement:
         delay = self.spec.data.target.delay

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from monitors.deployment import Deployment
-from monitors.results import Newest, WindowResult
+from monitors.results import Measurement, Newest, WindowResult
 from spec import ModelSpec
 
 Family: TypeAlias = Metric
@@ -45,3 +45,11 @@ def gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
 def counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
     """Make an empty counter; the name gets the prefix of all."""
     return CounterMetricFamily(f"trimtab_{name}", text, labels=labels)
+
+
+def add_bounds(family: GaugeMetricFamily, at: tuple[str, ...], number: Measurement) -> None:
+    """Add a value and those of its bounds that are known; the last label of the family is ``bound``."""
+    bounds = {"lower": number.low, "value": number.value, "upper": number.high}
+    for bound, value in bounds.items():
+        if value is not None:
+            family.add_metric((*at, bound), value)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily
-
-from monitors.exposition.families import VERSION, Family, Live, gauge
+from monitors.exposition.families import VERSION, Family, Live, add_bounds, gauge
 from monitors.results import Measurement
 from spec import ModelSpec
 
@@ -51,7 +49,7 @@ class _Estimates:
     def add(self, at: _At, numbers: Iterable[Measurement]) -> None:
         for number in numbers:
             if number.name == "estimated_performance":
-                _bounds(self._estimated, (*at, number.method or ""), number)
+                add_bounds(self._estimated, (*at, number.method or ""), number)
 
     def families(self) -> Iterator[Family]:
         yield self._estimated
@@ -73,11 +71,11 @@ class _Concept:
         for number in numbers:
             match number.name:
                 case "risk":
-                    _bounds(self._risk, at, number)
+                    add_bounds(self._risk, at, number)
                 case "concept_drift":
                     self._rise.add_metric(at, number.value)
                 case "loss_change":
-                    _bounds(self._change, (*at, number.method or ""), number)
+                    add_bounds(self._change, (*at, number.method or ""), number)
 
     def families(self) -> Iterator[Family]:
         yield from (self._risk, self._rise, self._change)
@@ -112,14 +110,7 @@ class _Groups:
                 case "worst_slice":
                     self._worst.add_metric(where, number.value)
                 case "fairness":
-                    _bounds(self._fairness, (*where, number.method or ""), number)
+                    add_bounds(self._fairness, (*where, number.method or ""), number)
 
     def families(self) -> Iterator[Family]:
         yield from (self._slices, self._worst, self._fairness)
-
-
-def _bounds(family: GaugeMetricFamily, at: tuple[str, ...], number: Measurement) -> None:
-    bounds = {"lower": number.low, "value": number.value, "upper": number.high}
-    for bound, value in bounds.items():
-        if value is not None:
-            family.add_metric((*at, bound), value)

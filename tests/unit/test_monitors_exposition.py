@@ -150,6 +150,22 @@ def test_features_whose_drift_costs_most_are_shown_first(world: Any) -> None:
     assert {("shop", "1", "f2"): 1.0} == series(families, "feature_drift_cost")
 
 
+def test_performance_is_told_by_version_and_slot(world: Any) -> None:
+    """A version that answered from two slots has a number, with its interval, in each."""
+    blue = Measurement("slot_performance", 0.8, "blue", "roc_auc", low=0.7, high=0.9, n=500)
+    green = Measurement("slot_performance", 0.6, "green", "roc_auc", n=300)
+
+    families = list(exposition.of_performance([live(world, blue, green)]))
+
+    assert {
+        ("shop", "1", "blue", "roc_auc", "lower"): 0.7,
+        ("shop", "1", "blue", "roc_auc", "value"): 0.8,
+        ("shop", "1", "blue", "roc_auc", "upper"): 0.9,
+        ("shop", "1", "green", "roc_auc", "value"): 0.6,
+    } == series(families, "slot_performance")
+    assert {} == series(families, "model_performance")
+
+
 @pytest.mark.parametrize(
     ("metric", "limit", "other"),
     [
