@@ -14,7 +14,11 @@ from typing import Any
 from spec import InputError, ModelSpec, Problem
 
 AIRFLOW, WATCHDOG, DEFAULT = "airflow", "watchdog", "people"
-_HARM = "TrimtabDataDrift|TrimtabCorrelationDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand"
+_HARM = (
+    "TrimtabDataDrift|TrimtabCorrelationDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand"
+    "|TrimtabWorseSlice"
+)
+_GROUPS = "TrimtabUnequalGroups"  # told whatever else is decided: no repair or retrain makes up for it
 _QUALITY = "TrimtabDataQuality"
 _PEOPLE = "TrimtabFixData|TrimtabFixInfra|TrimtabCollectLabels"
 _RETRAIN = "TrimtabRetrainNeeded"
@@ -142,7 +146,7 @@ _INHIBIT = [
     },
     {  # a frozen figure keeps its alert firing
         "source_matchers": ['alertname="TrimtabMonitorStale"'],
-        "target_matchers": [f'alertname=~"{_HARM}|{_QUALITY}|{_PEOPLE}|{_RETRAIN}"'],
+        "target_matchers": [f'alertname=~"{_HARM}|{_GROUPS}|{_QUALITY}|{_PEOPLE}|{_RETRAIN}"'],
         "equal": ["model", "monitor"],
     },
     {  # one message: what was decided says what was found

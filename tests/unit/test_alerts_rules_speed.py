@@ -71,6 +71,8 @@ def test_what_watches_servers_keeps_its_patience() -> None:
         "TrimtabFixInfra",
         "TrimtabPerformanceBelowBand",
         "TrimtabRetrainNeeded",
+        "TrimtabUnequalGroups",
+        "TrimtabWorseSlice",
     }
 
 

@@ -333,6 +333,19 @@ def test_one_message_says_what_was_decided_and_found(house: House) -> None:
     assert muted(house, "buses") == {"TrimtabDataDrift"}
 
 
+def test_unequal_groups_are_told_whatever_is_decided(house: House) -> None:
+    """A retrain that is asked for holds back what it may mend, such as a worse slice, and no unfairness."""
+    common = {"model": "loans", "version": "1"}
+    decided = {"alertname": "TrimtabRetrainNeeded", "severity": "critical", "action": "retrain"}
+    house.post(
+        common | decided,
+        common | {"alertname": "TrimtabWorseSlice", "severity": "info", "monitor": "slices"},
+        common | {"alertname": "TrimtabUnequalGroups", "severity": "warning", "monitor": "slices"},
+    )
+
+    assert muted(house, "loans") == {"TrimtabWorseSlice"}
+
+
 def test_the_end_of_an_alert_is_told(house: House) -> None:
     """People hear that it is over, in green."""
     alert = {"alertname": "TrimtabDataDrift", "model": "flights", "severity": "warning", "monitor": "drift"}
