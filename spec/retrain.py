@@ -21,6 +21,7 @@ class Learner(StrEnum):
     HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
     RANDOM_FOREST = "random_forest"
     LINEAR = "linear"
+    MLP = "mlp"
 
 
 class Search(Record):

@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from retraining.learners import mlp
 from retraining.records import Params
 from spec import FeatureType, ModelSpec, Task
 from spec.retrain import Learner
@@ -88,8 +89,16 @@ def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer,
         model = Ridge(alpha=strength)
     else:
         model = LogisticRegression(C=1 / strength, max_iter=1000)
+    return _scaled(spec), model
+
+
+def _mlp(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
+    return _scaled(spec), mlp.model(spec, params)
+
+
+def _scaled(spec: ModelSpec) -> ColumnTransformer:
     one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
-    return _columns(spec, make_pipeline(_imputer(), StandardScaler()), one_hot), model
+    return _columns(spec, make_pipeline(_imputer(), StandardScaler()), one_hot)
 
 
 def _codes(spec: ModelSpec, real: Any) -> ColumnTransformer:
@@ -113,6 +122,7 @@ _PARTS: dict[Learner, Callable[[ModelSpec, Params, int], tuple[ColumnTransformer
     Learner.HIST_GRADIENT_BOOSTING: _hist_gradient_boosting,
     Learner.RANDOM_FOREST: _random_forest,
     Learner.LINEAR: _linear,
+    Learner.MLP: _mlp,
 }
 _SPACES: dict[Learner, Callable[[optuna.Trial], Params]] = {
     Learner.LIGHTGBM: lambda trial: {
@@ -137,6 +147,7 @@ _SPACES: dict[Learner, Callable[[optuna.Trial], Params]] = {
         "max_features": trial.suggest_float("max_features", 0.2, 0.8),
     },
     Learner.LINEAR: lambda trial: {"strength": trial.suggest_float("strength", 1e-3, 1e3, log=True)},
+    Learner.MLP: mlp.suggest,
 }
 _DEFAULTS: dict[Learner, Params] = {
     Learner.LIGHTGBM: {
@@ -157,4 +168,5 @@ _DEFAULTS: dict[Learner, Params] = {
     },
     Learner.RANDOM_FOREST: {"n_estimators": 60, "min_samples_leaf": 20, "max_features": 0.35},
     Learner.LINEAR: {"strength": 1.0},
+    Learner.MLP: mlp.DEFAULTS,
 }
