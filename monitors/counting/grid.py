@@ -5,7 +5,7 @@ Everything is counted in integers, so that the sum over batches is the same what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf, isfinite
 
 import numpy as np
@@ -37,23 +37,28 @@ class GridTally:
         self._space = space or Workspace()
         self._lookup = lookup(plan)
 
-    def add(self, values: Numbers, nulls: int) -> None:
-        """Count values, any numeric dtype, shape (n,), beside `nulls` that are missing."""
+    def add(self, arrays: Iterable[Numbers], nulls: int) -> None:
+        """Count the values of arrays, any numeric dtype, shape (n,), beside `nulls` that are missing."""
         self.nulls += nulls
-        for chunk in _chunks(values):
-            self._add(chunk)
+        for pieces in _together(arrays):
+            self._add(pieces)
 
-    def _add(self, values: Numbers) -> None:
-        low, high = values.min().item(), values.max().item()
-        if not (isfinite(low) and isfinite(high)):
-            values = self._finite(values)
-            if not len(values):
-                return
-            low, high = values.min().item(), values.max().item()
-        low, high = low + 0, high + 0  # -0.0 is 0.0: which of them came first must not show
-        self.minimum = low if self.minimum is None else min(self.minimum, low)
-        self.maximum = high if self.maximum is None else max(self.maximum, high)
-        self._count(values, low, high)
+    def _add(self, pieces: Iterable[Numbers]) -> None:
+        """Count at most 131,072 values: offsets are written one after the other, and counted at once."""
+        held, reach = 0, 0.0
+        for piece in pieces:
+            values, (low, high) = piece, _extremes(piece)
+            if not (isfinite(low) and isfinite(high)):
+                values = self._finite(piece)
+                if not len(values):
+                    continue
+                low, high = _extremes(values)
+            self.minimum = low if self.minimum is None else min(self.minimum, low)
+            self.maximum = high if self.maximum is None else max(self.maximum, high)
+            _offsets(values, self.plan.center, low, high, self._space.offsets[held:])
+            held, reach = held + len(values), max(reach, _reach(self.plan, low, high))
+        if held:
+            self._count(self._space.offsets[:held], reach)
 
     def _finite(self, values: Numbers) -> Numbers:
         finite = np.isfinite(values)
@@ -64,13 +69,10 @@ class GridTally:
         self.neg_inf += len(odd) - nans - pos_inf
         return values[finite]
 
-    def _count(self, values: Numbers, low: float, high: float) -> None:
-        plan, space = self.plan, self._space
-        places = _offsets(values, plan.center, low, high, space)
-        reach = _reach(plan, low, high)
-        if plan.exact:
-            self.counts += self._lookup.count(places, space, inf)
-        sums = self._near(places) if reach < EXACT_CELL else self._far(places, reach)
+    def _count(self, offsets: Floats, reach: float) -> None:
+        if self.plan.exact:
+            self.counts += self._lookup.count(offsets, self._space, inf)
+        sums = self._near(offsets) if reach < EXACT_CELL else self._far(offsets, reach)
         self.sum += sums[0]
         self.squares += sums[1]
 
@@ -94,7 +96,7 @@ def bins(plan: NumericPlan, values: Numbers, space: Workspace) -> Iterator[tuple
     for start in range(0, len(values), CHUNK):
         chunk = values[start : start + CHUNK]
         low, high = chunk.min().item(), chunk.max().item()
-        places, reach = _offsets(chunk, plan.center, low, high, space), _reach(plan, low, high)
+        places, reach = _offsets(chunk, plan.center, low, high, space.offsets), _reach(plan, low, high)
         if not plan.exact:
             _to_cells(places, plan.step, reach)
         yield slice(start, start + len(chunk)), found.bins(places, space, inf if plan.exact else reach)
@@ -105,12 +107,11 @@ def offsets(values: Numbers, center: float) -> Floats:
 
     Rounded once, that of integers too: exact where it is below 2^53.
     """
-    space = Workspace()
     found = np.empty(len(values))
     for start in range(0, len(values), CHUNK):
         chunk = values[start : start + CHUNK]
         low, high = chunk.min().item(), chunk.max().item()
-        found[start : start + len(chunk)] = _offsets(chunk, center, low, high, space)
+        _offsets(chunk, center, low, high, found[start:])
     return found
 
 
@@ -126,9 +127,25 @@ def to_cells(offsets: Floats, step: float) -> Floats:
     return found
 
 
-def _chunks(values: Numbers) -> Iterator[Numbers]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
+def _extremes(values: Numbers) -> tuple[float, float]:
+    """Return the least and the greatest value; -0.0 is 0.0: which of them came first must not show."""
+    return values.min().item() + 0, values.max().item() + 0
+
+
+def _together(arrays: Iterable[Numbers]) -> Iterator[list[Numbers]]:
+    """Yield the arrays in groups of at most 131,072 values, long ones in pieces."""
+    group: list[Numbers] = []
+    held = 0
+    for values in arrays:
+        for start in range(0, len(values), CHUNK):
+            piece = values[start : start + CHUNK]
+            if held + len(piece) > CHUNK:
+                yield group
+                group, held = [], 0
+            group.append(piece)
+            held += len(piece)
+    if group:
+        yield group
 
 
 def _reach(plan: NumericPlan, low: float, high: float) -> float:
@@ -140,8 +157,9 @@ def _distance(center: float, low: float, high: float) -> float:
     return max(abs(low - center), abs(high - center))  # of integers: exact
 
 
-def _offsets(values: Numbers, center: float, low: float, high: float, space: Workspace) -> Floats:
-    found = space.offsets[: len(values)]
+def _offsets(values: Numbers, center: float, low: float, high: float, buffer: Floats) -> Floats:
+    """Return the offsets of values from `low` to `high`, in the beginning of a buffer."""
+    found = buffer[: len(values)]
     distance = _distance(center, low, high)
     if isinstance(distance, int) and max(abs(center), distance) > _EXACT_INT // 2:
         found[:] = _int_offsets(values, int(center))

@@ -14,6 +14,7 @@ BATCH = 2**17
 """Rows that are counted at once."""
 
 _SEED = 8191
+_PIECES = 4  # batches that cost less one by one than their copy does
 _SPARE = 4  # times the rows asked for that may be held before the losers are dropped
 
 
@@ -79,18 +80,18 @@ def _smallest(
     return table.combine_chunks().take(arrow_numbers(winners)), every[winners]
 
 
-def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of about `rows`: what a batch costs by itself is paid seldom.
+def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the same rows, at most `rows` of them at a time: what a batch costs by itself is paid seldom.
 
-    Batches of half as many are not copied to make them longer.
+    Up to four batches come as they are, more are copied into one.
     """
     held: list[pa.RecordBatch] = []
-    waiting, few = 0, max(rows // 2, 1)
+    waiting = 0
     for batch in batches:
         for start in range(0, batch.num_rows, rows):
             piece = batch.slice(start, rows)
-            whole = waiting >= few or piece.num_rows >= few
-            if held and (whole or piece.schema != held[0].schema):  # one file's strings come as codes
+            full = waiting + piece.num_rows > rows
+            if held and (full or piece.schema != held[0].schema):  # one file's strings come as codes
                 yield _joined(held)
                 waiting = 0
             held.append(piece)
@@ -99,8 +100,8 @@ def rebatched(batches: Iterable[pa.RecordBatch], rows: int = BATCH) -> Iterator[
         yield _joined(held)
 
 
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return batches as one, and empty their list: nothing is held twice while the batch is counted."""
-    joined = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Return batches, many as one, and empty their list: nothing is held longer than it is counted."""
+    joined = batches.copy() if len(batches) <= _PIECES else [pa.concat_batches(batches)]
     batches.clear()
     return joined

@@ -129,9 +129,9 @@ def _counted(plan: Plan, schema: pa.Schema, batches: _Shared, threads: int) -> P
         """Return what one thread counted, or nothing where it came too late for a batch."""
         tally: Tally | None = None
         try:
-            for batch in batches:
+            for together in batches:
                 tally = tally or Tally(plan, schema)
-                tally.add(batch)
+                tally.add(*together)
         finally:
             batches.stop()  # at its end, or with an error, which nobody asks about before the others end
         return [] if tally is None else [tally.profile()]
@@ -157,25 +157,25 @@ def _one_thread_each(plan: Plan) -> AbstractContextManager[object]:
 class _Shared:
     """One stream of batches for many threads: while one waits for its batch, the others count theirs."""
 
-    def __init__(self, batches: Iterable[pa.RecordBatch], progress: Progress | None) -> None:
+    def __init__(self, batches: Iterable[list[pa.RecordBatch]], progress: Progress | None) -> None:
         self._batches = iter(batches)
         self._progress = progress
         self._rows = 0
         self._stopped = False
         self._lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
+    def __iter__(self) -> Iterator[list[pa.RecordBatch]]:
         return self
 
-    def __next__(self) -> pa.RecordBatch:
+    def __next__(self) -> list[pa.RecordBatch]:
         with self._lock:
             if self._stopped:
                 raise StopIteration
-            batch = next(self._batches)
-            self._rows += batch.num_rows
+            together = next(self._batches)
+            self._rows += sum(batch.num_rows for batch in together)
             if self._progress is not None:
                 self._progress(self._rows)
-            return batch
+            return together
 
     def stop(self) -> None:
         """Hand out no more: an error in one thread ends the others after their batch."""

@@ -85,10 +85,10 @@ def counter(plan: Plan, names: list[str]) -> Callable[[Iterator[pa.RecordBatch]]
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tally = None
-        for batch in rebatched(batches):
-            named = batch.rename_columns(names)
-            tally = tally or Tally(plan, named.schema)
-            tally.add(named)
+        for together in rebatched(batches):
+            named = [batch.rename_columns(names) for batch in together]
+            tally = tally or Tally(plan, named[0].schema)
+            tally.add(*named)
         if tally is not None:
             content = to_bytes(tally.profile(), with_plan=False)
             yield pa.RecordBatch.from_arrays([pa.array([content], pa.binary())], ["profile"])

@@ -33,11 +33,12 @@ def numbered(parts: Iterator[pa.RecordBatch]) -> list[int]:
 
 @given(lengths=CUTS, rows=st.integers(1, 50))
 def test_rebatching_keeps_every_row_in_its_place(lengths: list[int], rows: int) -> None:
-    """The same rows come out in the same order, in batches of no more than twice the size asked for."""
+    """The same rows come out in the same order, in no more than four batches and so many rows at a time."""
     found = list(rebatched(batches(lengths), rows))
 
-    assert list(range(sum(lengths))) == numbered(iter(found))
-    assert all(0 < part.num_rows < 2 * rows for part in found)
+    assert list(range(sum(lengths))) == numbered(part for together in found for part in together)
+    assert all(0 < sum(part.num_rows for part in together) <= rows for together in found)
+    assert all(len(together) <= 4 for together in found)
 
 
 @given(lengths=CUTS, rows=st.integers(0, 60), seed=st.integers(0, 9))

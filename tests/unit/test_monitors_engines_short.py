@@ -80,7 +80,7 @@ def test_an_error_in_one_thread_stops_the_others(monkeypatch: pytest.MonkeyPatch
     counted: list[int] = []
     others = threading.Event()
 
-    def add(_: tally.Tally, __: pa.RecordBatch) -> None:
+    def add(_: tally.Tally, *__: pa.RecordBatch) -> None:
         counted.append(threading.get_ident())
         if counted[-1] != counted[0]:
             others.set()

@@ -23,7 +23,7 @@ def planned(values: np.ndarray) -> NumericPlan:
 def tallied(plan: NumericPlan, values: np.ndarray) -> grid.GridTally:
     """Return what is counted of one array."""
     tally = grid.GridTally(plan)
-    tally.add(values, 0)
+    tally.add([values], 0)
     return tally
 
 
@@ -129,6 +129,26 @@ def test_codes_are_summed_as_the_cells_they_stand_for() -> None:
 
     assert (np.rint(cells) + MIDDLE).tolist() == codes.tolist()
     assert expected == code_sums(codes, MIDDLE, np.empty_like(codes))
+
+
+def test_pieces_are_counted_as_the_array_they_make() -> None:
+    """Arrays that are given together, short, empty, longer than a chunk, NaN in some, are one array."""
+    rng = np.random.default_rng(4)
+    values = rng.lognormal(0, 2, CHUNK + 5000)
+    values[[0, 1, 700, CHUNK + 1]] = [np.nan, np.inf, np.nan, 1e300]
+    pieces = np.split(values, [2, 2, 600, 900, CHUNK + 1000])
+    plan = planned(values[2000:9000])
+    together, whole = grid.GridTally(plan), tallied(plan, values)
+    together.add(pieces, 3)
+
+    assert whole.counts.tolist() == together.counts.tolist()
+    assert (whole.sum, whole.squares, whole.minimum, whole.maximum) == (
+        together.sum,
+        together.squares,
+        together.minimum,
+        together.maximum,
+    )
+    assert (2, 1, 3) == (together.nans, together.pos_inf, together.nulls)
 
 
 def test_what_is_not_finite_is_counted_apart() -> None:
