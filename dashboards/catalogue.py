@@ -75,6 +75,10 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_latency_objective_seconds": Metric("unknown", ("model", "quantile"), "objective of a quantile"),
     "trimtab_slo_objective_ratio": Metric("gauge", ("model", "slo"), "share of requests that must be good"),
     "trimtab_throughput_rows_per_second": Metric("gauge", _VERSION, "rows a second of the last window"),
+    "trimtab_service_anomaly_ratio": Metric(
+        "gauge", (*_VERSION, "figure", "kind"), "a figure over what is usual of the version"
+    ),
+    "trimtab_service_anomaly_limit": Metric("gauge", ("model",), "least factor that is an anomaly"),
     "trimtab_monitoring_last_success_timestamp_seconds": Metric("gauge", _MONITOR, "Unix time"),
     "trimtab_monitoring_last_run_timestamp_seconds": Metric("gauge", _MONITOR, "Unix time"),
     "trimtab_monitoring_last_duration_seconds": Metric("gauge", _MONITOR, "time the last run took"),

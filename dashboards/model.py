@@ -35,6 +35,7 @@ def dashboard(spec: ModelSpec | None = None, surroundings: Surroundings | None =
         traffic.latency(),
         traffic.errors(),
         operations.queueing(),
+        operations.anomalies(),
         traffic.resources(),
         operations.cost(),
         state.monitoring(),

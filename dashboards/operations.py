@@ -67,6 +67,49 @@ def cost() -> Row:
     )
 
 
+def anomalies() -> Row:
+    """What is unlike the version's own past: what its closed windows say, and what its slot takes."""
+    keys = ("version", "slot")
+    odd = promql.gauge("trimtab_service_anomaly_ratio", "version", "figure", "kind")
+    limit = Query(promql.gauge("trimtab_service_anomaly_limit", "model"), "limit")
+    memory = promql.gauge("trimtab_slot_resident_memory_bytes", *keys)
+    spent, answered = (
+        promql.rate(metric, *keys)
+        for metric in ("trimtab_slot_cpu_seconds_total", "trimtab_prediction_rows_total")
+    )
+    return Row(
+        "Unlike its own past",
+        [
+            lines(
+                Text(
+                    "Latency and traffic over the usual",
+                    "Figures of the newest closed window over what is usual of the version at the same time "
+                    "of the week, where that is beyond chance. No line: all is as usual.",
+                    "none",
+                ),
+                Query(odd, "{{figure}}, {{kind}}, version {{version}}"),
+                limit,
+                span=12,
+            ),
+            lines(
+                Text(
+                    "Memory and CPU over the usual",
+                    "Memory of a version's slot, and its CPU time a row, each over its median of as long "
+                    "before as the page shows: choose a week or more.",
+                    "none",
+                ),
+                Query(_of_usual(memory, *keys), "memory, version {{version}}, {{slot}}"),
+                Query(
+                    _of_usual(f"{spent} / on ({', '.join(keys)}) ({answered} > 0)", *keys),
+                    "CPU a row, version {{version}}, {{slot}}",
+                ),
+                limit,
+                span=12,
+            ),
+        ],
+    )
+
+
 def queueing() -> Row:
     """What a request waits for, and how much comes and goes."""
     flying = promql.gauge("trimtab_requests_in_flight", "slot")
@@ -118,6 +161,11 @@ def _per_thousand(what: str, metric: str, unit: str, *by: str) -> Panel:
         ),
         Query(f"1000 * {spent} / on (version) group_left () ({rows} > 0)", legend),
     )
+
+
+def _of_usual(figure: str, *keys: str) -> str:
+    """Return a figure over its own median of as long before as the page shows."""
+    return f"{figure} / on ({', '.join(keys)}) quantile_over_time(0.5, ({figure})[$__range:])"
 
 
 def _machine(metric: str, *by: str) -> str:

@@ -45,7 +45,26 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
             for check, count in _violations(result.measurements).items():
                 faults.add_metric((*at, check), count)
     yield from _of_features(models, max_features)
+    yield _of_anomalies(models)
     yield from (outputs, faults, latency, *plain.values())
+
+
+def _of_anomalies(models: Iterable[Live]) -> Family:
+    """Give what is unlike a version's own past: no series where nothing is."""
+    ratio = gauge(
+        "service_anomaly_ratio",
+        "A figure of the service over what is usual of the version, beyond chance.",
+        *VERSION,
+        "figure",
+        "kind",
+    )
+    for live in models:
+        for result in live.results:
+            for number in result.measurements:
+                if number.name == "anomaly":
+                    at = (result.model, result.version, number.feature or "", number.method or "")
+                    ratio.add_metric(at, number.value)
+    return ratio
 
 
 def _of_features(models: Iterable[Live], max_features: int) -> Iterator[Family]:

@@ -22,6 +22,7 @@ def of_specs(specs: Iterable[ModelSpec]) -> Iterator[Family]:
         "trimtab_latency_objective_seconds", "Longest latency at a quantile.", labels=("model", "quantile")
     )
     slo = gauge("slo_objective_ratio", "Share of requests that must be good.", "model", "slo")
+    anomaly = gauge("service_anomaly_limit", "Least factor over the usual that is an anomaly.", "model")
     for spec in specs:
         drift = spec.monitor.data_drift
         methods = {drift.method.value, drift.categorical_method.value}
@@ -35,4 +36,6 @@ def of_specs(specs: Iterable[ModelSpec]) -> Iterator[Family]:
         limit.add_metric((spec.model,), drift.share)
         latency.add_metric((spec.model, "0.99"), spec.monitor.latency.p99.total_seconds())
         slo.add_metric((spec.model, "availability"), spec.monitor.latency.slo)
-    yield from (threshold, limit, latency, slo)
+        if spec.monitor.latency.anomaly is not None:
+            anomaly.add_metric((spec.model,), spec.monitor.latency.anomaly)
+    yield from (threshold, limit, latency, slo, anomaly)

@@ -35,6 +35,7 @@ WITHOUT_CAUSE = (
     "trimtab_slot_carbon_",
     "trimtab_gpu_energy_",  # there need be no GPU;
     "trimtab_worst_slice_",  # and no slice may have become worse,
+    "trimtab_service_anomaly_ratio",  # nor the service have been unlike its past,
     "trimtab_triage_onset_",  # no change have been dated
     "trimtab_loss_change",  # or explained
 )

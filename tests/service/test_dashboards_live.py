@@ -48,6 +48,8 @@ VALUES = {
     "cause": ("performance",),
     "why": ("Labels show harm.",),
     "reason": ("inputs", "relation"),
+    "figure": ("latency_p99", "throughput"),
+    "kind": ("jump", "creep"),
     "slice": ("carrier=AA", "carrier=UA"),
     "direction": ("in", "out"),
     "component": ("cpu", "memory"),

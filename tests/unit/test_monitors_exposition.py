@@ -21,6 +21,13 @@ from monitors.results import Measurement, Newest, Runs, WindowResult
 DAY = timedelta(days=1)
 T0 = datetime(2024, 3, 10, tzinfo=UTC)
 RESULT = WindowResult("shop", "1", "drift", T0, T0 + DAY, 90, "ok", (), T0 + DAY, 0.5, None, "abc")
+QUIET = """
+model: shop
+task: binary
+data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}
+features: {amount: numeric}
+monitor: {latency: {anomaly: null}}
+"""
 SLOTS = Deployment({"blue": "1", "green": "2"}, "blue", {"blue": 0.95, "green": 0.05})
 
 
@@ -83,6 +90,30 @@ def test_limits_come_from_the_spec(world: Any) -> None:
     assert {("shop",): 0.5} == series(families, "drifted_features_ratio_limit")
     assert {("shop", "0.99"): 0.05} == series(families, "latency_objective_seconds")
     assert {("shop", "availability"): 0.999} == series(families, "slo_objective_ratio")
+    assert {("shop",): 1.5} == series(families, "service_anomaly_limit")
+
+
+def test_who_looks_for_no_anomaly_has_no_limit_of_one(make_world: Any) -> None:
+    """`monitor.latency.anomaly: null` is no number."""
+    quiet = make_world(QUIET)
+
+    assert {} == series(exposition.of_specs([quiet.spec]), "service_anomaly_limit")
+
+
+def test_what_is_unlike_its_past_is_told_by_figure_and_kind(world: Any) -> None:
+    """A jump of the latency and a creep of the traffic, each over what is usual; a quiet window has none."""
+    jump = Measurement("anomaly", 2.5, "latency_p99", "jump", limit=1.8, n=60, text="slow")
+    creep = Measurement("anomaly", 1.7, "throughput", "creep", limit=1.5, n=8, text="more and more")
+    usual = Measurement("latency_seconds", 0.01, method="p99")
+
+    odd = exposition.of_results([live(world, usual, jump, creep)], 20)
+    quiet = exposition.of_results([live(world, usual)], 20)
+
+    assert {
+        ("shop", "1", "latency_p99", "jump"): 2.5,
+        ("shop", "1", "throughput", "creep"): 1.7,
+    } == series(odd, "service_anomaly_ratio")
+    assert {} == series(quiet, "service_anomaly_ratio")
 
 
 def test_every_number_of_a_window_has_its_metric(world: Any) -> None:
