@@ -2,7 +2,7 @@
 
 **Started by** an alert (through the receiver), `trimtab retrain MODEL`, or the Trigger button with its form.
 
-**Triage.** A red `snapshot` says what the data lack. A run that ends after `validate` with the rest skipped
+**Triage.** A red `prepare` says what the data lack. A run that ends after `validate` with the rest skipped
 is a *rejected* candidate: the log of `validate` has the interval and the reasons, and Slack has them too.
 A red `search` or `register` is ours or the registry's: see the task's log.
 """
@@ -36,14 +36,14 @@ def build(spec: ModelSpec) -> DAG:
     ) as dag:
 
         @task(doc_md="Join the log with the labels known now; write training and holdout rows.")
-        def snapshot() -> dict[str, Any]:
-            from retraining.snapshot import snapshot as take
+        def prepare() -> dict[str, Any]:
+            from retraining.prepare import prepare as run
 
             model, settings = surroundings.model(name)
             request = _request()
             text = f"retrain of {name} started: {request['reason']}"
             notices.record(model, settings, "retrain", text, outcome="started", request=request)
-            return take(model, settings, _run_id()).model_dump(mode="json")
+            return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Search learners and hyperparameters, then fit the best of each on all training rows.")
         def search() -> dict[str, Any]:
@@ -101,7 +101,7 @@ def build(spec: ModelSpec) -> DAG:
             skip_when_already_exists=True,
             fail_when_dag_is_paused=True,
         )
-        snapshot() >> search() >> optimize() >> validate() >> register() >> roll_out
+        prepare() >> search() >> optimize() >> validate() >> register() >> roll_out
     return dag
 
 

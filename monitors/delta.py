@@ -73,6 +73,20 @@ def open_table(location: str, *, anew: bool = False) -> DeltaTable | None:
     return table
 
 
+def open_version(location: str, version: int) -> DeltaTable:
+    """Open a Delta table as it was at a version.
+
+    Raises
+    ------
+    Unavailable
+        The storage did not answer, or the version is not kept any more.
+    """
+    try:
+        return DeltaTable(location, version=version)
+    except (DeltaError, OSError) as error:
+        raise _unreadable(location, error) from error
+
+
 def files_of(table: DeltaTable | None, prune: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the live data files by path in the table, oldest commit first, each with its partition.
 

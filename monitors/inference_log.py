@@ -29,7 +29,7 @@ Seen = Mapping[str, Mapping[datetime, int]]
 """The rows of each file of a log by the start of their window."""
 
 
-def read(
+def read(  # noqa: PLR0913 - keywords that narrow what is read
     spec: ModelSpec,
     settings: Settings,
     start: datetime | None = None,
@@ -38,6 +38,7 @@ def read(
     shadow: bool | None = False,
     version: str | None = None,
     columns: Sequence[str] | None = None,
+    at: int | None = None,
 ) -> pa.Table:
     """Read the rows with event time in ``[start, end)``, each once, oldest commit first.
 
@@ -53,18 +54,20 @@ def read(
         Only this version's answers.
     columns
         Some of ``log_columns(spec)``; by default all, in that order.
+    at
+        Version of the table; None for the newest.
 
     Raises
     ------
     DataError
         The stored columns are not those of the spec.
     Unavailable
-        The storage did not answer.
+        The storage did not answer, or does not keep that version any more.
     """
     schema = delta.schema_of(log_columns(spec))
     wanted = list(columns) if columns is not None else schema.names
     location = settings.location(spec.data.inference_log)
-    table = delta.open_table(location)
+    table = delta.open_table(location) if at is None else delta.open_version(location, at)
     rows = delta.scan(
         table,
         location,

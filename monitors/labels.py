@@ -71,6 +71,7 @@ def read(
     as_of: datetime | None = None,
     *,
     ids: pa.Array | pa.ChunkedArray | None = None,
+    at: int | None = None,
 ) -> pa.Table:
     """Read the label of each prediction as it was known: the last to arrive at or before `as_of`.
 
@@ -83,11 +84,14 @@ def read(
         Processing time, timezone-aware; None for all that is known.
     ids
         Only these predictions.
+    at
+        Version of the table; None for the newest.
     """
     location = settings.location(spec.data.labels)
     schema = delta.schema_of(label_columns(spec))
     known = _known(as_of, ids)
-    rows = delta.scan(delta.open_table(location), location, schema, where=known)
+    table = delta.open_table(location) if at is None else delta.open_version(location, at)
+    rows = delta.scan(table, location, schema, where=known)
     return rows.take(last_of_each(rows["prediction_id"], rows["arrived_at"]))
 
 

@@ -1,6 +1,6 @@
-"""Retraining: snapshot, search, optimize, validate, register; adoption of a model of one's own; the registry.
+"""Retraining: prepare, search, optimize, validate, register; adoption of a model of one's own; the registry.
 
-A stage is one module with one function of (spec, settings, run), such as `retraining.snapshot.snapshot`. It
+A stage is one module with one function of (spec, settings, run), such as `retraining.prepare.prepare`. It
 reads what earlier stages left in the run's folder, and it may be repeated. Names are imported when they are
 first used: the learners take seconds.
 """
@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retraining import optimize, register, search, snapshot, validate
+    from retraining import optimize, prepare, register, search, validate
     from retraining.adoption import adopt
     from retraining.flow import Outcome, retrain
     from retraining.graphs.parity import NotFaithful
@@ -31,14 +31,14 @@ __all__ = [
     "Version",
     "adopt",
     "optimize",
+    "prepare",
     "register",
     "retrain",
     "search",
-    "snapshot",
     "validate",
 ]
 
-_STAGES = ("snapshot", "search", "optimize", "validate", "register")
+_STAGES = ("prepare", "search", "optimize", "validate", "register")
 _HOMES = {
     "adopt": "adoption",
     "retrain": "flow",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retraining.optimize import optimize
+from retraining.prepare import prepare
 from retraining.records import Validation
 from retraining.register import register
 from retraining.search import search
-from retraining.snapshot import snapshot
 from retraining.validate import validate
 from spec import ModelSpec, Settings
 
@@ -29,7 +29,7 @@ def retrain(spec: ModelSpec, settings: Settings, run: str) -> Outcome:
     run
         Name of the run and of its folder ``<home>/runs/<run>``; the same name replaces or resumes.
     """
-    snapshot(spec, settings, run)
+    prepare(spec, settings, run)
     search(spec, settings, run)
     optimize(spec, settings, run)
     verdict = validate(spec, settings, run)

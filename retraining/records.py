@@ -24,28 +24,53 @@ class Record(BaseModel):
         return self.model_dump(mode="json")
 
 
+class FaultyWindow(Record):
+    """A window of event time, [start, end), in which the data that a version answered were wrong."""
+
+    version: str
+    start: datetime
+    end: datetime
+
+
 class Snapshot(Record):
-    """The labelled rows of one retrain, frozen into two Parquet files in the run's folder."""
+    """The labelled rows of one retrain, frozen into two Parquet files in the run's folder.
+
+    From `taken_at`, the versions, the hash of the history and `excluded` the same rows can be read again.
+    """
 
     run: str
     taken_at: datetime
     """Processing time; labels that arrived later are not in."""
+    log_version: int | None
+    """Version of the inference log's Delta table; None where there is no such table."""
+    labels_version: int | None
+    history_sha256: str | None
+    """Hash of the history file; None where the spec names none."""
+    excluded: tuple[FaultyWindow, ...] = ()
+    """Windows that do not count, because their data were found wrong."""
     window_start: datetime
     holdout_start: datetime
-    """Training is [window_start, holdout_start), the holdout [holdout_start, window_end]."""
+    """Training is [window_start, holdout_start - label delay), the holdout [holdout_start, window_end]."""
     window_end: datetime
     """Event time of the newest labelled row."""
     train_rows: int
     holdout_rows: int
+    gap_rows: int
+    """Rows between the two: their labels were not known when the first holdout row was answered."""
     history_rows: int
     """How many of all rows came from the history file."""
+    copies: int
+    """Rows that were left out because they repeat another one under another id."""
+    onset: datetime | None = None
+    """When the change began that asked for the retrain, as far as it is dated; event time."""
+    old_weight: float = 1.0
+    """How much a row from before the onset counts in the training window `onset`; 0 leaves it out."""
+    suspects: dict[str, float] = {}
+    """Features that alone tell the truth too well, with ROC AUC or R²; see `retraining.dataset.leakage`."""
     base_prediction: tuple[float, ...]
     """What the trivial model answers: [P(positive)], [P(class), …] or [mean] of the training rows."""
     sha256: str
     """Hash of both Parquet files."""
-    log_version: int | None
-    """Version of the inference log's Delta table; None where there is no such table."""
-    labels_version: int | None
 
 
 class Candidate(Record):
@@ -83,10 +108,16 @@ class Variant(Record):
     """One way to ship a candidate, with what it costs and why it was kept or not."""
 
     learner: Learner
+    """Learner of the candidate that the passes began with; a student may be of another."""
     passes: tuple[str, ...]
+    plans: tuple[dict[str, Any], ...] = ()
+    """What each of the passes decided."""
     trees: int | None
     """Boosting rounds or trees in the file; None for a model without trees."""
     onnx: str
+    """ONNX file in the run's folder."""
+    all_rows: bool = True
+    """Whether the file is fitted on all training rows; others were rejected on what the proxy showed."""
     loss: float
     """Loss on the validation rows, as of `Candidate.validation_loss`, without seeing them in training."""
     size: int
@@ -94,9 +125,36 @@ class Variant(Record):
     latency_p50: float
     """Seconds of a one-row call in ONNX Runtime on one thread."""
     latency_p99: float
+    rows_per_second: float | None = None
+    """Predictions a second in a batch, in the model server; this and what follows None if not measured."""
+    load_seconds: float | None = None
+    """From the start of the model server to its first answer."""
+    memory: int | None = None
+    """Resident bytes of the model server."""
+    cpu_per_million: float | None = None
+    """CPU-seconds of a million predictions."""
+    pareto: bool = False
+    """Whether no other variant is as good in loss, latency and size, and better in one of them."""
     chosen: bool = False
     reasons: tuple[str, ...] = ()
     """Why it was not chosen; empty for the chosen one."""
+
+    @property
+    def name(self) -> str:
+        """The variant as people read it."""
+        trees = "" if self.trees is None else f", {self.trees} trees"
+        return f"{self.learner.value} ({' + '.join(self.passes) or 'as trained'}{trees})"
+
+
+class Refusal(Record):
+    """A pass that was not applied to a model, and why."""
+
+    learner: Learner
+    passes: tuple[str, ...]
+    """The passes before it."""
+    by: str
+    """The pass."""
+    reason: str
 
 
 class Choice(Record):
@@ -104,6 +162,10 @@ class Choice(Record):
 
     chosen: Variant
     variants: tuple[Variant, ...]
+    why: str = ""
+    """What the choice rests on, in one sentence."""
+    refused: tuple[Refusal, ...] = ()
+    """What was not tried or could not be done."""
 
 
 class Validation(Record):

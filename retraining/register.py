@@ -7,10 +7,10 @@ from typing import Any
 
 from retraining.dataset import rows
 from retraining.graphs.scorer import Scorer
+from retraining.prepare import HOLDOUT, TRAIN, load_rows
 from retraining.records import Choice, Record, Search, Snapshot, Validation
 from retraining.registry import Registry
 from retraining.release import Release, band, held, importances, population
-from retraining.snapshot import HOLDOUT, TRAIN, load_rows
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
 

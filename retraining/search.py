@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -14,25 +13,17 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining import learners
 from retraining.dataset import rows
+from retraining.dataset.cut import Split, cut
 from retraining.graphs.export import to_onnx
 from retraining.graphs.parity import Parity, check
 from retraining.metrics import objective
+from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Params, Search, Snapshot
-from retraining.snapshot import TRAIN, load_rows
 from retraining.workspace import Workspace
-from spec import DataError, ModelSpec, Problem, Refused, Settings, Task
+from spec import ModelSpec, Refused, Settings, Task
 from spec.retrain import Learner
 
 VALIDATION, TRIALS = "validation.parquet", "trials.csv"
-_MOST_VALIDATION = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Training rows cut by time: `fit` is older than `validation`; both are at most ``search.max_rows``."""
-
-    fit: pd.DataFrame
-    validation: pd.DataFrame
 
 
 def search(spec: ModelSpec, settings: Settings, run: str) -> Search:
@@ -53,9 +44,9 @@ def search(spec: ModelSpec, settings: Settings, run: str) -> Search:
     """
     start = perf_counter()
     work = Workspace(settings, run)
-    work.load(Snapshot)
+    taken = work.load(Snapshot)
     train = load_rows(work, TRAIN)
-    split = cut(spec, train)
+    split = cut(spec, train, taken)
     work.write(VALIDATION, lambda draft: split.validation.to_parquet(draft, index=False))
     candidates, refused, trials = [], {}, []
     for learner in spec.retrain.learners:
@@ -79,33 +70,6 @@ def search(spec: ModelSpec, settings: Settings, run: str) -> Search:
     )
     work.save(record)
     return record
-
-
-def cut(spec: ModelSpec, train: pd.DataFrame) -> Split:
-    """Cut training rows [n], sorted by time, for the search."""
-    times = train[spec.data.time]
-    span = times.iloc[-1] - times.iloc[0]
-    newest = times > times.iloc[-1] - min(spec.retrain.holdout, span * _MOST_VALIDATION)
-    most = spec.retrain.search.max_rows
-    split = Split(train[~newest].tail(most), train[newest].tail(most))
-    if spec.task is not Task.REGRESSION:
-        _require_classes(spec, split)
-    return split
-
-
-def _require_classes(spec: ModelSpec, split: Split) -> None:
-    count = len(spec.data.target.classes or (False, True))
-    parts = {"older": split.fit, "newest": split.validation}
-    found = {name: len(np.unique(rows.target(spec, part))) for name, part in parts.items()}
-    problems = [
-        Problem(
-            f"{spec.model}: {name} rows of the training span", f"must hold all {count} classes", str(seen)
-        )
-        for name, seen in found.items()
-        if seen != count
-    ]
-    if problems:
-        raise DataError(problems)
 
 
 def _tune(spec: ModelSpec, learner: Learner, split: Split) -> optuna.Study:

@@ -12,9 +12,9 @@ from retraining.dataset import rows
 from retraining.dataset.rows import FloatArray, IntArray
 from retraining.graphs.scorer import Scorer
 from retraining.metrics import days_of, expected, upper_bound
+from retraining.prepare import HOLDOUT, load_rows
 from retraining.records import Choice, Snapshot, Validation
 from retraining.registry import Registry
-from retraining.snapshot import HOLDOUT, load_rows
 from retraining.workspace import Workspace
 from spec import ModelSpec, Settings, Task
 

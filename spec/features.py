@@ -42,6 +42,9 @@ class Feature(Record):
     """Largest share of nulls in a window; 0 turns a null away at the door. Default: see `null_rate`."""
     unique: bool = False
     """No two rows of a window have the same value."""
+    known_at: str | None = None
+    """Column of the history with the time at which the value was known: no row may have learnt it after its
+    own event time, since a model that is asked then would not have it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spec import combinations
 from spec.concept import ConceptDrift
@@ -91,14 +91,45 @@ class Within(Record):
     """99th percentile of a one-row prediction in ONNX Runtime."""
     size: Size | None = None
     """Bytes of the ONNX file."""
+    memory: Size | None = None
+    """Resident bytes of a model server that holds the model; a variant that was not measured breaks it."""
+    cpu_per_million: Duration | None = None
+    """CPU time of a million predictions; a variant that was not measured breaks it."""
 
 
 class Optimize(Record):
     """What is done to make the model small and fast."""
 
-    passes: tuple[Literal["prune_trees"], ...] = ("prune_trees",)
-    """Passes tried on each trained candidate; export to ONNX always happens."""
+    passes: tuple[
+        Literal[
+            "select_features",
+            "prune_cost_complexity",
+            "distil",
+            "prune_trees",
+            "prune_units",
+            "low_rank",
+            "half",
+            "quantize",
+        ],
+        ...,
+    ] = ("prune_trees", "quantize")
+    """Passes tried on each trained candidate, alone and one after another; export to ONNX always happens.
+    A pass that has nothing to do on a model says so and costs nothing. What fits models again
+    (`select_features`, `prune_cost_complexity`, `distil`) takes as long as the training, or longer."""
+    max_variants: Annotated[int, Field(ge=1)] = 24
+    """Chains of passes that are measured, of all candidates together, each candidate's plain export included;
+    every candidate gets that one, whatever the number."""
+    time: Duration = timedelta(minutes=1)
+    """No further pass is begun when the search over chains has taken this long."""
     within: Within = Within()
+
+    @field_validator("passes")
+    @classmethod
+    def _names_each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            msg = "must name each pass once; their order is Trimtab's"
+            raise ValueError(msg)
+        return value
 
 
 class Validate(Record):
@@ -110,6 +141,9 @@ class Validate(Record):
     """Confidence of the one-sided bound, from a bootstrap over days."""
     min_days: Annotated[int, Field(ge=2)] = 5
     """Fewer days of paired rows are not enough evidence."""
+    season: Duration | None = timedelta(days=365)
+    """Where there are rows from one season before the holdout, the candidate must not be worse on them
+    either: seasons return. Null for series without any."""
 
 
 class Gates(Record):

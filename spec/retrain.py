@@ -58,6 +58,17 @@ class NewLabels(Record):
     new_labels: Annotated[int, Field(ge=1)]
 
 
+class HalfLife(Record):
+    """Train on everything, where a row counts half as much as one that is so much newer."""
+
+    half_life: Duration
+
+
+TrainingWindow = Literal["all", "onset"] | HalfLife | Duration
+"""The rows that a candidate learns from: all; those since the change that asked for the retrain; all, the
+older the less; a span before the newest."""
+
+
 class Retrain(Record):
     """When to retrain, on what, and how long to search."""
 
@@ -74,11 +85,17 @@ class Retrain(Record):
     give_up_after: Annotated[int, Field(ge=1)] = 3
     """So many candidates rejected in a row, and nothing retrains the model again until a person does."""
     window: Duration | None = None
-    """Train on events of this span before the newest labelled one; null for all there are."""
+    """Look at events of this span before the newest labelled one only; null for all there are."""
+    windows: Annotated[tuple[TrainingWindow, ...], Field(min_length=1)] = ("all", "onset")
+    """Training windows within it; the search tries each, since no single one is the best for every drift."""
     holdout: Duration = timedelta(days=14)
     """The newest labelled span, kept out of training to validate on."""
     min_rows: Annotated[int, Field(ge=100)] = 1000
     """Fewer labelled training rows refuse the retrain."""
+    min_class_rows: Annotated[int, Field(ge=2)] = 20
+    """Fewer training rows of any class refuse the retrain; of classes only."""
+    leakage: Literal["tell", "refuse"] = "tell"
+    """What to do about a feature that alone explains nearly all of the truth."""
     learners: tuple[Learner, ...] = Field(default=(Learner.LIGHTGBM,), min_length=1)
     search: Search = Search()
 

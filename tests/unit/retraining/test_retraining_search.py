@@ -13,11 +13,11 @@ from retraining.dataset import rows
 from retraining.graphs.scorer import Scorer
 from retraining.metrics import objective
 from retraining.optimize import optimize
+from retraining.prepare import TRAIN, load_rows, prepare
 from retraining.records import Choice, Search
-from retraining.search import cut, search
-from retraining.snapshot import TRAIN, load_rows, snapshot
+from retraining.search import search
 from retraining.workspace import Workspace
-from spec import DataError, ModelSpec, NotFound, Refused
+from spec import NotFound, Refused
 from spec.retrain import Learner
 
 
@@ -30,47 +30,10 @@ def taken(
     def make(*args: Any, task: str = "binary", **kwargs: Any) -> Any:
         world = shop_world(task, *args, **kwargs)
         put_history(world, orders(task))
-        snapshot(world.spec, world.settings, "r")
+        prepare(world.spec, world.settings, "r")
         return world
 
     return make
-
-
-def test_trials_are_scored_on_later_rows(
-    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
-) -> None:
-    """Trials are scored on as long a span as the holdout, newer than all that they were fitted on."""
-    frame = orders(n=3000)
-
-    split = cut(shop(), frame)
-
-    assert split.fit["ordered_at"].max() < split.validation["ordered_at"].min()
-    span = split.validation["ordered_at"].max() - split.validation["ordered_at"].min()
-    assert timedelta(days=9.9) < span <= timedelta(days=10)
-    assert 2000 == len(split.fit)
-    assert frame["ordered_at"].max() == split.validation["ordered_at"].max()
-
-
-def test_a_short_training_span_keeps_most_rows_for_fitting(
-    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
-) -> None:
-    """When training is not much longer than the holdout, a quarter of the span is enough to score on."""
-    split = cut(shop(), orders(n=1200, days=12))
-
-    assert 295 < len(split.validation) < 305
-
-
-def test_a_class_that_came_up_yesterday_cannot_be_searched(
-    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
-) -> None:
-    """Both parts of the split need every class; the error says which lacks it."""
-    frame = orders(n=1000)
-    frame["returned"] = frame["ordered_at"] > frame["ordered_at"].max() - timedelta(days=5)
-
-    with pytest.raises(
-        DataError, match="shop: older rows of the training span: must hold all 2 classes; found 1"
-    ):
-        cut(shop(), frame)
 
 
 def test_the_same_run_gives_the_same_candidates(taken: Callable[..., Any]) -> None:
@@ -121,7 +84,7 @@ def test_every_learner_gets_its_share(taken: Callable[..., Any]) -> None:
     found = search(world.spec, world.settings, "r")
     choice = optimize(world.spec, world.settings, "r")
 
-    assert list(Learner) == [item.learner for item in found.candidates]
+    assert list(world.spec.retrain.learners) == [item.learner for item in found.candidates]
     assert [1, 1, 1, 1] == [item.trials for item in found.candidates]
     assert {} == found.refused
     assert choice == Workspace(world.settings, "r").load(Choice)

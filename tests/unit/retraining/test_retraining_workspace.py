@@ -11,6 +11,9 @@ from retraining.workspace import Workspace
 from spec import DataError, NotFound, RequestError
 
 SNAPSHOT = Snapshot(
+    history_sha256=None,
+    gap_rows=0,
+    copies=0,
     run="r",
     taken_at=datetime(2024, 1, 1, tzinfo=UTC),
     window_start=datetime(2024, 1, 1, tzinfo=UTC),
