@@ -73,15 +73,51 @@ class Snapshot(Record):
     """Hash of both Parquet files."""
 
 
-class Candidate(Record):
-    """The best model that one learner found, as ONNX files in the run's folder."""
+class Tuned(Record):
+    """What the search found for one learner: a training window and hyperparameters."""
 
     learner: Learner
+    window: str
+    """Name of the training window, see `retraining.dataset.windows`."""
+    params: Params
+    trial: int
+    trials: int
+    """Trials of the learner, those that were ended early included."""
+    loss: float
+    """Mean over the folds of the log loss (nats) or root mean squared error (target's unit)."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.learner.value} trial {self.trial}"
+
+    @property
+    def folder(self) -> str:
+        """Where its files are in the run's folder."""
+        return f"{self.learner.value}/{self.trial}"
+
+
+class Tuning(Record):
+    """What the search found: the best of each learner, and of several objectives the cheapest near it."""
+
+    found: tuple[Tuned, ...]
+    folds: int
+    trials: str
+    """CSV file of every trial."""
+    seconds: float
+
+
+class Candidate(Record):
+    """A fitted model, as ONNX files in the run's folder."""
+
+    learner: Learner
+    window: str = "all"
+    """Name of the training window, see `retraining.dataset.windows`."""
     params: Params
     trials: int
     """Finished trials of the search."""
     validation_loss: float
-    """Mean log loss (nats) or root mean squared error (target's unit) of the best trial."""
+    """Loss of the trial, see `Tuned.loss`."""
     proxy: str
     """ONNX file fitted without the validation rows, for decisions that need rows it has not seen."""
     onnx: str
@@ -92,15 +128,11 @@ class Candidate(Record):
 
 
 class Search(Record):
-    """What the search found: one candidate a learner, and why learners dropped out."""
+    """The candidates, and why others are none."""
 
     candidates: tuple[Candidate, ...]
     refused: dict[str, str]
-    """Learner to the reason why its model cannot be served."""
-    trials: str
-    """CSV file of every trial."""
-    validation: str
-    """Parquet file of the rows that the trials were scored on."""
+    """Name of what was tuned to the reason why its model cannot be served."""
     seconds: float
 
 
@@ -135,6 +167,8 @@ class Variant(Record):
     """CPU-seconds of a million predictions."""
     pareto: bool = False
     """Whether no other variant is as good in loss, latency and size, and better in one of them."""
+    rejected: bool = False
+    """Whether it breaks the budget, or could not be made of the model of all rows."""
     chosen: bool = False
     reasons: tuple[str, ...] = ()
     """Why it was not chosen; empty for the chosen one."""

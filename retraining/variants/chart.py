@@ -1,0 +1,171 @@
+"""The variants of a run drawn: loss over latency and over size, and a page with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any
+
+from retraining.records import Choice, Variant
+from spec import ModelSpec, Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PICTURE, PAGE = "variants.png", "variants.html"
+_KINDS = {
+    "chosen": {"marker": "*", "s": 260, "color": "#b5179e", "zorder": 4},
+    "on the front": {"marker": "o", "s": 46, "color": "#1f6f8b", "zorder": 3},
+    "beaten": {"marker": "o", "s": 46, "color": "#a9c6d0", "zorder": 2},
+    "over the budget": {"marker": "x", "s": 40, "color": "#9a9a9a", "zorder": 1},
+}
+_MARK = ' class="chosen"'
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem;
+padding: 0 1rem; color: #222 }
+svg { max-width: 100%; height: auto }
+table { border-collapse: collapse; width: 100% } td, th { padding: .35rem .6rem; border-bottom:
+1px solid #ddd; text-align: left; vertical-align: top } td.number, th.number { text-align: right;
+white-space: nowrap; font-variant-numeric: tabular-nums } tr.chosen td { background: #fbeaf7 }
+"""
+
+
+def picture(spec: ModelSpec, choice: Choice) -> bytes:
+    """Return the variants as a PNG, 1,650 pixels wide."""
+    file = BytesIO()
+    _figure(spec, choice).savefig(file, format="png", dpi=150)
+    return file.getvalue()
+
+
+def page(spec: ModelSpec, choice: Choice) -> str:
+    """Return an HTML page that needs nothing else: the picture, every variant, every refusal."""
+    title = f"{escape(spec.model)}: the variants and the choice"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+<p>{escape(choice.why)}.</p>
+{_svg(spec, choice)}
+<h2>Variants</h2>
+{_variants(choice)}
+<h2>Passes that were not applied</h2>
+{_refusals(choice)}
+</body></html>
+"""
+
+
+def ordered(choice: Choice) -> list[Variant]:
+    """Return the variants by rising loss, as picture and page number them from 1."""
+    return sorted(choice.variants, key=lambda variant: (variant.loss, variant.size))
+
+
+def _figure(spec: ModelSpec, choice: Choice) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and only needed at the end
+
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    speed, size = figure.subplots(1, 2, sharey=True)
+    variants = ordered(choice)
+    _panel(speed, variants, [variant.latency_p50 * 1e6 for variant in variants])
+    _panel(size, variants, [variant.size / 1e3 for variant in variants])
+    limit = min(item.loss for item in variants if not item.passes) * (1 + spec.optimize.within.quality_drop)
+    for axes in (speed, size):
+        axes.axhline(limit, color="#9a9a9a", linestyle=":", linewidth=1)
+    beside = {"transform": size.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+    size.text(0.99, limit, "quality_drop", color="#6b6b6b", fontsize=8, **beside)
+    unit = "root mean squared error" if spec.task is Task.REGRESSION else "log loss"
+    speed.set(xlabel="median of one row, µs", ylabel=f"{unit} on the validation rows")
+    size.set(xlabel="size, kB")
+    figure.suptitle(f"{spec.model}: {len(variants)} variants, the lower left is the better", fontsize=12)
+    _legend(figure, speed, variants)
+    return figure
+
+
+def _panel(axes: Axes, variants: Sequence[Variant], x: Sequence[float]) -> None:
+    kinds = [_kind(variant) for variant in variants]
+    for kind, style in _KINDS.items():
+        points = [
+            (at, item.loss) for at, item, is_kind in zip(x, variants, kinds, strict=True) if is_kind == kind
+        ]
+        if points:
+            given: dict[str, Any] = dict(style)
+            axes.scatter(*zip(*points, strict=True), label=kind, **given)
+    for number, (at, variant) in enumerate(zip(x, variants, strict=True), start=1):
+        if variant.pareto or variant.chosen:
+            axes.annotate(str(number), (at, variant.loss), (6, 5), textcoords="offset points", fontsize=9)
+    axes.set_xscale("log")
+    axes.grid(visible=True, which="major", color="#e6e6e6")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure, axes: Axes, variants: Sequence[Variant]) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    names = "\n".join(
+        f"{number}  {variant.name}"
+        for number, variant in enumerate(variants, start=1)
+        if variant.pareto or variant.chosen
+    )
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+    figure.supxlabel(names, x=0.99, ha="right", fontsize=8, linespacing=1.4)
+
+
+def _kind(variant: Variant) -> str:
+    if variant.chosen:
+        return "chosen"
+    if variant.rejected:
+        return "over the budget"
+    return "on the front" if variant.pareto else "beaten"
+
+
+def _svg(spec: ModelSpec, choice: Choice) -> str:
+    from matplotlib import rc_context  # noqa: PLC0415 - slow to import, and only needed at the end
+
+    file = StringIO()
+    with rc_context({"svg.hashsalt": "trimtab", "svg.fonttype": "none"}):
+        _figure(spec, choice).savefig(file, format="svg", metadata={"Date": None})
+    drawn = file.getvalue()
+    return drawn[drawn.index("<svg") :]
+
+
+def _variants(choice: Choice) -> str:
+    heads = ("", "variant", "loss", "p50 µs", "p99 µs", "kB", "front", "why not")
+    rows = [
+        (
+            str(number),
+            variant.name,
+            f"{variant.loss:.5f}",
+            f"{variant.latency_p50 * 1e6:,.1f}",
+            f"{variant.latency_p99 * 1e6:,.1f}",
+            f"{variant.size / 1e3:,.1f}",
+            "yes" if variant.pareto else "",
+            "chosen" if variant.chosen else "; ".join(variant.reasons),
+        )
+        for number, variant in enumerate(ordered(choice), start=1)
+    ]
+    return _table(heads, rows, numbers=range(2, 6), marked=[item.chosen for item in ordered(choice)])
+
+
+def _refusals(choice: Choice) -> str:
+    rows = [
+        (item.by, f"{item.learner.value} ({' + '.join(item.passes) or 'as trained'})", item.reason)
+        for item in choice.refused
+    ]
+    if not rows:
+        return "<p>None.</p>"
+    return _table(("pass", "after", "why"), rows, numbers=range(0), marked=[False] * len(rows))
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: range, marked: Sequence[bool]
+) -> str:
+    def cells(tag: str, values: Sequence[str]) -> str:
+        kinds = [' class="number"' if index in numbers else "" for index in range(len(values))]
+        return "".join(
+            f"<{tag}{kind}>{escape(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True)
+        )
+
+    body = "\n".join(
+        f"<tr{_MARK if mark else ''}>{cells('td', row)}</tr>" for mark, row in zip(marked, rows, strict=True)
+    )
+    return f"<table><tr>{cells('th', heads)}</tr>\n{body}</table>"
