@@ -52,6 +52,7 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "trimtab_labels_available_ratio": Metric("gauge", ("model",), "share of predictions with their truth"),
     "trimtab_labels_unmatched": Metric("gauge", ("model",), "labels of no logged prediction"),
+    "trimtab_label_rate": Metric("gauge", (*_VERSION, "label", "bound"), "mean of the newest labels"),
     "trimtab_label_delay_seconds": Metric("unknown", ("model", "quantile"), "age of an event at its label"),
     "trimtab_model_performance_estimate": Metric(
         "gauge", (*_VERSION, "metric", "bound"), "expected without labels, with its band"

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from monitors import (
     concept_verdict,
     drift,
     drift_verdict,
     estimate_verdict,
+    label_shift,
     latency,
     lookback,
     quality,
 )
 from monitors.answered import Answered
 from monitors.concept.source import Source
+from monitors.concept_verdict import Circumstances
 from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.memory import Memory
 from monitors.operations import history
-from monitors.records import MonitorName
+from monitors.performance import Truth
+from monitors.records import Measurement, MonitorName
 from monitors.results import Store
-from monitors.triage.evidence import faulty_windows
+from monitors.triage.evidence import Evidence, faulty_windows
 from monitors.window_profiles import Past, WindowProfiles
 from monitors.windows import Window
 from spec import ModelSpec
@@ -85,7 +89,27 @@ class Verdicts:
         sound, reference = reading.without(faulty), known.reference if known else None
         if monitor == "slices":
             return sound.slices(window, version, reference)
-        return sound.performance(window, version, reference)
+        found = sound.performance(window, version, reference)
+        shift = self._label_shift(window, version, known, sound.truth(window, version), faulty)
+        return replace(found, measurements=(*found.measurements, *shift))
+
+    def _label_shift(
+        self,
+        window: Window,
+        version: str,
+        known: KnownVersion | None,
+        truth: Truth,
+        faulty: tuple[Window, ...],
+    ) -> tuple[Measurement, ...]:
+        """Return what the window's labels are, and whether those of the newest windows have moved."""
+        own = label_shift.of_window(self._spec, truth)
+        held = None if known is None else known.reference.held
+        if held is None:
+            return own
+        wrong = {each.start for each in faulty}
+        before = self._memory.of(version, "performance")
+        past = [(r.start, r.measurements) for r in before if r.start < window.start and r.start not in wrong]
+        return (*label_shift.judge(self._spec, held, [*past, (window.start, own)]), *own)
 
     def _concept(
         self,
@@ -96,7 +120,8 @@ class Verdicts:
         faulty: tuple[Window, ...],
     ) -> Finding:
         truth = reading.truth(window, version)
-        found = concept_verdict.judge(self._spec, self._store, window, version, known, truth, faulty)
+        beside = Circumstances(faulty, self._drifting_since(window, version))
+        found = concept_verdict.judge(self._spec, self._store, window, version, known, truth, beside)
         source = None if known is None else known.source
         if self._spec.monitor.concept_drift.detector is None or not isinstance(source, Source):
             return found
@@ -141,6 +166,11 @@ class Verdicts:
         first = window.shifted(1 - rule.of).start
         stored = self._store.history(self._spec.model, "drift", version, start=first, end=window.start)
         return tuple(drift_verdict.drifted(result.measurements) for result in stored)
+
+    def _drifting_since(self, window: Window, version: str) -> datetime | None:
+        """Return when the row of drift alarms began that a window ends; None where it has none."""
+        until = (r for r in self._memory.of(version, "drift") if r.start <= window.start)
+        return Evidence.of(version, until).since("drift")
 
     def _estimate(self, window: Window, version: str, known: KnownVersion, reading: Answered) -> Finding:
         estimator = known.estimator

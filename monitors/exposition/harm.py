@@ -58,6 +58,7 @@ class _Estimates:
 class _Concept:
     def __init__(self) -> None:
         self._risk = gauge("model_risk", "Mean loss of the newest days, in [0, 1].", *VERSION, "bound")
+        self._labels = gauge("label_rate", "Mean of the newest labels.", *VERSION, "label", "bound")
         self._rise = gauge("concept_drift_rise", "Least rise of the loss that is proved, relative.", *VERSION)
         self._change = gauge(
             "loss_change",
@@ -72,13 +73,15 @@ class _Concept:
             match number.name:
                 case "risk":
                     add_bounds(self._risk, at, number)
+                case "label_rate":
+                    add_bounds(self._labels, (*at, number.method or ""), number)
                 case "concept_drift":
                     self._rise.add_metric(at, number.value)
                 case "loss_change":
                     add_bounds(self._change, (*at, number.method or ""), number)
 
     def families(self) -> Iterator[Family]:
-        yield from (self._risk, self._rise, self._change)
+        yield from (self._risk, self._labels, self._rise, self._change)
 
 
 class _Groups:

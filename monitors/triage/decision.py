@@ -158,6 +158,13 @@ def _wanted_anyway(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause,
     return None
 
 
+def _moved_labels(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
+    if evidence.label_shift is None:
+        return None
+    text = f"What comes true has moved, and does no harm so far: {evidence.label_shift.text}."
+    return Action.WATCH, Cause.PRIOR_SHIFT, text
+
+
 def _unfair(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
     if not evidence.alarms("slices"):
         return None
@@ -184,6 +191,7 @@ _RULES: tuple[_Rule, ...] = (
     _missing_labels,
     _perhaps_harm,
     _drifted_inputs,
+    _moved_labels,
     _unfair,
     _nothing,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from monitors.label_shift import shifted
 from monitors.quality.violation import FAULTS, Check
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
@@ -85,6 +86,12 @@ class Evidence:
         dated = number(self.newest("concept"), "onset_timestamp_seconds")
         return None if dated is None else datetime.fromtimestamp(dated.value, UTC)
 
+    @property
+    def label_shift(self) -> Measurement | None:
+        """How far what comes true has moved from what the version was registered with; None if it has not."""
+        newest = self.newest("performance")
+        return None if newest is None else shifted(newest.measurements)
+
     def labelled_since(self, time: datetime) -> int:
         """Count labelled rows of windows from `time` on, as the concept monitor has seen them."""
         seen = (result for result in self.results if result.monitor == "concept" and result.start >= time)
@@ -140,16 +147,25 @@ def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
 
 
 def loss_is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
-    """Return whether the test of the loss has rejected, or all of the newest days' interval is too high.
+    """Return whether the test of the loss has rejected, or the newest days' loss is beyond its limit.
 
-    The test takes long where days differ much; what the days show now is the sooner witness, as of the
-    metric.
+    The test takes long where days differ much; what the days show now is the sooner witness.
     """
-    risk = number(evidence.newest("concept"), "risk")
-    if evidence.alarms("concept"):
-        return True
-    enough = risk is not None and (risk.n or 0) >= spec.monitor.performance.min_labels
-    return risk is not None and enough and _wholly_worse(risk, higher_is_better=False)
+    return evidence.alarms("concept") or highest_risk(spec, evidence) is not None
+
+
+def highest_risk(spec: ModelSpec, evidence: Evidence) -> Measurement | None:
+    """Return the mean loss of the newest days that is furthest beyond its limit; None if none is."""
+    numbers = () if (newest := evidence.newest("concept")) is None else newest.measurements
+    beyond = [
+        (n.value / n.limit, n)
+        for n in numbers
+        if n.name == "recent_risk"
+        and n.limit is not None
+        and n.value > n.limit
+        and (n.n or 0) >= spec.monitor.performance.min_labels
+    ]
+    return max(beyond, key=lambda ranked: ranked[0])[1] if beyond else None
 
 
 def _wholly_worse(measured: Measurement, *, higher_is_better: bool) -> bool:

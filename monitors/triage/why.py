@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from monitors.concept.recent import SINCE_DRIFT
 from monitors.records import Measurement, WindowResult
-from monitors.triage.evidence import Evidence, loss_is_beyond_chance, number
+from monitors.triage.evidence import Evidence, highest_risk, number
 from spec import ModelSpec
 
 _MOST = 3
@@ -19,6 +20,7 @@ def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
         performance(spec, evidence.newest("performance"), "Realised"),
         performance(spec, evidence.newest("estimate"), "Estimated"),
         _concept(spec, evidence),
+        _label_shift(evidence),
         _drift(evidence),
         _groups(evidence.newest("slices")),
         _latency(evidence),
@@ -54,16 +56,27 @@ def _named(faults: Iterable[Measurement]) -> list[Measurement]:
 
 def _concept(spec: ModelSpec, evidence: Evidence) -> str:
     newest = evidence.newest("concept")
-    drift, risk = number(newest, "concept_drift"), number(newest, "risk")
+    drift = number(newest, "concept_drift")
     if not evidence.alarms("concept"):
-        if risk is None or not loss_is_beyond_chance(spec, evidence):
-            return ""
-        band = "" if risk.low is None else f" [{risk.low:.4g}, {risk.high:.4g}]"
-        return f"The mean loss is {risk.value:.4g}{band}, of {risk.n} rows, limit {risk.limit:.4g}."
+        return _risk(highest_risk(spec, evidence))
     if drift is None:
         return ""
     since = "" if evidence.onset is None else f", since about {evidence.onset:%Y-%m-%d %H:%M}"
     return f"The loss has risen for sure{since}." if drift.text is None else f"{drift.text}{since}."
+
+
+def _risk(risk: Measurement | None) -> str:
+    """Say what the mean loss of some days is beside its limit."""
+    if risk is None:
+        return ""
+    days = "since the inputs drifted" if risk.method == SINCE_DRIFT else f"of the last {risk.method}"
+    band = f"{risk.value:.4g} [{risk.low:.4g}, {risk.high:.4g}]"
+    return f"The mean loss {days} is {band}, of {risk.n} rows, limit {risk.limit:.4g}."
+
+
+def _label_shift(evidence: Evidence) -> str:
+    moved = evidence.label_shift
+    return "" if moved is None else f"What comes true has moved ({moved.method}): {moved.text}."
 
 
 def _drift(evidence: Evidence) -> str:

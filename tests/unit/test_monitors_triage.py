@@ -141,16 +141,18 @@ def test_of_a_loss_the_lower_bound_must_be_beyond_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "rows", "action"),
-    [(0.19, 500, Action.RETRAIN), (0.17, 500, Action.NONE), (0.19, 99, Action.NONE)],
+    ("limit", "rows", "action"),
+    [(0.21, 500, Action.RETRAIN), (0.23, 500, Action.NONE), (0.21, 99, Action.NONE)],
 )
-def test_a_loss_that_is_wholly_above_what_is_tolerated_is_harm(low: float, rows: int, action: Action) -> None:
-    """The newest days' interval speaks before the test does; not with fewer labels than a verdict needs."""
-    risk = Measurement("risk", 0.22, low=low, high=0.25, limit=0.18, n=rows)
-    triage = decided(*sound(5), result("concept", 5, "ok", risk))
+def test_a_loss_beyond_its_limit_is_harm(limit: float, rows: int, action: Action) -> None:
+    """The newest days speak before the test does; not with fewer labels than a verdict needs."""
+    sound_week = Measurement("recent_risk", 0.15, method="4d", low=0.1, high=0.2, limit=0.18, n=400)
+    drifted = Measurement("recent_risk", 0.22, method="since_drift", low=0.2, high=0.25, limit=limit, n=rows)
+    triage = decided(*sound(5), result("concept", 5, "ok", sound_week, drifted))
 
+    said = "The mean loss since the inputs drifted is 0.22 [0.2, 0.25], of 500 rows, limit 0.21."
     assert triage.action is action
-    assert (action is Action.RETRAIN) == any("The mean loss is 0.22" in each for each in triage.evidence)
+    assert (action is Action.RETRAIN) == (said in triage.evidence)
 
 
 def test_a_rise_of_the_loss_retrains_from_its_onset() -> None:
@@ -318,3 +320,22 @@ def test_an_episode_is_one_event_and_every_window_one_result(tmp_path: Path) -> 
         assert told == ["retrain", "none"]
         assert [r.status for r in store.history("shop", "triage")] == ["ok", "alarm", "alarm", "ok", "ok"]
         assert episodes.latest(store, "shop") == decided(*days[3])
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "action"),
+    [(-0.3, 0.01, Action.WATCH), (-0.1, 0.01, Action.NONE), (-0.3, 0.1, Action.NONE)],
+)
+def test_a_harmless_shift_of_the_labels_is_watched(effect: float, p: float, action: Action) -> None:
+    """It must be sure and not small; where the loss rises with it, it is the reason of a retrain."""
+    shift = Measurement("label_shift", effect, method="positive", limit=0.2, text="12% of the labels")
+    sure = Measurement("label_shift_p_value", p, method="positive", limit=0.02)
+    moved = result("performance", 5, "ok", shift, sure)
+    risk = Measurement("recent_risk", 0.22, method="4d", low=0.2, high=0.25, limit=0.18, n=400)
+
+    triage = decided(*sound(5), moved)
+    assert triage.action is action
+    assert (triage.cause is Cause.PRIOR_SHIFT) == (action is Action.WATCH)
+    harmed = decided(*sound(5), moved, result("concept", 5, "ok", risk))
+    assert harmed.action is Action.RETRAIN
+    assert any("12% of the labels" in each for each in harmed.evidence) == (action is Action.WATCH)
