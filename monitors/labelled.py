@@ -23,6 +23,9 @@ from spec import ModelSpec, PerformanceMetric, Settings
 from spec.tables import FEATURE_PREFIX, label_columns
 
 _COLUMNS = ("prediction_id", "event_time", "logged_at", "version", "slot", "scores")
+NEWEST_LABELS = "labels_newest_ratio"
+"""Measurement: share of the predictions of the window alone whose truth is known."""
+
 _DELAYS = {"p50": 0.5, "p95": 0.95}
 _TICKS_A_SECOND = 10**6
 Estimates = Mapping[PerformanceMetric, Estimate | NoData]
@@ -112,7 +115,9 @@ class Labelled:
         band = reference.performance.get(metric.value) if reference else None
         finding = performance.judge(found[metric], band, self.spec, len(truth))
         beside = performance.beside(found, self.spec, len(truth))
-        came = (self._unmatched(window), *_coverage(rows, joined), *_delays(joined))
+        newest = (_part(table, window, version) for table in (rows, joined))
+        coverage = (*_coverage("labels_available_ratio", rows, joined), *_coverage(NEWEST_LABELS, *newest))
+        came = (self._unmatched(window), *coverage, *_delays(joined))
         slots = self._by_slot(performance.usable(self.spec, joined), found)
         return Finding(finding.status, (*finding.measurements, *beside, *slots, *came), finding.rows)
 
@@ -187,10 +192,10 @@ def _first_arrival(span: Window, log: pa.Table) -> datetime:
     return span.start if answered is None else min(span.start, answered)
 
 
-def _coverage(rows: pa.Table, joined: pa.Table) -> Iterator[Measurement]:
+def _coverage(name: str, rows: pa.Table, joined: pa.Table) -> Iterator[Measurement]:
     asked = pc.count_distinct(rows["prediction_id"]).as_py()
     if asked:
-        yield Measurement("labels_available_ratio", joined.num_rows / asked, n=asked)
+        yield Measurement(name, joined.num_rows / asked, n=asked)
 
 
 def _delays(joined: pa.Table) -> Iterator[Measurement]:

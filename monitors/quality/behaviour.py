@@ -8,6 +8,7 @@ import pandas as pd
 from monitors.quality import quartiles as statistics
 from monitors.quality.past import Past, is_constant, numbers
 from monitors.quality.quartiles import FEWEST_WINDOWS, Usual
+from monitors.quality.together import change_together
 from monitors.quality.unit_change import unit_change
 from monitors.quality.violation import Check, Violation
 from monitors.references import Reference
@@ -39,19 +40,23 @@ def unit(column: pd.Series, name: str, reference: Reference, past: Past, least: 
     usual = None if window is None else _usual(name, reference, past, window.n)
     if window is None or usual is None:
         return None
-    found = unit_change(window, usual, least)
+    found, windows = unit_change(window, usual, least), 1
     if found is None:
-        return None
+        together = change_together(window, past.quartiles.get(name, ()), usual, least)
+        if together is None:
+            return None
+        found, windows = together.change, together.windows
+    those = f"in {windows} windows together, " if windows > 1 else ""
     detail = (
-        f"the values are {found} of what is usual: their median is {window.middle:.4g}, "
+        f"{those}the values are {found} of what is usual: their median is {window.middle:.4g}, "
         f"not about {usual.median.center:.4g}"
     )
-    return Violation(Check.UNIT_CHANGE, window.n, detail, name)
+    return Violation(Check.UNIT_CHANGE, window.n, detail, name, windows=windows)
 
 
 def _usual(name: str, reference: Reference, past: Past, rows: int) -> Usual | None:
     """Return what earlier windows of the version show; while they are few, what its reference does."""
-    earlier = past.quartiles.get(name, ())
+    earlier = [each.quartiles for each in past.quartiles.get(name, ()) if not each.wrong]
     if len(earlier) >= FEWEST_WINDOWS:
         return statistics.of_windows(earlier)
     if name not in reference.frame:

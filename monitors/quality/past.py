@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
-from monitors.quality.quartiles import FEWEST_ROWS, Quartiles, quartiles
+from monitors.quality.quartiles import FEWEST_ROWS, Earlier, Quartiles, quartiles
 from monitors.quality.traffic import WEEKS
-from monitors.quality.violation import Check
+from monitors.quality.violation import WINDOWS, Check
 from monitors.records import Measurement, WindowResult
 from monitors.windows import Window
 from spec.features import FeatureType
@@ -34,38 +34,55 @@ class Past:
     rows
         Rows in all versions, by the window's start.
     quartiles
-        Of each number, in the windows of the version itself in which its unit was right, oldest first. A
-        version that was trained after a change of unit is not held against the old one.
+        Of each number, in the windows of the version itself, oldest first. A version that was trained after a
+        change of unit is not held against the old one.
+    few
+        Starts of the windows that had too few rows.
     windows, constant
         Windows with rows enough to vary, of any version; and in how many of them a feature had one value,
         without that having been a violation.
     """
 
     rows: Mapping[datetime, int] = field(default_factory=dict)
-    quartiles: Mapping[str, tuple[Quartiles, ...]] = field(default_factory=dict)
+    quartiles: Mapping[str, tuple[Earlier, ...]] = field(default_factory=dict)
     windows: int = 0
     constant: Mapping[str, int] = field(default_factory=dict)
+    few: frozenset[datetime] = frozenset()
 
     @classmethod
     def of(cls, results: Iterable[WindowResult], version: str) -> Past:
         """Take what the results of `quality` say of earlier windows; see `lookback`."""
         rows: Counter[datetime] = Counter()
-        seen: defaultdict[str, list[Quartiles]] = defaultdict(list)
+        seen: defaultdict[str, list[Earlier]] = defaultdict(list)
         constant: Counter[str] = Counter()
-        windows = 0
+        windows, few = 0, set()
         for result in sorted(results, key=lambda result: result.start):
             rows[result.start] += result.rows
             windows += result.rows >= FEWEST_ROWS
             broken = {
                 (m.feature, m.method) for m in result.measurements if m.name == "violations" and m.value
             }
+            if any(check == Check.VOLUME for _, check in broken):
+                few.add(result.start)
             for number in result.measurements:
                 name = number.feature or ""
                 if number.name == _CONSTANT and (name, Check.CONSTANT.value) not in broken:
                     constant[name] += 1
-                elif number.name == _QUARTILES and (name, Check.UNIT_CHANGE.value) not in broken:
-                    seen[name] += _quartiles(number) if result.version == version else ()
-        return cls(rows, {name: tuple(found) for name, found in seen.items()}, windows, constant)
+                elif number.name == _QUARTILES and result.version == version:
+                    wrong = (name, Check.UNIT_CHANGE.value) in broken
+                    seen[name] += (Earlier(found, wrong) for found in _quartiles(number))
+            if result.version == version:
+                _blame(seen, result.measurements)
+        known = {name: tuple(found) for name, found in seen.items()}
+        return cls(rows, known, windows, constant, frozenset(few))
+
+
+def _blame(seen: defaultdict[str, list[Earlier]], measurements: Iterable[Measurement]) -> None:
+    """Mark the windows that were only with the newest one seen to be in the wrong unit."""
+    for number in measurements:
+        if number.name == WINDOWS and number.method == Check.UNIT_CHANGE and number.feature:
+            earlier, count = seen[number.feature], int(number.value)
+            earlier[-count:] = [replace(each, wrong=True) for each in earlier[-count:]]
 
 
 def lookback(window: Window) -> tuple[datetime, datetime]:

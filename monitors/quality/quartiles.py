@@ -41,8 +41,10 @@ class Quartiles:
 
     @property
     def sign(self) -> int:
-        """1 if the quartiles are positive, -1 if they are negative, else 0."""
-        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+        """1 if the median is positive and the lower quartile not negative, -1 for the mirror, else 0."""
+        if self.middle > 0:
+            return int(self.low >= 0)
+        return -int(self.middle < 0 and self.high <= 0)
 
     @property
     def median_error(self) -> float:
@@ -58,6 +60,14 @@ class Quartiles:
         """Return the quartiles of ``(x - offset) / factor``, for a factor above 0."""
         low, middle, high = ((each - offset) / factor for each in (self.low, self.middle, self.high))
         return Quartiles(low, middle, high, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The quartiles of a window of the past, and whether its unit was wrong."""
+
+    quartiles: Quartiles
+    wrong: bool = False
 
 
 def quartiles(values: npt.NDArray[np.float64]) -> Quartiles | None:
@@ -126,7 +136,7 @@ def of_reference(whole: Quartiles, dependence: Dependence, name: str, rows: int)
     between = _MEDIAN_ERROR * math.sqrt(share) * (whole.high - whole.low)
     within = math.log(max(1 - share, 1 / 16)) / 2 if dependence.block_rows else 0.0
     logs = None
-    if whole.sign:
+    if whole.low > 0 or whole.high < 0:
         ends = sorted((abs(whole.low), abs(whole.high)))
         width = math.log(ends[1] / ends[0])
         logs = Spread(math.log(abs(whole.middle)), _MEDIAN_ERROR * math.sqrt(share) * width, freedom)

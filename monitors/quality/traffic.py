@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,13 +43,21 @@ class Traffic:
     newest: datetime | None = None
 
 
-def volume(traffic: Traffic, past: Mapping[datetime, int], quality: Quality) -> Iterator[Violation]:
+def volume(
+    traffic: Traffic,
+    past: Mapping[datetime, int],
+    quality: Quality,
+    few: Collection[datetime] = frozenset(),
+) -> Iterator[Violation]:
     """Check the number of rows.
 
     Parameters
     ----------
     past
         Rows of earlier windows, by start.
+    few
+        Those of them that had too few rows. They are no example of what is usual for as long as there are
+        others enough: a fall is told for five weeks if it lasts, and then it is usual.
     """
     rows, least = traffic.rows, quality.min_rows
     if rows < least:
@@ -58,6 +66,9 @@ def volume(traffic: Traffic, past: Mapping[datetime, int], quality: Quality) -> 
     drop = quality.volume_drop
     if drop is None or traffic.window is None:
         return
+    sound = {start: rows for start, rows in past.items() if start not in few}
+    if len(_alike(traffic.window, sound)) >= FEWEST:
+        past = sound
     alike = _alike(traffic.window, past)
     usual = float(np.median(alike)) if len(alike) >= FEWEST else 0.0
     if rows < (1 - drop) * usual and _surely_fewer(rows, usual, len(alike), _noise(traffic.window, past)):

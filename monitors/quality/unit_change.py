@@ -25,8 +25,12 @@ from monitors.quality.quartiles import Quartiles, Usual
 SURPRISE = 1e-6
 """Probability below which a window is outside of what is usual."""
 
-_FITS = 2.5  # deviations within which a window is usual again, and two witnesses of a factor agree
-_MOVED = 2.5  # deviations from which the range is a witness
+FITS = 2.5
+"""Deviations within which a window is usual again, and two witnesses of a factor agree."""
+
+MOVED = 2.5
+"""Deviations from which the range is a witness."""
+
 _MOST_ALONE = 8.0  # a factor that the range may tell alone
 _WEATHER = {"°C": (-90.0, 60.0), "°F": (-130.0, 140.0), "K": (183.0, 333.0)}
 _TEMPERATURES = {
@@ -69,6 +73,11 @@ class UnitChange:
     offset: float = 0.0
     known: str = ""
 
+    @property
+    def is_temperature(self) -> bool:
+        """Whether it is more than a factor."""
+        return bool(self.offset)
+
     def __str__(self) -> str:
         shift = f" {'+' if self.offset > 0 else '−'} {abs(self.offset):.4g}" if self.offset else ""
         known = f" ({self.known})" if self.known else ""
@@ -83,8 +92,32 @@ def unit_change(window: Quartiles, usual: Usual, least: float) -> UnitChange | N
     least
         Smallest factor, or one over it, that counts; above 1. Temperatures are told whatever theirs is.
     """
-    conversions = [*_temperatures(window, usual), *_factors(window, usual, least)]
-    return min(conversions, key=lambda found: _misfit(window, usual, found), default=None)
+    explaining = [*_temperatures(window, usual), *_factors(window, usual, least)]
+    return min(explaining, key=lambda found: _misfit(window, usual, found), default=None)
+
+
+def conversions(usual: Usual, least: float) -> Iterator[UnitChange]:
+    """Yield the known conversions that a number like this may meet, each factor in both directions.
+
+    Parameters
+    ----------
+    least
+        As in `unit_change`.
+    """
+    for (old, new), (factor, offset) in _TEMPERATURES.items():
+        coldest, hottest = _WEATHER[old]
+        if coldest < usual.median.center < hottest:
+            yield UnitChange(factor, offset, f"{old} to {new}")
+    for name, factor in _NAMED.items():
+        if max(factor, 1 / factor) >= least:
+            yield UnitChange(factor, known=name)
+            yield UnitChange(1 / factor, known=name)
+
+
+def both(first: float, second: float) -> float:
+    """Return the p-value of two independent ones together (Fisher's method)."""
+    product = first * second
+    return product * (1 - math.log(product)) if product else 0.0
 
 
 def _factors(window: Quartiles, usual: Usual, least: float) -> Iterator[UnitChange]:
@@ -95,13 +128,13 @@ def _factors(window: Quartiles, usual: Usual, least: float) -> Iterator[UnitChan
         log_median = math.log(abs(window.middle))
         by_median = log_median - usual.log_median.center
         median_error = math.hypot(usual.log_median.deviation, error)
-        agree = abs(by_median - by_range) <= _FITS * math.hypot(median_error, range_error)
+        agree = abs(by_median - by_range) <= FITS * math.hypot(median_error, range_error)
         chances = (
             usual.log_median.p_value(log_median, error),
             usual.log_range.p_value(window.log_range, window.log_range_error),
         )
-        sure = chances[0] < SURPRISE or _both(*chances) < SURPRISE
-        if sure and agree and abs(by_range) >= _MOVED * range_error:
+        sure = chances[0] < SURPRISE or both(*chances) < SURPRISE
+        if sure and agree and abs(by_range) >= MOVED * range_error:
             weights = 1 / max(median_error, 1e-9) ** 2, 1 / max(range_error, 1e-9) ** 2
             factor = (by_median * weights[0] + by_range * weights[1]) / sum(weights)
             if abs(factor) >= math.log(least):
@@ -112,7 +145,7 @@ def _factors(window: Quartiles, usual: Usual, least: float) -> Iterator[UnitChan
         and usual.log_range.p_value(window.log_range, window.log_range_error) < SURPRISE
     ):
         found = _named(math.exp(by_range))
-        if _misfit(window, usual, found) <= _FITS:
+        if _misfit(window, usual, found) <= FITS:
             yield found
 
 
@@ -120,10 +153,8 @@ def _temperatures(window: Quartiles, usual: Usual) -> Iterator[UnitChange]:
     """Yield the conversions of temperatures that explain a window; a shift alone must be met narrowly."""
     if usual.median.p_value(window.middle, window.median_error) >= SURPRISE:
         return
-    for (old, new), (factor, offset) in _TEMPERATURES.items():
-        found = UnitChange(factor, offset, f"{old} to {new}")
-        coldest, hottest = _WEATHER[old]
-        if coldest < usual.median.center < hottest and _misfit(window, usual, found) <= _FITS:
+    for found in conversions(usual, math.inf):
+        if _misfit(window, usual, found) <= FITS:
             yield found
 
 
@@ -137,12 +168,6 @@ def _misfit(window: Quartiles, usual: Usual, conversion: UnitChange) -> float:
     else:
         median = usual.median.distance(undone.middle, undone.median_error)
     return max(abs(median), abs(usual.log_range.distance(undone.log_range, undone.log_range_error)))
-
-
-def _both(first: float, second: float) -> float:
-    """Return the p-value of two independent ones together (Fisher's method)."""
-    product = first * second
-    return product * (1 - math.log(product)) if product else 0.0
 
 
 def _named(factor: float) -> UnitChange:

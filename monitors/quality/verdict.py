@@ -12,7 +12,7 @@ from monitors.quality.columns import Known
 from monitors.quality.past import Past
 from monitors.quality.traffic import Traffic, freshness, volume
 from monitors.quality.uniqueness import repeated
-from monitors.quality.violation import FAULTS, Check, Violation
+from monitors.quality.violation import FAULTS, WINDOWS, Check, Violation
 from monitors.records import Measurement
 from monitors.references import Reference
 from spec.features import Feature, FeatureType
@@ -49,7 +49,7 @@ def check(
     """
     quality = spec.monitor.quality
     traffic = rows if isinstance(rows, Traffic) else Traffic(rows)
-    found = [*volume(traffic, past.rows, quality), *freshness(traffic, quality)]
+    found = [*volume(traffic, past.rows, quality, past.few), *freshness(traffic, quality)]
     found += _some(repeated(ids, quality.duplicates))
     for name, feature in spec.features.items():
         wrong = columns.schema(frame, name, feature)
@@ -75,6 +75,9 @@ def judge(violations: tuple[Violation, ...], rows: int, observed: Iterable[Measu
     measurements = [
         Measurement("violations", v.rows, v.feature, v.check.value, limit=v.limit, n=rows, text=v.detail)
         for v in violations
+    ]
+    measurements += [
+        Measurement(WINDOWS, v.windows, v.feature, v.check.value) for v in violations if v.windows > 1
     ]
     clean = set(Check) - {violation.check for violation in violations}
     measurements += [Measurement("violations", 0, method=name.value, n=rows) for name in sorted(clean)]

@@ -33,6 +33,9 @@ class Check(StrEnum):
     """No row for too long."""
 
 
+WINDOWS = "violation_windows"
+"""Measurement: how many windows, the newest among them, are wrong as a violation of several together says."""
+
 FAULTS = frozenset(
     {
         Check.SCHEMA,
@@ -53,13 +56,17 @@ are real, and a retrain is the cure; rows that did not come say nothing against 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`rows` rows that a check does not allow; `limit` is the largest share of rows that it does."""
+    """`rows` rows that a check does not allow; `limit` is the largest share of rows that it does.
+
+    `windows` windows show it together, where the newest alone does not.
+    """
 
     check: Check
     rows: int
     detail: str
     feature: str | None = None
     limit: float | None = None
+    windows: int = 1
 
     @property
     def is_fault(self) -> bool:

@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from monitors.triage import why
+from monitors.triage.coverage import missing_labels
 from monitors.triage.evidence import (
     Evidence,
     covers,
     is_beyond_chance,
     is_worse,
-    labels_are_missing,
     labels_due,
     loss_is_beyond_chance,
     number,
@@ -109,13 +109,11 @@ def _expected_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, 
 
 
 def _missing_labels(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
-    performance = evidence.newest("performance")
-    if not labels_are_missing(spec, performance):
+    known = missing_labels(spec, evidence)
+    if known is None:
         return None
-    known = number(performance, "labels_available_ratio")
-    share = 0.0 if known is None else known.value
     delay = format_duration(spec.data.target.delay)
-    text = f"The truth of only {share:.0%} of the predictions has come, {delay} after"
+    text = f"The truth of only {known.value:.0%} of the predictions has come, {delay} after"
     return (
         Action.COLLECT_LABELS,
         Cause.NO_LABELS,

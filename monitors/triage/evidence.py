@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from monitors.label_shift import shifted
-from monitors.quality.violation import FAULTS, Check
+from monitors.quality.violation import FAULTS, WINDOWS, Check
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
 from monitors.windows import Window
@@ -106,12 +106,16 @@ def violations(result: WindowResult | None, checks: Iterable[str]) -> tuple[Meas
 
 
 def faulty_windows(results: Iterable[WindowResult]) -> tuple[Window, ...]:
-    """Return the windows in which quality found the data of a version wrong, the oldest first."""
-    found = {
-        Window(result.start, result.end)
-        for result in results
-        if result.monitor == "quality" and violations(result, FAULTS)
-    }
+    """Return the windows in which quality found the data of a version wrong, the oldest first.
+
+    Those before, that only together with a later one were seen to be wrong, are among them.
+    """
+    found = set()
+    for result in results:
+        if result.monitor == "quality" and violations(result, FAULTS):
+            together = max((int(n.value) for n in result.measurements if n.name == WINDOWS), default=1)
+            window = Window(result.start, result.end)
+            found |= {window.shifted(-back) for back in range(together)}
     return tuple(sorted(found))
 
 

@@ -106,8 +106,8 @@ def test_a_version_is_not_held_against_the_units_of_another() -> None:
     first, second = judged(rows(0), Past()), judged(rows(1), Past())
     past = Past.of([result(first, 0, "1"), result(second, 0, "2")], "2")
 
-    assert [q.n for q in past.quartiles["amount"]] == [200]
-    assert past.quartiles["amount"][0].middle == pytest.approx(float(np.median(rows(1)["amount"])))
+    assert [each.quartiles.n for each in past.quartiles["amount"]] == [200]
+    assert past.quartiles["amount"][0].quartiles.middle == pytest.approx(float(np.median(rows(1)["amount"])))
     assert past.rows == {START: 400}
 
 

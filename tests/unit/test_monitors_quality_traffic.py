@@ -120,3 +120,28 @@ def test_a_window_without_rows_was_silent_all_along() -> None:
         "no row in the last 1d; at most 1h of silence is allowed"
     ]
     assert not list(freshness(traffic, Quality()))
+
+
+def test_a_fall_that_lasts_is_told_for_five_weeks() -> None:
+    """Days that had too few rows are no example of what is usual, until there are not enough others."""
+    start = MONDAY - 8 * 7 * DAY
+    rows = {start + day * DAY: 1000 for day in range(56)}
+    few: set[datetime] = set()
+    for day in range(49):
+        at = MONDAY + day * DAY
+        recent = {then: count for then, count in rows.items() if at - 56.5 * DAY <= then < at}
+        if list(volume(Traffic(200, Window(at, at + DAY)), recent, Quality(), few)):
+            few.add(at)
+        rows[at] = 200
+
+    assert sorted(few) == [MONDAY + day * DAY for day in range(35)]
+
+
+def test_a_fall_is_over_when_the_rows_are_back() -> None:
+    """Rows as before are no fall, and fewer ones are judged by what was usual before it."""
+    past = history(MONDAY, noise=0.02)
+    few = {at for at in past if at >= MONDAY - 14 * DAY}
+    past |= dict.fromkeys(few, 50)
+
+    assert not list(volume(Traffic(1000, Window(MONDAY, MONDAY + DAY)), past, Quality(), few))
+    assert list(volume(Traffic(400, Window(MONDAY, MONDAY + DAY)), past, Quality(), few))
