@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,27 +106,27 @@ def evidently_ui(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     workspace = str(evidently_workspace.folder(settings))
     command = [str(Path(sys.executable).with_name("evidently")), "ui", "--workspace", workspace]
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)])
-    url = f"http://127.0.0.1:{port}/api"
-    try:
-        _wait_for(url, server)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        assert server.poll() is None, "evidently ui ended"
+    ready = threading.Event()
+    with subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)], stderr=subprocess.PIPE, text=True
+    ) as server:
+        reader = threading.Thread(target=_read, args=(server.stderr, ready))
+        reader.start()
         try:
-            httpx.get(f"{url}/projects", timeout=5).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail("evidently ui does not answer")
+            assert ready.wait(300), "evidently ui does not answer"
+            assert server.poll() is None, "evidently ui ended"
+            yield f"http://127.0.0.1:{port}/api"
+        finally:
+            server.terminate()
+            reader.join()
+
+
+def _read(log: Iterable[str], ready: threading.Event) -> None:
+    """Read a server's log to its end; `ready` is set once it listens, or has ended."""
+    for line in log:
+        if "Uvicorn running on" in line:
+            ready.set()
+    ready.set()
 
 
 def test_evidently_shows_the_history_of_windows(evidently_ui: str) -> None:
