@@ -1,0 +1,66 @@
+"""Replace a layer's weights by the product of two thin matrices, and let them learn again for an epoch.
+
+The truncated singular value decomposition is the nearest matrix of its rank (Eckart and Young 1936). A layer
+of m inputs and n units holds r (m + n) weights instead of m n; layers that would grow stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from retraining.fitted import Fitted, Rows
+from retraining.graphs.dense import Layer
+from retraining.passes.fine_tuning import Opened, opened
+from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
+from spec import ModelSpec
+
+_RANKS = (2, 4, 8, 16, 32, 64, 128)
+
+
+class LowRank:
+    """Factor the layers with the least rank that keeps the loss within the budget."""
+
+    name = "low_rank"
+
+    def plan(self, trial: Trial) -> Plan:
+        """Return ``{"rank": …}``, the most that a layer's weights may have."""
+        network = opened(trial.spec, trial.model, trial.fit)
+        ranks = [rank for rank in _RANKS if any(_shrinks(layer, rank) for layer in network.chain.layers)]
+        if not ranks:
+            msg = "the layers are too small for two factors to be smaller"
+            raise NotApplicable(msg)
+        for rank in ranks:
+            if trial.loss(_factored(network, rank)) <= trial.allowed:
+                return {"rank": rank}
+        msg = f"no rank up to {ranks[-1]} keeps the loss within {trial.allowed:.5f}"
+        raise NotApplicable(msg)
+
+    def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
+        """Factor the layers and fine-tune on the rows."""
+        return _factored(opened(spec, model, fit), plan["rank"])
+
+
+def factored(layers: Sequence[Layer], rank: int) -> tuple[Layer, ...]:
+    """Return the layers, each that gets smaller by it as two."""
+    return tuple(part for layer in layers for part in _parts(layer, rank))
+
+
+def _parts(layer: Layer, rank: int) -> Iterator[Layer]:
+    if not _shrinks(layer, rank):
+        yield layer
+        return
+    left, strengths, right = np.linalg.svd(layer.weights, full_matrices=False)
+    roots = np.sqrt(strengths[:rank])  # both factors of one scale, so that one rate suits both
+    yield Layer(left[:, :rank] * roots, None, "identity")
+    yield Layer(roots[:, None] * right[:rank], layer.bias, layer.activation)
+
+
+def _shrinks(layer: Layer, rank: int) -> bool:
+    inputs, units = layer.weights.shape
+    return bool(rank * (inputs + units) < inputs * units)
+
+
+def _factored(network: Opened, rank: int) -> Fitted:
+    return network.changed(LowRank.name, network.tuned(factored(network.chain.layers, rank)))
