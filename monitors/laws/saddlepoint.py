@@ -38,16 +38,45 @@ def tail(values: Array, counts: Table) -> float:
     -------
     In [0, 1]; 1 where the observed difference is not positive.
     """
-    span = float(np.ptp(values))
-    pooled = counts.pooled
-    if span <= 0:
-        return 1.0
-    centred = (values - pooled @ values) / span
-    observed = float(centred @ (counts.current / counts.m - counts.reference / counts.n))
+    centred, observed = _standardized(values, counts)
+    return 1.0 if observed <= 0 else _beyond(observed, centred, counts)
+
+
+def two_sided_tail(values: Array, counts: Table) -> float:
+    """Return P(|difference of the means of `values`| ≥ the observed), under H₀.
+
+    A distance that is the supremum of such differences over potentials, as Wasserstein's and total variation
+    are, is at least that large where its observed potential is, *or its mirror image*. With one long tail
+    the mirror image adds nothing, with two it adds as much again.
+
+    Parameters
+    ----------
+    values, counts
+        As in `tail`; the observed difference must be positive, or the result is 1.
+
+    Returns
+    -------
+    In [0, 1].
+    """
+    centred, observed = _standardized(values, counts)
     if observed <= 0:
         return 1.0
-    theta = _solve(observed, centred, counts)
-    cumulant, _, curvature = _cumulants(theta, centred, pooled, counts)
+    return min(1.0, _beyond(observed, centred, counts) + _beyond(observed, -centred, counts))
+
+
+def _standardized(values: Array, counts: Table) -> tuple[Array, float]:
+    """Return the values about their pooled mean in units of their span, and the observed difference."""
+    span = float(np.ptp(values))
+    if span <= 0:
+        return np.zeros(len(values)), 0.0
+    centred = (values - counts.pooled @ values) / span
+    return centred, float(centred @ (counts.current / counts.m - counts.reference / counts.n))
+
+
+def _beyond(observed: float, centred: Array, counts: Table) -> float:
+    """Return P(difference of means ≥ `observed`) for values of span 1."""
+    theta = solve(observed, centred, counts)
+    cumulant, _, curvature = _cumulants(theta, centred, counts.pooled, counts)
     exponent = theta * observed - cumulant
     if exponent <= 0 or curvature <= 0:
         return 1.0 if exponent <= 0 else math.exp(-exponent)
@@ -56,8 +85,20 @@ def tail(values: Array, counts: Table) -> float:
     return float(min(math.exp(-exponent), ndtr(-(r + math.log(u / r) / r))))
 
 
-def _solve(observed: float, values: Array, counts: Table) -> float:
-    """Find θ with K'(θ) = observed by Newton's method in a bracket; any θ ≥ 0 would give a valid bound."""
+def solve(observed: float, values: Array, counts: Table) -> float:
+    """Return the tilt θ ≥ 0 under which the means of `values` differ by `observed` in expectation.
+
+    K'(θ) = observed, by Newton's method in a bracket; any θ ≥ 0 would give a valid bound on the tail.
+
+    Parameters
+    ----------
+    observed
+        > 0; where no tilt reaches it, the largest that can be computed with is returned.
+    values
+        Shape (k,): with pooled mean 0 and a span of 1.
+    counts
+        Both samples on the cells.
+    """
     low, high = 0.0, _LARGEST * min(counts.n, counts.m)
     theta = 0.0
     pooled = counts.pooled
