@@ -71,8 +71,8 @@ def onset(blocks: Sequence[BlockLoss], *, seed: int = 0) -> Onset | NoData:
     that of its rows' mean and that of its day. A sudden rise, a gradual one or none is chosen by the
     Bayesian information criterion (1, 3 and 4 parameters). The confidence set has the starts, sudden or
     gradual, whose likelihood is nearest to the best; how near follows from series simulated around the
-    best sudden and the best gradual rise. It holds a sudden onset at its level, that of a slow and weak
-    rise nine times in ten; days that go together over weeks make it too narrow.
+    best sudden and the best gradual rise. In simulations it held a sudden onset at its level, and
+    that of a slow and weak rise in 87 to 90 %; days that go together over weeks make it too narrow.
 
     Parameters
     ----------
