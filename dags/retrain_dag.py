@@ -4,7 +4,7 @@
 
 **Triage.** A red `prepare` says what the data lack. A run that ends after `validate` with the rest skipped
 is a *rejected* candidate: the log of `validate` has the interval and the reasons, and Slack has them too.
-A red `search` or `register` is ours or the registry's: see the task's log.
+A red `tune` or `register` is ours or the registry's: see the task's log.
 """
 
 from __future__ import annotations
@@ -45,9 +45,16 @@ def build(spec: ModelSpec) -> DAG:
             notices.record(model, settings, "retrain", text, outcome="started", request=request)
             return run(model, settings, _run_id()).model_dump(mode="json")
 
-        @task(doc_md="Search learners and hyperparameters, then fit the best of each on all training rows.")
-        def search() -> dict[str, Any]:
-            from retraining.search import search as run
+        @task(doc_md="Search each learner's hyperparameters and training window on folds forward in time.")
+        def tune() -> dict[str, Any]:
+            from retraining.tune import tune as run
+
+            model, settings = surroundings.model(name)
+            return run(model, settings, _run_id()).model_dump(mode="json")
+
+        @task(doc_md="Fit what was found, without the newest rows and on all, and export both to ONNX.")
+        def train() -> dict[str, Any]:
+            from retraining.train import train as run
 
             model, settings = surroundings.model(name)
             return run(model, settings, _run_id()).model_dump(mode="json")
@@ -101,7 +108,7 @@ def build(spec: ModelSpec) -> DAG:
             skip_when_already_exists=True,
             fail_when_dag_is_paused=True,
         )
-        prepare() >> search() >> optimize() >> validate() >> register() >> roll_out
+        prepare() >> tune() >> train() >> optimize() >> validate() >> register() >> roll_out
     return dag
 
 

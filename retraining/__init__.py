@@ -1,4 +1,4 @@
-"""Retraining: prepare, search, optimize, validate, register; adoption of a model of one's own; the registry.
+"""Retraining: prepare, tune, train, optimize, validate, register; adoption of one's own model; the registry.
 
 A stage is one module with one function of (spec, settings, run), such as `retraining.prepare.prepare`. It
 reads what earlier stages left in the run's folder, and it may be repeated. Names are imported when they are
@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retraining import optimize, prepare, register, search, validate
+    from retraining import optimize, prepare, register, train, tune, validate
     from retraining.adoption import adopt
     from retraining.flow import Outcome, retrain
     from retraining.graphs.parity import NotFaithful
-    from retraining.records import Candidate, Choice, Search, Snapshot, Validation, Variant
+    from retraining.records import Candidate, Choice, Search, Snapshot, Tuning, Validation, Variant
     from retraining.registry import Registry, Version
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Registry",
     "Search",
     "Snapshot",
+    "Tuning",
     "Validation",
     "Variant",
     "Version",
@@ -34,11 +35,12 @@ __all__ = [
     "prepare",
     "register",
     "retrain",
-    "search",
+    "train",
+    "tune",
     "validate",
 ]
 
-_STAGES = ("prepare", "search", "optimize", "validate", "register")
+_STAGES = ("prepare", "tune", "train", "optimize", "validate", "register")
 _HOMES = {
     "adopt": "adoption",
     "retrain": "flow",
@@ -46,7 +48,9 @@ _HOMES = {
     "NotFaithful": "graphs.parity",
     "Registry": "registry",
     "Version": "registry",
-    **dict.fromkeys(("Candidate", "Choice", "Search", "Snapshot", "Validation", "Variant"), "records"),
+    **dict.fromkeys(
+        ("Candidate", "Choice", "Search", "Snapshot", "Tuning", "Validation", "Variant"), "records"
+    ),
 }
 
 

@@ -1,46 +1,21 @@
-"""A fitted model on its way to be served, and the rows that it may learn from."""
+"""A fitted model on its way to be served."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import onnx
 import pandas as pd
-from numpy.typing import NDArray
 
-from retraining.dataset.rows import FloatArray, IntArray
+from retraining.dataset.labelled import Rows
+from retraining.dataset.rows import FloatArray
 from retraining.graphs.scorer import Scorer
 from retraining.records import Params
 from spec import ModelSpec
 from spec.retrain import Learner
 
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Labelled rows [n].
-
-    Parameters
-    ----------
-    inputs
-        [n, features], as of `retraining.dataset.rows.inputs`.
-    truth
-        [n], as of `retraining.dataset.rows.target`.
-    weights
-        [n] how much each row counts in training, above 0; None where all count alike.
-    days
-        [n] index of each row's UTC day, rising; rows of one day share what happened that day.
-    """
-
-    inputs: pd.DataFrame
-    truth: FloatArray | IntArray
-    days: NDArray[np.int64]
-    weights: FloatArray | None = None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.inputs)
+__all__ = ["Fitted", "Rows"]
 
 
 @dataclass(frozen=True, slots=True)

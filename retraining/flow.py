@@ -8,7 +8,8 @@ from retraining.optimize import optimize
 from retraining.prepare import prepare
 from retraining.records import Validation
 from retraining.register import register
-from retraining.search import search
+from retraining.train import train
+from retraining.tune import tune
 from retraining.validate import validate
 from spec import ModelSpec, Settings
 
@@ -30,7 +31,8 @@ def retrain(spec: ModelSpec, settings: Settings, run: str) -> Outcome:
         Name of the run and of its folder ``<home>/runs/<run>``; the same name replaces or resumes.
     """
     prepare(spec, settings, run)
-    search(spec, settings, run)
+    tune(spec, settings, run)
+    train(spec, settings, run)
     optimize(spec, settings, run)
     verdict = validate(spec, settings, run)
     version = register(spec, settings, run) if verdict.accepted else None

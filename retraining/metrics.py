@@ -45,12 +45,6 @@ def objective(task: Task, truth: FloatArray | IntArray, scores: FloatArray) -> f
     return math.sqrt(mean) if task is Task.REGRESSION else mean
 
 
-def days_of(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
-    """Return the UTC day of each row as an index [n] into the days that occur."""
-    dates = pd.to_datetime(times, utc=True).dt.floor("D")
-    return np.asarray(pd.factorize(dates, sort=True)[0], "int64")
-
-
 def upper_bound(values: FloatArray, days: NDArray[np.int64], confidence: float, seed: int = 0) -> float:
     """Return a one-sided upper confidence bound of the mean of `values`.
 

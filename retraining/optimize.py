@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
 
+import numpy as np
 import onnx
-import pandas as pd
 
-from retraining import latency, learners
-from retraining.dataset import rows
+from retraining import latency
+from retraining.dataset import windows
+from retraining.dataset.cut import cut
+from retraining.dataset.labelled import Rows
+from retraining.dataset.rows import FloatArray
+from retraining.fitted import Fitted
 from retraining.graphs import trees
 from retraining.graphs.scorer import Scorer
-from retraining.metrics import objective
-from retraining.records import Candidate, Choice, Search, Variant
+from retraining.metrics import objective, row_losses
+from retraining.passes import named
+from retraining.passes.optimization_pass import Trial
+from retraining.prepare import TRAIN, load_rows
+from retraining.records import Candidate, Choice, Refusal, Search, Snapshot, Variant
+from retraining.variants import chart
+from retraining.variants.cache import Cache
+from retraining.variants.chains import Chains, Link, Stopped
+from retraining.variants.choice import Verdict, decide
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
 
-_SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-PRUNED = "pruned"
-_NOT_BEST = "another variant within the budget has the lower loss"
-
 
 def optimize(spec: ModelSpec, settings: Settings, run: str) -> Choice:
-    """Prune, measure and choose; doing it again for the same run replaces the choice.
+    """Search chains of passes, measure and choose; doing it again for the same run replaces the choice.
 
-    `prune_trees` keeps the first trees: as few as keep the loss on the validation rows within
-    ``within.quality_drop`` of the same model's best. The curve is drawn with the proxy, which has not
-    seen those rows, and the number of trees then holds for the model of all rows. Of the variants within
-    the whole budget the one with the lowest loss is chosen; a pruned variant stands in for its model.
+    Chains are planned and measured with the proxy of each candidate, which has not seen the validation rows.
+    The chosen one is then carried out on the model of all rows and measured again; where that fails, or
+    breaks the budget, the next best takes its place. What a pass did is kept: a second try does not do it
+    again.
 
     Raises
     ------
@@ -37,116 +47,162 @@ def optimize(spec: ModelSpec, settings: Settings, run: str) -> Choice:
         No variant keeps the budget; with the reasons of each.
     """
     work = Workspace(settings, run)
-    found = work.load(Search)
-    validation = pd.read_parquet(work.path(found.validation))
-    measure = _Measure(spec, work, validation)
-    variants = [variant for candidate in found.candidates for variant in measure.variants(candidate)]
-    judged = _judge(spec, variants)
-    chosen = next((variant for variant in judged if variant.chosen), None)
-    if chosen is None:
-        listed = "\n".join(f"{_name(variant)}: {'; '.join(variant.reasons)}" for variant in judged)
+    bench = _Bench.of(spec, work)
+    measured, refused = bench.search()
+    verdict = bench.choose(measured)
+    if verdict.chosen is None:
+        listed = "\n".join(f"{variant.name}: {'; '.join(variant.reasons)}" for variant in verdict.variants)
         msg = f"No variant of {spec.model!r} keeps optimize.within:\n{listed}"
         raise Refused(msg)
-    record = Choice(chosen=chosen, variants=tuple(judged))
+    record = Choice(
+        chosen=verdict.variants[verdict.chosen],
+        variants=verdict.variants,
+        why=verdict.why,
+        refused=tuple(refused),
+    )
     work.save(record)
+    work.put(chart.PICTURE, chart.picture(spec, record))
+    work.put(chart.PAGE, chart.page(spec, record).encode())
     return record
 
 
-class _Measure:
-    """Loss, size and latency of the variants of candidates."""
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A variant with what it takes to carry it out, and its losses [n] on the validation rows."""
 
-    def __init__(self, spec: ModelSpec, work: Workspace, validation: pd.DataFrame) -> None:
-        self._spec = spec
-        self._work = work
-        self._inputs = rows.inputs(spec, validation)
-        self._truth = rows.target(spec, validation)
+    variant: Variant
+    candidate: Candidate
+    losses: FloatArray
 
-    def variants(self, candidate: Candidate) -> list[Variant]:
-        """Return the candidate as it is, and pruned if there is something to prune."""
-        proxy, model = (onnx.load(self._work.path(name)) for name in (candidate.proxy, candidate.onnx))
-        total = trees.rounds(model)
-        plain = self._loss(proxy)
-        found = [self._variant(candidate, (), total, candidate.onnx, plain)]
-        if "prune_trees" in self._spec.optimize.passes and total is not None and total > 1:
-            keep, loss = self._fewest(candidate, proxy, plain)
-            if keep < total:
-                averages = learners.averages(candidate.learner)
-                pruned = trees.truncate(model, keep, averages=averages).SerializeToString()
-                name = str(Path(candidate.onnx).with_name(f"{PRUNED}.onnx"))
-                self._work.put(name, pruned)
-                found.append(self._variant(candidate, ("prune_trees",), keep, name, loss))
-        return found
 
-    def _fewest(self, candidate: Candidate, proxy: onnx.ModelProto, plain: float) -> tuple[int, float]:
-        """Return the smallest number of trees whose loss is within the budget, and the loss."""
-        total = trees.rounds(proxy) or 1
-        averages = learners.averages(candidate.learner)
-        counts = sorted({max(1, round(total * share)) for share in _SHARES})
-        curve = {keep: self._loss(trees.truncate(proxy, keep, averages=averages)) for keep in counts}
-        curve[total] = plain
-        allowed = min(curve.values()) * (1 + self._spec.optimize.within.quality_drop)
-        return next((keep, loss) for keep, loss in sorted(curve.items()) if loss <= allowed)
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The rows that decide, and the candidates."""
 
-    def _loss(self, model: onnx.ModelProto) -> float:
-        scorer = Scorer(self._spec.task, model.SerializeToString())
-        return objective(self._spec.task, self._truth, scorer.predict(self._inputs))
+    spec: ModelSpec
+    work: Workspace
+    found: Search
+    older: dict[str, Rows]
+    """What a proxy of each training window was fitted on."""
+    every: dict[str, Rows]
+    """What a model of each training window was fitted on."""
+    validation: Rows
+    cache: Cache
 
-    def _variant(
-        self, candidate: Candidate, passes: tuple[str, ...], trees: int | None, name: str, loss: float
-    ) -> Variant:
-        path = self._work.path(name)
-        p50, p99 = latency.one_row(Scorer(self._spec.task, path), self._inputs)
-        return Variant(
+    @classmethod
+    def of(cls, spec: ModelSpec, work: Workspace) -> _Bench:
+        found, taken = work.load(Search), work.load(Snapshot)
+        train = load_rows(work, TRAIN)
+        split = cut(spec, train, taken)
+        usable = windows.usable(spec, taken)
+        older, every = (
+            {
+                name: windows.learnt(spec, usable[name], part, taken)
+                for name in {candidate.window for candidate in found.candidates}
+            }
+            for part in (split.fit, train)
+        )
+        about = spec.model_dump_json(include={"model", "task", "data", "features", "retrain"})
+        cache = Cache(work, f"{taken.sha256} {about}")
+        return cls(spec, work, found, older, every, Rows.of(spec, split.validation), cache)
+
+    def search(self) -> tuple[list[_Measured], list[Refusal]]:
+        """Measure every candidate as it is, and what chains of passes make of it; the best one first."""
+        wanted = self.spec.optimize
+        plain = [(candidate, self._root(candidate)) for candidate in self.found.candidates]
+        plain.sort(key=lambda item: item[1].loss)
+        allowed = plain[0][1].loss * (1 + wanted.within.quality_drop)
+        measured = [self._measured(candidate, root) for candidate, root in plain]
+        refused = []
+        end, most = monotonic() + wanted.time.total_seconds(), wanted.max_variants - len(plain)
+        for done, (candidate, root) in enumerate(plain):
+            left = len(plain) - done
+            until = monotonic() + (end - monotonic()) / left
+            fit = self.older[candidate.window]
+            trial = Trial(self.spec, root.model, fit, self.validation, allowed)
+            chains = Chains(trial, self.cache, wanted.passes, monotonic)
+            for step in chains.grow(root, -(-most // left), until):
+                if isinstance(step, Stopped):
+                    refused.append(_refusal(candidate, step))
+                else:
+                    measured.append(self._measured(candidate, step))
+                    most -= 1
+        return measured, refused
+
+    def choose(self, measured: list[_Measured]) -> Verdict:
+        """Choose, and carry the chosen one out on the model of all rows; the next best where that fails."""
+        while True:
+            variants = [item.variant for item in measured]
+            losses = np.stack([item.losses for item in measured])
+            verdict = decide(self.spec, variants, losses, self.validation.days)
+            if verdict.chosen is None or verdict.variants[verdict.chosen].all_rows:
+                return verdict
+            measured[verdict.chosen] = self._carried_out(measured[verdict.chosen])
+
+    def _carried_out(self, measured: _Measured) -> _Measured:
+        """Return a variant of the model of all rows; with its reason where it cannot be made."""
+        variant, candidate = measured.variant, measured.candidate
+        model, file = _fitted(candidate, onnx.load(self.work.path(candidate.onnx))), candidate.onnx
+        try:
+            for name, plan in zip(variant.passes, variant.plans, strict=True):
+                model, file = self._applied(model, self.every[candidate.window], name, plan)
+        except Refused as error:
+            reason = f"it cannot be carried out on the model of all rows: {error}"
+            return replace(measured, variant=variant.model_copy(update={"reasons": (reason,)}))
+        told = {"onnx": file, "all_rows": True} | self._cost(model.graph, file)
+        return replace(measured, variant=variant.model_copy(update=told))
+
+    def _applied(self, model: Fitted, fit: Rows, name: str, plan: dict[str, Any]) -> tuple[Fitted, str]:
+        def run() -> tuple[dict[str, Any], Fitted]:
+            return plan, named(name).apply(self.spec, model, fit, plan)
+
+        told = f"{len(fit)} rows {json.dumps(plan, sort_keys=True)}"
+        _, made, file = self.cache.outcome(model, name, told, run)
+        return made, file
+
+    def _root(self, candidate: Candidate) -> Link:
+        model = _fitted(candidate, onnx.load(self.work.path(candidate.proxy)))
+        scores = model.scores(self.spec, self.validation.inputs)
+        loss = objective(self.spec.task, self.validation.truth, scores)
+        return Link(model, candidate.proxy, (), loss)
+
+    def _measured(self, candidate: Candidate, link: Link) -> _Measured:
+        """Measure; the candidate itself on its model of all rows, which is there already."""
+        file = link.file if link.model.passes else candidate.onnx
+        graph = link.model.graph if link.model.passes else onnx.load(self.work.path(file))
+        scores = link.model.scores(self.spec, self.validation.inputs)
+        variant = Variant(
             learner=candidate.learner,
-            passes=passes,
-            trees=trees,
-            onnx=name,
-            loss=loss,
-            size=path.stat().st_size,
-            latency_p50=p50,
-            latency_p99=p99,
+            candidate=candidate.onnx,
+            passes=link.model.passes,
+            plans=link.plans,
+            onnx=file,
+            all_rows=not link.model.passes,
+            loss=link.loss,
+            **self._cost(graph, file),
         )
+        return _Measured(variant, candidate, row_losses(self.spec.task, self.validation.truth, scores))
+
+    def _cost(self, graph: onnx.ModelProto, file: str) -> dict[str, Any]:
+        path = self.work.path(file)
+        p50, p99 = latency.one_row(Scorer(self.spec.task, path), self.validation.inputs)
+        return {
+            "trees": trees.rounds(graph),
+            "size": path.stat().st_size,
+            "latency_p50": p50,
+            "latency_p99": p99,
+        }
 
 
-def _judge(spec: ModelSpec, variants: list[Variant]) -> list[Variant]:
-    best = min(variant.loss for variant in variants)
-    reasons = [_over_budget(spec, variant, best) for variant in variants]
-    replaced = {
-        variant.learner
-        for variant, over in zip(variants, reasons, strict=True)
-        if variant.passes and not over
-    }
-    for variant, over in zip(variants, reasons, strict=True):
-        if not variant.passes and variant.learner in replaced:
-            over.append("its pruned variant is within the budget and smaller")
-    kept = [variant for variant, over in zip(variants, reasons, strict=True) if not over]
-    chosen = min(kept, key=lambda variant: (variant.loss, variant.size)) if kept else None
-    return [
-        variant.model_copy(update={"chosen": variant is chosen, "reasons": _reasons(over, variant is chosen)})
-        for variant, over in zip(variants, reasons, strict=True)
-    ]
+def _fitted(candidate: Candidate, graph: onnx.ModelProto) -> Fitted:
+    return Fitted(candidate.learner, candidate.params, graph)
 
 
-def _reasons(over: list[str], chosen: bool) -> tuple[str, ...]:  # noqa: FBT001 - private, named by its caller
-    return () if chosen else tuple(over or [_NOT_BEST])
-
-
-def _over_budget(spec: ModelSpec, variant: Variant, best: float) -> list[str]:
-    within = spec.optimize.within
-    over = []
-    if variant.loss > best * (1 + within.quality_drop):
-        drop = variant.loss / best - 1
-        over.append(
-            f"loss {variant.loss:.5f} is {drop:.2%} above the best; quality_drop is {within.quality_drop:.2%}"
-        )
-    if within.latency_p99 is not None and variant.latency_p99 > within.latency_p99.total_seconds():
-        limit = within.latency_p99.total_seconds()
-        over.append(f"p99 of one row {variant.latency_p99 * 1e3:.3f} ms > {limit * 1e3:g} ms")
-    if within.size is not None and variant.size > within.size:
-        over.append(f"size {variant.size:,} B > {within.size:,} B")
-    return over
-
-
-def _name(variant: Variant) -> str:
-    trees = "" if variant.trees is None else f", {variant.trees} trees"
-    return f"{variant.learner.value} ({' + '.join(variant.passes) or 'as trained'}{trees})"
+def _refusal(candidate: Candidate, step: Stopped) -> Refusal:
+    return Refusal(
+        learner=candidate.learner,
+        candidate=candidate.onnx,
+        passes=step.passes,
+        by=step.by,
+        reason=step.reason,
+    )

@@ -141,6 +141,8 @@ class Variant(Record):
 
     learner: Learner
     """Learner of the candidate that the passes began with; a student may be of another."""
+    candidate: str
+    """ONNX file of that candidate, which names it."""
     passes: tuple[str, ...]
     plans: tuple[dict[str, Any], ...] = ()
     """What each of the passes decided."""
@@ -177,18 +179,25 @@ class Variant(Record):
     def name(self) -> str:
         """The variant as people read it."""
         trees = "" if self.trees is None else f", {self.trees} trees"
-        return f"{self.learner.value} ({' + '.join(self.passes) or 'as trained'}{trees})"
+        return f"{_named(self.candidate)} ({' + '.join(self.passes) or 'as trained'}{trees})"
 
 
 class Refusal(Record):
     """A pass that was not applied to a model, and why."""
 
     learner: Learner
+    candidate: str
+    """ONNX file of the candidate that the passes began with."""
     passes: tuple[str, ...]
     """The passes before it."""
     by: str
     """The pass."""
     reason: str
+
+    @property
+    def name(self) -> str:
+        """What it was to be applied to, as people read it."""
+        return f"{_named(self.candidate)} ({' + '.join(self.passes) or 'as trained'})"
 
 
 class Choice(Record):
@@ -226,3 +235,8 @@ class Validation(Record):
     def summary(self) -> str:
         """Return the verdict and its reasons as one line for people."""
         return f"candidate {'accepted' if self.accepted else 'rejected'}: {'; '.join(self.reasons)}"
+
+
+def _named(candidate: str) -> str:
+    """Return what people call a candidate: the folder of its files, such as ``lightgbm/7``."""
+    return candidate.rpartition("/")[0]

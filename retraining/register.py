@@ -8,9 +8,11 @@ from typing import Any
 from retraining.dataset import rows
 from retraining.graphs.scorer import Scorer
 from retraining.prepare import HOLDOUT, TRAIN, load_rows
-from retraining.records import Choice, Record, Search, Snapshot, Validation
+from retraining.records import Choice, Record, Search, Snapshot, Tuning, Validation
 from retraining.registry import Registry
 from retraining.release import Release, band, held, importances, population
+from retraining.tune import TRIALS
+from retraining.variants.chart import PAGE, PICTURE
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
 
@@ -51,7 +53,7 @@ def _release(spec: ModelSpec, work: Workspace, verdict: Validation, trigger: Map
     file = work.path(choice.chosen.onnx)
     scorer = Scorer(spec.task, file)
     scores = scorer.predict(rows.inputs(spec, holdout))
-    records: tuple[type[Record], ...] = (Snapshot, Search, Choice, Validation)
+    records: tuple[type[Record], ...] = (Snapshot, Tuning, Search, Choice, Validation)
     return Release(
         source=f"retrain/{work.run}",
         onnx=file,
@@ -62,7 +64,7 @@ def _release(spec: ModelSpec, work: Workspace, verdict: Validation, trigger: Map
         held=held(spec, holdout, scores),
         params=_params(taken, found, choice),
         metrics=_metrics(choice, verdict),
-        artifacts=(work.path(found.trials), *map(work.record, records)),
+        artifacts=(work.path(TRIALS), *map(work.path, (PICTURE, PAGE)), *map(work.record, records)),
         tags={f"trigger.{name}": str(value) for name, value in trigger.items() if value is not None},
     )
 

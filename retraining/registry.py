@@ -137,6 +137,12 @@ class Registry:
         """Return the version that an alias names; None where there is none."""
         return self._aliases(model).get(alias)
 
+    def params(self, model: str, version: str) -> dict[str, str]:
+        """Return what a version's run was logged with: the learner, its hyperparameters, the window."""
+        run_id = self._get(model, version).run_id
+        with _asking(self._settings):
+            return dict(self._client().get_run(run_id).data.params)
+
     def versions(self, model: str) -> tuple[Version, ...]:
         """Return all versions of a model, oldest first; none for a model that is not registered."""
         aliases = self._aliases(model)

@@ -9,9 +9,10 @@ from monitors.metrics import shortfall
 from monitors.performance import Truth
 from monitors.slices.fairness import gate
 from retraining.dataset import rows
+from retraining.dataset.labelled import days_of
 from retraining.dataset.rows import FloatArray, IntArray
 from retraining.graphs.scorer import Scorer
-from retraining.metrics import days_of, expected, upper_bound
+from retraining.metrics import expected, upper_bound
 from retraining.prepare import HOLDOUT, load_rows
 from retraining.records import Choice, Snapshot, Validation
 from retraining.registry import Registry

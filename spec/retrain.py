@@ -27,12 +27,32 @@ class Learner(StrEnum):
 class Search(Record):
     """The budget of the hyperparameter search."""
 
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "cma_es", "nsga2"] = "tpe"
+    """Bayesian (`tpe`), `random`, all combinations of a `grid`, or evolutionary (`cma_es`, `nsga2`)."""
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    """What ends a trial after an early fold; of one objective only."""
+    objectives: Annotated[tuple[Literal["quality", "latency", "size"], ...], Field(min_length=1)] = (
+        "quality",
+    )
+    """What trials minimise: the loss, seconds of a one-row call, bytes of the graph. Of several, the best
+    loss and the cheapest trial near it become candidates."""
+    folds: Annotated[int, Field(ge=1, le=10)] = 2
+    """Spans of time, one after another, that trials are scored on; where there are rows enough."""
     trials: Annotated[int, Field(ge=1)] = 20
     time: Duration = timedelta(seconds=90)
     max_rows: Annotated[int, Field(ge=1000)] = 50_000
     """Trials train on at most this many rows (the newest); the final fit uses all."""
     seed: int = 0
+    warm_start: bool = True
+    """Try the champion's hyperparameters first, if it came from the same learner."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _quality_is_first(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value[0] != "quality" or len(set(value)) != len(value):
+            msg = "must begin with quality, and name each once"
+            raise ValueError(msg)
+        return value
 
 
 class Scheduled(Record):
@@ -94,6 +114,9 @@ class Retrain(Record):
     """Fewer labelled training rows refuse the retrain."""
     min_class_rows: Annotated[int, Field(ge=2)] = 20
     """Fewer training rows of any class refuse the retrain; of classes only."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """`balanced`: rare classes weigh as much as frequent ones in training. Probabilities are then no longer
+    those of the world; leave it, unless the decision is all that counts."""
     leakage: Literal["tell", "refuse"] = "tell"
     """What to do about a feature that alone explains nearly all of the truth."""
     learners: tuple[Learner, ...] = Field(default=(Learner.LIGHTGBM,), min_length=1)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
+from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
 from retraining.records import Snapshot
-from spec import ModelSpec, format_duration
+from spec import ModelSpec, Task, format_duration
 from spec.retrain import HalfLife, TrainingWindow
+
+_LEAST = 100
 
 
 def usable(spec: ModelSpec, taken: Snapshot) -> dict[str, TrainingWindow]:
@@ -27,6 +31,36 @@ def name_of(window: TrainingWindow) -> str:
     if isinstance(window, HalfLife):
         return f"half-life {format_duration(window.half_life)}"
     return window if isinstance(window, str) else format_duration(window)
+
+
+def learnt(spec: ModelSpec, window: TrainingWindow, frame: pd.DataFrame, taken: Snapshot) -> Rows:
+    """Return what a window lets a candidate learn from, of rows [n] by time, weighed.
+
+    Where that is not enough to fit anything, such as on rows from before the change, all rows count: there
+    was nothing else to learn from then. Classes that are to be balanced weigh the same together.
+    """
+    times = frame[spec.data.time]
+    counted = weights(window, times, times.iloc[-1].to_pydatetime(), taken)
+    part = Rows.of(spec, frame, counted)
+    if len(part) < _LEAST or not _has_all_classes(spec, part):
+        part = Rows.of(spec, frame, np.ones(len(frame)))
+    if spec.retrain.class_weight == "balanced" and spec.task is not Task.REGRESSION:
+        return replace(part, weights=_balanced(part))
+    alike = part.weights is None or not np.ptp(part.weights)
+    return replace(part, weights=None) if alike else part
+
+
+def _has_all_classes(spec: ModelSpec, part: Rows) -> bool:
+    count = len(spec.data.target.classes or (False, True))
+    return spec.task is Task.REGRESSION or len(np.unique(part.truth)) == count
+
+
+def _balanced(part: Rows) -> FloatArray:
+    """Return the rows' weights times what makes each class weigh as much as any other."""
+    counted = np.ones(len(part)) if part.weights is None else part.weights
+    kinds = np.asarray(part.truth, "int64")
+    sums = np.bincount(kinds, counted)
+    return np.asarray(counted * (sums.sum() / len(sums) / sums)[kinds], "float64")
 
 
 def weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from retraining.learners.pipelines import averages, build, defaults, suggest
+from retraining.learners.fitting import fit, scores
+from retraining.learners.pipelines import averages, build, defaults, grid, suggest
 
-__all__ = ["averages", "build", "defaults", "suggest"]
+__all__ = ["averages", "build", "defaults", "fit", "grid", "scores", "suggest"]

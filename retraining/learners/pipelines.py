@@ -42,6 +42,13 @@ def defaults(learner: Learner) -> Params:
     return dict(_DEFAULTS[learner])
 
 
+def grid(learner: Learner) -> dict[str, list[int | float | str]]:
+    """Return the values that a grid search combines; what is not listed keeps its default."""
+    return {name: list(values) for name, values in _GRIDS[learner].items()} | {
+        name: [value] for name, value in defaults(learner).items() if name not in _GRIDS[learner]
+    }
+
+
 def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1) -> Pipeline:
     """Return an unfitted pipeline for what `retraining.dataset.rows.inputs` makes.
 
@@ -169,4 +176,19 @@ _DEFAULTS: dict[Learner, Params] = {
     Learner.RANDOM_FOREST: {"n_estimators": 60, "min_samples_leaf": 20, "max_features": 0.35},
     Learner.LINEAR: {"strength": 1.0},
     Learner.MLP: mlp.DEFAULTS,
+}
+_GRIDS: dict[Learner, dict[str, tuple[int | float | str, ...]]] = {
+    Learner.LIGHTGBM: {"n_estimators": (100, 300), "num_leaves": (15, 31, 63), "learning_rate": (0.05, 0.1)},
+    Learner.HIST_GRADIENT_BOOSTING: {
+        "max_iter": (100, 300),
+        "max_leaf_nodes": (15, 31, 63),
+        "learning_rate": (0.05, 0.1),
+    },
+    Learner.RANDOM_FOREST: {
+        "n_estimators": (50, 100),
+        "min_samples_leaf": (5, 20, 50),
+        "max_features": (0.3, 0.6),
+    },
+    Learner.LINEAR: {"strength": (0.01, 0.1, 1.0, 10.0, 100.0)},
+    Learner.MLP: {"depth": (1, 2), "width": (32, 128), "alpha": (1e-4, 1e-2)},
 }

@@ -14,7 +14,7 @@ from monitors import inference_log, labels
 from monitors.metrics import Array, statistic
 from retraining.dataset.rows import inputs, target
 from retraining.graphs.scorer import Scorer
-from retraining.metrics import days_of
+from retraining.dataset.labelled import days_of
 from retraining.registry import Registry
 from spec import ModelSpec, PerformanceMetric, Settings
 

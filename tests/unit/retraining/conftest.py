@@ -39,7 +39,7 @@ retrain:
   holdout: 10d
   min_rows: 500
   learners: [{learners}]
-  search: {{trials: {trials}, time: 60s, max_rows: 2000}}
+  search: {{trials: {trials}, time: 60s, max_rows: 2000, warm_start: false}}
 optimize: {{within: {{quality_drop: 1%, latency_p99: 1s, size: 5MB}}}}
 """
 _CLASSES = ", classes: [none, some, all]"

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from retraining.metrics import days_of, expected, objective, row_losses, upper_bound
+from retraining.dataset.labelled import days_of
+from retraining.metrics import expected, objective, row_losses, upper_bound
 from spec import DataError, ModelSpec, PerformanceMetric, Task
 
 

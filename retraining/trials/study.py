@@ -1,0 +1,133 @@
+"""One learner's study: trials over its hyperparameters and the training windows, kept as they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from retraining import latency, learners
+from retraining.dataset import windows
+from retraining.fitted import Rows
+from retraining.graphs.export import to_onnx
+from retraining.graphs.scorer import Scorer
+from retraining.metrics import objective
+from retraining.records import Params, Snapshot
+from retraining.trials.folds import Fold
+from retraining.trials.samplers import pruner, sampler
+from spec import ModelSpec, Refused
+from spec.retrain import Learner, TrainingWindow
+
+WINDOW = "window"
+"""The parameter that names the training window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The search of one learner.
+
+    Parameters
+    ----------
+    folds
+        As `retraining.trials.folds.folds` cuts them.
+    windows
+        Training windows by name, the first one for the first trial.
+    known
+        Hyperparameters that are tried before any other, such as the champion's.
+    """
+
+    spec: ModelSpec
+    learner: Learner
+    taken: Snapshot
+    folds: tuple[Fold, ...]
+    windows: Mapping[str, TrainingWindow]
+    known: tuple[Params, ...] = ()
+
+    def run(self, file: Path, trials: int, seconds: float) -> optuna.Study:
+        """Run trials until so many are finished; what an earlier try finished in `file` counts.
+
+        Parameters
+        ----------
+        seconds
+            No trial is begun after this time.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        wanted = self.spec.retrain.search
+        file.parent.mkdir(parents=True, exist_ok=True)
+        several = len(wanted.objectives) > 1
+        study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(file))),
+            study_name=self.learner.value,
+            load_if_exists=True,
+            directions=["minimize"] * len(wanted.objectives),
+            sampler=sampler(wanted, learners.grid(self.learner) | {WINDOW: list(self.windows)}),
+            pruner=None if several else pruner(wanted),
+        )
+        if not study.trials and wanted.sampler != "grid":
+            for params in (*self.known, learners.defaults(self.learner)):
+                study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        if done < trials:
+            study.optimize(self._objectives, n_trials=trials - done, timeout=seconds)
+        return study
+
+    def _objectives(self, trial: optuna.Trial) -> float | tuple[float, ...]:
+        window = str(trial.suggest_categorical(WINDOW, list(self.windows)))
+        params = learners.suggest(self.learner, trial)
+        wanted = self.spec.retrain.search.objectives
+        losses: list[float] = []
+        for step, fold in enumerate(self.folds):
+            fitted = learners.fit(self.spec, self.learner, params, self.learnt(fold, window))
+            held = Rows.of(self.spec, fold.held)
+            scores = learners.scores(self.spec, fitted, held.inputs)
+            losses.append(objective(self.spec.task, held.truth, scores))
+            if len(wanted) == 1:
+                trial.report(float(np.mean(losses)), step)
+                if step + 1 < len(self.folds) and trial.should_prune():
+                    raise optuna.TrialPruned
+        quality = float(np.mean(losses))
+        if len(wanted) == 1:
+            return quality
+        graph = to_onnx(self.spec, fitted).SerializeToString()
+        p50, _ = latency.one_row(Scorer(self.spec.task, graph), held.inputs)
+        measured = {"quality": quality, "latency": p50, "size": float(len(graph))}
+        return tuple(measured[name] for name in wanted)
+
+    def learnt(self, fold: Fold, window: str) -> Rows:
+        """Return the rows of a fold that a window lets a trial learn from, weighed."""
+        return windows.learnt(self.spec, self.windows[window], fold.fit, self.taken)
+
+
+def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:
+    """Return the finished trial of the least loss, and of several objectives the cheapest one near it.
+
+    Near is within ``optimize.within.quality_drop``; the cheapest has the least product of the others.
+
+    Raises
+    ------
+    Refused
+        No trial was finished in time.
+    """
+    finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+    if not finished:
+        msg = f"no trial of {study.study_name} was finished in time; give retrain.search.time more"
+        raise Refused(msg)
+    best = min(finished, key=lambda trial: (loss_of(trial), trial.number))
+    if len(study.directions) == 1:
+        return (best,)
+    limit = loss_of(best) * (1 + spec.optimize.within.quality_drop)
+    near = [trial for trial in finished if loss_of(trial) <= limit]
+    cheapest = min(near, key=lambda trial: (float(np.prod(list(trial.values)[1:])), trial.number))
+    return (best,) if cheapest == best else (best, cheapest)
+
+
+def loss_of(trial: FrozenTrial) -> float:
+    """Return the loss of a finished trial."""
+    first, *_ = trial.values
+    return float(first)
