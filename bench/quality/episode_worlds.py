@@ -188,7 +188,7 @@ class World:
             frames.typed(self.spec, self.held[self.names]),
             scores[:, None],
             self.held["label"].to_numpy(float),
-            ((times - EPOCH) // timedelta(microseconds=1)).to_numpy(np.int64),
+            np.asarray((times - EPOCH) // timedelta(microseconds=1), dtype=np.int64),
         )
         references.publish(
             self.spec,

@@ -22,7 +22,7 @@ Random = np.random.Generator
 Weigh = Callable[[pd.DataFrame, Floats], Floats]
 Edit = Callable[[pd.DataFrame, Random], pd.DataFrame]
 AFTER = 16
-"""Windows from the onset on."""
+"""Windows from the onset on, where the label needs no longer proof."""
 
 QUIET = "quiet"
 BENIGN, HARMFUL, PRIOR = "benign shift", "harmful shift", "prior shift"
@@ -46,6 +46,12 @@ EXPECTED = {
     SLOW: Action.FIX_INFRA,
 }
 """A prior shift is to be retrained away where it does harm, else watched."""
+LASTS = {(HARMFUL, "flights"): 56, (PRIOR, "flights"): 42}
+"""Days that an oracle needs to prove a label nine times in ten (`oracle.py`), by kind and data.
+
+Days of flights differ so much by their weather that 16 of them prove little. What is not here is plain in
+`AFTER` days.
+"""
 FAULTS = frozenset({UNIT, NULL, STUCK, REPEATED})
 
 
@@ -99,13 +105,18 @@ class Cause:
 
 @dataclass(frozen=True)
 class Episode:
-    """A cause in a world; `lasts` days, of `AFTER`."""
+    """A cause in a world; it is there for `lasts` days from the onset on."""
 
     kind: str
     what: str
     world: tuple[str, int]
     cause: Cause = field(default_factory=Cause)
     lasts: int = AFTER
+
+    @property
+    def days(self) -> int:
+        """Days that are replayed from the onset on."""
+        return max(AFTER, self.lasts)
 
     @property
     def is_fault(self) -> bool:
@@ -223,7 +234,8 @@ def catalogue(seeds: tuple[int, int] = (0, 1)) -> tuple[Episode, ...]:
 
 
 def _episode(kind: str, what: str, world: tuple[str, int], **cause: object) -> Episode:
-    return Episode(kind, what, world, replace(Cause(), **cause))  # type: ignore[arg-type]
+    lasts = LASTS.get((kind, world[0]), AFTER)
+    return Episode(kind, what, world, replace(Cause(), **cause), lasts)  # type: ignore[arg-type]
 
 
 def _flipped(

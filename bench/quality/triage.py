@@ -3,7 +3,8 @@
     python bench/quality/triage.py [--seeds 0 1] [--only KIND ...] [--quick] [--json FILE]
 
 An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.job.ModelJob`) goes through a
-replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause (`episodes`).
+replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause (`episodes`), or as
+many as an oracle needs to prove it (`oracle`).
 Nothing is retrained or repaired meanwhile. All of the loop is the real one: the log and the labels are
 Delta tables, the results are in SQLite, a window is a day. The 28 days are run once a model, and its
 episodes go on from a copy, by a new daemon.
@@ -23,40 +24,36 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
-from bench.quality.episode_worlds import DAY, ROWS, SETS, START, World
-from bench.quality.episodes import AFTER, EXPECTED, PRIOR, Cause, Episode, catalogue, fully
-from monitors import delta, frames, labels
-from monitors.job import ModelJob
+from bench.quality.episode_replay import (
+    SPREAD,
+    WARM,
+    Replay,
+    Warm,
+    flipped,
+    halves,
+    home_of,
+    rows_of,
+    warm,
+    world_of,
+)
+from bench.quality.episode_worlds import DAY, START, World
+from bench.quality.episodes import EXPECTED, PRIOR, Cause, Episode, catalogue, fully
 from monitors.metrics import statistic
-from monitors.report import Reporter
-from monitors.results import Store
 from monitors.triage import Action
-from spec import Settings, set_clock
-from spec.tables import log_columns
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-WARM = 28
-_SPREAD = {"flights": 1, "census": 3}
-"""Real days that a window's rows are drawn from; those of the census are days in name only."""
 
 
 @dataclass(frozen=True)
@@ -83,191 +80,26 @@ class Outcome:
         return self.decided == self.expected
 
 
-class Replay:
-    """A model's production: a home, a clock, a log and labels, and the daemon that watches."""
-
-    def __init__(self, world: World, home: Path, seed: tuple[int, ...], spread: int) -> None:
-        self.world, self._spread = world, spread
-        self._clock = home / "clock"
-        self.random = np.random.default_rng(seed)
-        if not self._clock.exists():
-            set_clock(self._clock, START)
-        variables = {"TRIMTAB_HOME": str(home), "TRIMTAB_CLOCK": str(self._clock)}
-        self.settings = Settings.from_env(variables)
-        self.store = Store(self.settings.results_url)
-        self._reporter = Reporter()
-        self._daemon = ModelJob(world.spec, self.settings, self.store, self._reporter, settle_s=0)
-        self._owed: list[tuple[int, pd.DataFrame]] = []
-        self.cpu_s = 0.0
-
-    def owe(self, owed: list[tuple[int, pd.DataFrame]]) -> None:
-        """Take over the labels that are still to come."""
-        self._owed = list(owed)
-
-    @property
-    def owed(self) -> list[tuple[int, pd.DataFrame]]:
-        """Labels to come: the day at whose end they do, with their ids."""
-        return self._owed
-
-    def day(self, day: int, live: list[pd.DataFrame], cause: Cause, since: int | None = None) -> Action:
-        """Let a day go by; return what the triage then says.
-
-        Parameters
-        ----------
-        live
-            Real days to draw the rows from.
-        since
-            Days since the onset; None before it.
-        """
-        some = self.random.choice(len(live), size=self._spread, replace=False)
-        drawn = pd.concat([live[at] for at in some], ignore_index=True)
-        rows = _rows(self.world, drawn, cause, self.random)
-        truth = _flipped(rows, cause, since or 0, self.random)
-        if cause.edit is not None:
-            rows = cause.edit(rows, self.random)
-        scores = self.world.scores(rows) if len(rows) else np.empty(0)
-        ids = [f"{day}-{row}" for row in range(len(rows))]
-        rows = rows.assign(
-            id=ids, time=[START + (day + at / max(len(rows), 1)) * DAY for at in range(len(rows))]
-        )
-        set_clock(self._clock, START + (day + 1) * DAY)
-        time.sleep(0.021)  # the clock is read anew after 20 ms
-        self._log(rows, scores, cause)
-        if cause.labels_after is not None:
-            known = self.random.random(len(rows)) < cause.labelled
-            self._owed.append((day + cause.labels_after, pd.DataFrame({"row": ids, "label": truth})[known]))
-        self._label(day)
-        started = time.process_time()
-        self._daemon.tick(0.0, threading.Event())
-        self.cpu_s += time.process_time() - started
-        return self._decided()
-
-    def close(self) -> None:
-        """Let go of the store."""
-        self._reporter.close()
-        self.store.close()
-
-    def _decided(self) -> Action:
-        (latest,) = self.store.latest(self.world.spec.model, "triage")
-        return Action(str(next(n.method for n in latest.measurements if n.name == "triage")))
-
-    def _log(self, rows: pd.DataFrame, scores: Floats, cause: Cause) -> None:
-        again = np.flatnonzero(self.random.random(len(rows)) < cause.repeated)
-        taken = np.concatenate([np.arange(len(rows)), again])
-        rows, scores = rows.iloc[taken], scores[taken]
-        slow = np.where(self.random.random(len(rows)) < cause.slow, cause.slower, 1.0)
-        features = frames.typed(self.world.spec, rows[self.world.names])
-        columns: dict[str, Any] = {
-            "row_id": [f"{key}.{at}" for at, key in enumerate(rows["id"])],
-            "prediction_id": rows["id"].tolist(),
-            "event_time": rows["time"].tolist(),
-            "event_date": [f"{at:%Y-%m-%d}" for at in rows["time"]],
-            "logged_at": rows["time"].tolist(),
-            "version": ["1"] * len(rows),
-            "slot": ["blue"] * len(rows),
-            "shadow": [False] * len(rows),
-            "latency_ms": self.random.gamma(4.0, 2.0, len(rows)) * slow,
-            "scores": scores[:, None].tolist(),
-        }
-        columns |= {f"f_{name}": features[name] for name in self.world.names}
-        schema = delta.schema_of(log_columns(self.world.spec))
-        table = pa.table(
-            {
-                name: pa.array(columns[name], schema.field(name).type, from_pandas=True)
-                for name in schema.names
-            }
-        )
-        if len(rows):
-            location = self.settings.location(self.world.spec.data.inference_log)
-            delta.append(location, table, partition_by=["event_date"])
-
-    def _label(self, day: int) -> None:
-        due = [frame for at, frame in self._owed if at <= day]
-        self._owed = [(at, frame) for at, frame in self._owed if at > day]
-        if due and len(come := pd.concat(due)):
-            labels.append(self.world.spec, self.settings, come)
-
-
-def _rows(world: World, drawn: pd.DataFrame, cause: Cause, random: np.random.Generator) -> pd.DataFrame:
-    """Return what comes of a day's rows under a cause, in random order."""
-    weights = np.ones(len(drawn))
-    if cause.weigh is not None:
-        weights = cause.weigh(drawn, world.scores(drawn))
-    keys = np.log(random.random(len(drawn))) / weights
-    best = np.argsort(-keys)[: random.poisson(ROWS * cause.traffic)]
-    return drawn.iloc[random.permutation(best)]
-
-
-def _flipped(rows: pd.DataFrame, cause: Cause, day: int, random: np.random.Generator) -> Bools:
-    truth: Bools = rows["label"].to_numpy(bool)
-    there = rows.index.isin(rows.query(cause.where).index) if cause.where else np.ones(len(rows), dtype=bool)
-    return truth ^ (there & (random.random(len(rows)) < cause.flip * cause.strength(day)))
-
-
-@lru_cache(maxsize=1)
-def _source(name: str) -> Any:
-    return SETS[name]()
-
-
-@cache
-def _world(key: tuple[str, int]) -> World:
-    return World.of(_source(key[0]), key[1])
-
-
-@dataclass(frozen=True)
-class Warm:
-    """The state after the quiet days: labels to come, and what was decided."""
-
-    owed: list[tuple[int, pd.DataFrame]]
-    actions: list[str]
-    cpu_s: float
-
-
-def warm(folder: Path, key: tuple[str, int]) -> Warm:
-    """Run the quiet days of a world in a folder of its own."""
-    world, home = _world(key), _home(folder, key)
-    home.mkdir()
-    replay = Replay(world, home, (key[1], 0), _SPREAD[key[0]])
-    world.publish(replay.settings)
-    before, _ = _halves(world)
-    actions = [
-        str(replay.day(day, before[day % len(before) :] + before[: day % len(before)], Cause()))
-        for day in range(WARM)
-    ]
-    replay.close()
-    return Warm(replay.owed, actions, replay.cpu_s)
-
-
-def _halves(world: World) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """Return the days that the quiet weeks are drawn from, and those of the episodes."""
-    middle = len(world.live) // 3
-    return world.live[:middle], world.live[middle:]
-
-
-def _home(folder: Path, key: tuple[str, int]) -> Path:
-    return folder / f"{key[0]}-{key[1]}"
-
-
 def run(
     folder: Path, warmed: dict[tuple[str, int], Warm], kept: Path | None, numbered: tuple[int, Episode]
 ) -> Outcome:
     """Run an episode from a copy of its world's quiet days; keep what the monitors found in `kept`."""
     number, episode = numbered
     key = episode.world
-    world, home = _world(key), folder / f"episode-{number}"
-    shutil.copytree(_home(folder, key), home)
-    replay = Replay(world, home, (key[1], 1, number), _SPREAD[key[0]])
+    world, home = world_of(key), folder / f"episode-{number}"
+    shutil.copytree(home_of(folder, key), home)
+    replay = Replay(world, home, (key[1], 1, number), SPREAD[key[0]])
     replay.owe(warmed[key].owed)
     onset = WARM + int(replay.random.integers(4))
-    _, live = _halves(world)
+    _, live = halves(world)
     actions = []
-    for day in range(WARM, onset + AFTER):
+    for day in range(WARM, onset + episode.days):
         since = day - onset
         there = 0 <= since < episode.lasts
         actions.append(
             str(replay.day(day, live, episode.cause if there else Cause(), since if there else None))
         )
-    harm = _harm(world, live, episode.cause, _SPREAD[key[0]])
+    harm = _harm(world, live, episode.cause, SPREAD[key[0]])
     history = replay.store.history(world.spec.model, "triage", start=START + onset * DAY)
     causes = [result.reason for result in history]
     replay.close()
@@ -312,8 +144,8 @@ def _harm(world: World, live: list[pd.DataFrame], cause: Cause, spread: int) -> 
         random = np.random.default_rng(0)
         answers, truths = [], []
         for at in range(0, len(live) - spread + 1, spread):
-            rows = _rows(world, pd.concat(live[at : at + spread], ignore_index=True), each, random)
-            truths.append(_flipped(rows, each, 0, random).astype(float))
+            rows = rows_of(world, pd.concat(live[at : at + spread], ignore_index=True), each, random)
+            truths.append(flipped(rows, each, 0, random).astype(float))
             answers.append(world.scores(rows if each.edit is None else each.edit(rows, random)))
         scores, truth = np.concatenate(answers), np.concatenate(truths)
         block = np.zeros(len(truth), dtype=np.int64)
@@ -327,15 +159,15 @@ def _harm(world: World, live: list[pd.DataFrame], cause: Cause, spread: int) -> 
 def show(outcomes: list[Outcome], warmed: dict[tuple[str, int], Warm]) -> None:
     """Print a line an episode, and what they add up to."""
     print(
-        f"{'kind':<18} {'what':<30} {'model':<10} {'expected':<15} {'decided':<15} "
+        f"{'kind':<18} {'what':<30} {'model':<10} {'days':>4} {'expected':<15} {'decided':<15} "
         f"{'harm':>5} {'right since':>11}"
     )
     for one in outcomes:
         first = "-" if one.first_right is None else f"day {one.first_right}"
         sign = "" if one.right else "  WRONG: " + " ".join(_short(a) for a in one.actions)
         print(
-            f"{one.kind:<18} {one.what:<30} {one.world:<10} {one.expected:<15} {one.decided:<15} "
-            f"{one.harm:>5.1f} {first:>11}{sign}"
+            f"{one.kind:<18} {one.what:<30} {one.world:<10} {len(one.actions):>4} {one.expected:<15} "
+            f"{one.decided:<15} {one.harm:>5.1f} {first:>11}{sign}"
         )
     _matrix(outcomes)
     right = sum(one.right for one in outcomes)
@@ -404,7 +236,7 @@ def main() -> None:
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
     for world in worlds:  # before the workers fork, so that they have them
-        _world(world)
+        world_of(world)
     with tempfile.TemporaryDirectory() as made, ProcessPoolExecutor(arguments.workers) as pool:
         folder = Path(made)
         warmed = dict(zip(worlds, pool.map(partial(warm, folder), worlds), strict=True))

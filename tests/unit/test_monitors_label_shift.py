@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from spec import ModelSpec, loads
 
 DAY = 86_400 * 10**6
 ROWS = 100
+Said = tuple[datetime, tuple[Measurement, ...]]
 
 
 def spec(task: str = "binary", target: str = "{name: y}") -> ModelSpec:
@@ -43,11 +44,11 @@ def positives(shares: np.ndarray) -> np.ndarray:
     return np.array([np.arange(ROWS) < round(share * ROWS) for share in shares], dtype=float)
 
 
-def windows(model: ModelSpec, labels: np.ndarray, each: timedelta = timedelta(days=1)) -> list:
+def windows(model: ModelSpec, labels: np.ndarray, each: timedelta = timedelta(days=1)) -> list[Said]:
     """What is said of windows one after the other; shape of the labels (windows, rows)."""
-    times = np.zeros(labels.shape[1], dtype=np.int64)
+    scores, times = np.zeros((labels.shape[1], 1)), np.zeros(labels.shape[1], dtype=np.int64)
     return [
-        (EPOCH + at * each, label_shift.of_window(model, Truth(times[:, None] * 0.0, part, times)))
+        (EPOCH + at * each, label_shift.of_window(model, Truth(scores, part, times)))
         for at, part in enumerate(labels)
     ]
 
