@@ -50,7 +50,7 @@ def dynamic(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
             extra_options=_OPTIONS,
         )
 
-    return _by_file(quantize)
+    return _by_file(model, quantize)
 
 
 def static(model: onnx.ModelProto, layers: Collection[str], inputs: pd.DataFrame) -> onnx.ModelProto:
@@ -78,15 +78,19 @@ def static(model: onnx.ModelProto, layers: Collection[str], inputs: pd.DataFrame
             extra_options=_OPTIONS,
         )
 
-    return _by_file(quantize)
+    return _by_file(model, quantize)
 
 
-def _by_file(quantize: Callable[[Path], None]) -> onnx.ModelProto:
+def _by_file(model: onnx.ModelProto, quantize: Callable[[Path], None]) -> onnx.ModelProto:
     with TemporaryDirectory() as folder, _quiet():
         file = Path(folder, "model.onnx")
         quantize(file)
         made: onnx.ModelProto = onnx.load(file)
     del made.metadata_props[:]  # the quantizer's signature
+    for end in ("input", "output"):  # it gives their open dimensions names
+        ours, theirs = getattr(made.graph, end), getattr(model.graph, end)
+        del ours[:]
+        ours.extend(theirs)
     onnx.checker.check_model(made)
     return made
 

@@ -147,10 +147,7 @@ def _variants(choice: Choice) -> str:
 
 
 def _refusals(choice: Choice) -> str:
-    rows = [
-        (item.by, f"{item.learner.value} ({' + '.join(item.passes) or 'as trained'})", item.reason)
-        for item in choice.refused
-    ]
+    rows = [(item.by, item.name, item.reason) for item in choice.refused]
     if not rows:
         return "<p>None.</p>"
     return _table(("pass", "after", "why"), rows, numbers=range(0), marked=[False] * len(rows))

@@ -19,7 +19,6 @@ def front(points: FloatArray) -> NDArray[np.bool_]:
     points
         [n, k] finite; lower is better in every column.
     """
-    low: NDArray[np.bool_] = (points[None] <= points[:, None]).all(axis=2)
-    lower: NDArray[np.bool_] = (points[None] < points[:, None]).any(axis=2)
-    beaten: NDArray[np.bool_] = (low & lower).any(axis=1)
-    return ~beaten
+    differences = points[None] - points[:, None]
+    low, lower = np.all(differences <= 0, axis=2), np.any(differences < 0, axis=2)
+    return np.asarray(~np.any(low & lower, axis=1))

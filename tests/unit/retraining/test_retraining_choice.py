@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from retraining.records import Variant
+from retraining.variants.choice import decide, over_budget
+from retraining.variants.pareto import front
+from spec import ModelSpec
+from spec.retrain import Learner
+
+DAYS = np.repeat(np.arange(14), 50)
+
+
+def variant(**told: Any) -> Variant:
+    """Return a measured variant, pruned unless told otherwise."""
+    measured = {
+        "learner": Learner.LIGHTGBM,
+        "candidate": "lightgbm/0/model.onnx",
+        "passes": ("prune_trees",),
+        "trees": None,
+        "onnx": "variant.onnx",
+        "loss": 0.5,
+        "size": 1000,
+        "latency_p50": 1e-5,
+        "latency_p99": 2e-5,
+    }
+    return Variant(**(measured | told))
+
+
+def losses(*means: float, noise: float = 0.0) -> np.ndarray:
+    """Return losses of rows that share what happened on their day, and differ by a noise of their own."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 0.1, 14)[DAYS] + rng.normal(0, 0.3, len(DAYS))
+    own = [rng.normal(0, noise, 14)[DAYS] if noise else 0 for _ in means]
+    return np.stack([mean + shared + each for mean, each in zip(means, own, strict=True)])
+
+
+def limited(shop: Callable[..., ModelSpec], **limits: Any) -> ModelSpec:
+    """Return the shop with limits for its model."""
+    spec = shop()
+    within = spec.optimize.within.model_copy(update={"latency_p99": None, "size": None} | limits)
+    return spec.model_copy(update={"optimize": spec.optimize.model_copy(update={"within": within})})
+
+
+def test_what_cannot_be_told_from_the_best_counts_as_good_and_the_cheapest_is_chosen(
+    shop: Callable[..., ModelSpec],
+) -> None:
+    """A loss that is higher by less than the days vary is no reason to pay for the best."""
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.5005, size=800)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.5005, noise=0.01), DAYS)
+
+    assert 1 == verdict.chosen
+    assert verdict.variants[1].chosen
+    assert "not told from it by the validation days, at 80% of its latency × size" in verdict.why
+    assert "is as good, and this costs 1.2 times its latency × size" in verdict.variants[0].reasons[0]
+
+
+def test_a_difference_that_every_day_shows_is_paid_for(shop: Callable[..., ModelSpec]) -> None:
+    """A variant that is worse on all days, by however little, is no match unless it costs half."""
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.502, size=800)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.502), DAYS)
+
+    assert 0 == verdict.chosen
+    assert () == verdict.variants[0].reasons
+    assert (
+        verdict.variants[1].reasons[0].startswith("its loss is 0.40% above that of lightgbm/0 (as trained)")
+    )
+    assert not verdict.variants[1].rejected
+
+
+def test_the_drop_is_spent_on_half_the_cost(shop: Callable[..., ModelSpec]) -> None:
+    """Within quality_drop a known loss of quality is taken for at most half the cost."""
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.504, size=500)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.504), DAYS)
+
+    assert 1 == verdict.chosen
+    assert "0.80% above the lowest (lightgbm/0 (as trained)), within quality_drop, at 50%" in verdict.why
+
+
+def test_a_variant_better_than_its_candidate_leads(shop: Callable[..., ModelSpec]) -> None:
+    """The best is sought among all, not among the candidates; the budget still counts from these."""
+    variants = [variant(passes=(), loss=0.500), variant(loss=0.480, size=5000), variant(loss=0.506, size=1)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.480, 0.506), DAYS)
+
+    assert 1 == verdict.chosen
+    assert "its loss is 4.17% above that of lightgbm/0 (prune_trees)" in verdict.variants[0].reasons[0]
+    assert ["loss 0.50600 is 1.20% above the best candidate's; quality_drop is 1.00%"] == list(
+        verdict.variants[2].reasons
+    )
+
+
+def test_one_day_tells_nothing_apart_and_nothing_alike(shop: Callable[..., ModelSpec]) -> None:
+    """Without days to compare, only the leader and what costs half of it may be chosen."""
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.5001, size=800)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.5001), np.zeros_like(DAYS))
+
+    assert 0 == verdict.chosen
+
+
+def test_every_broken_limit_is_a_reason(shop: Callable[..., ModelSpec]) -> None:
+    """All of them are told, each with both numbers; nothing is chosen where all variants break one."""
+    spec = limited(
+        shop,
+        latency_p99=timedelta(microseconds=10),
+        size=900,
+        memory=100,
+        cpu_per_million=timedelta(seconds=1),
+    )
+    broken = variant(passes=(), loss=0.6, memory=200, cpu_per_million=2.5)
+
+    found = list(over_budget(spec, broken, 0.5))
+    verdict = decide(spec, [broken], losses(0.6), DAYS)
+
+    assert [
+        "loss 0.60000 is 20.00% above the best candidate's; quality_drop is 1.00%",
+        "p99 of one row 0.020 ms > 0.01 ms",
+        "size 1,000 B > 900 B",
+        "memory 200 B > 100 B",
+        "a million predictions take 2.5 CPU-seconds > 1",
+    ] == found
+    assert verdict.chosen is None
+    assert verdict.variants[0].rejected
+    assert found[1:] == list(verdict.variants[0].reasons)
+
+
+def test_a_variant_that_was_given_up_stays_out(shop: Callable[..., ModelSpec]) -> None:
+    """What could not be carried out is not chosen, however good it looked."""
+    failed = variant(loss=0.4, size=1, reasons=("it cannot be carried out",))
+
+    verdict = decide(limited(shop), [variant(passes=()), failed], losses(0.5, 0.4), DAYS)
+
+    assert 0 == verdict.chosen
+    assert ("it cannot be carried out",) == verdict.variants[1].reasons
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+def test_the_front_is_what_nothing_beats(order: list[int]) -> None:
+    """The second is beaten by the first; the others are each best in something; order does not matter."""
+    points = np.array([[1.0, 5.0], [1.0, 6.0], [2.0, 2.0], [3.0, 1.0]])
+    expected = np.array([True, False, True, True])
+
+    assert expected[order].tolist() == front(points[order]).tolist()
+
+
+@given(arrays("float64", st.tuples(st.integers(1, 12), st.just(3)), elements=st.sampled_from([0.0, 1, 2, 3])))
+def test_every_point_off_the_front_is_beaten_by_one_on_it(points: np.ndarray) -> None:
+    """Nobody on the front beats another, and nobody off it is unbeaten; equal points stay together."""
+
+    def beats(a: np.ndarray, b: np.ndarray) -> bool:
+        return bool((a <= b).all() and (a < b).any())
+
+    on = front(points)
+
+    for point, is_on in zip(points, on, strict=True):
+        assert is_on != any(beats(other, point) for other in points[on])
