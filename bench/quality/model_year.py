@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import chdtrc, ndtri
+from scipy.special import chdtrc, gammaincinv, ndtri
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
@@ -171,21 +171,35 @@ def tell(
                 )
 
 
+def interval(alarms: int, years: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a Poisson rate (Garwood 1936)."""
+    low = float(gammaincinv(alarms, 0.025)) / years if alarms else 0.0
+    return low, float(gammaincinv(alarms + 1, 0.975)) / years
+
+
 def show(years: list[dict[str, Any]], way: str) -> dict[str, Any]:
     """Print and return what the years of one way gave."""
     own = [each for each in years if each["way"] == way]
     alarms = [len(each["alarms"]) for each in own]
     per_year = sum(alarms) / len(own)
     verdict = "met" if per_year <= 1 else "NOT MET"
+    low, high = interval(sum(alarms), len(own))
     hours = sum(len({one["hour"] for one in each["alarms"]}) for each in own)
     print(
         f"{way:<12} {len(own)} years, {sum(each['looks'] for each in own):,} looks at a column, "
         f"{sum(each['judged'] for each in own):,} judged: {sum(alarms)} false alarms in {hours} windows, "
-        f"{per_year:.2f} a model-year (<= 1: {verdict}), {sum(map(bool, alarms))} years with one; "
+        f"{per_year:.2f} [{low:.2f}, {high:.2f}] a model-year (<= 1: {verdict}), "
+        f"{sum(map(bool, alarms))} years with one; "
         f"closest: p = level / {max(each['closest'] for each in own):.2g}; "
         f"least p at the screen's border {min(each['border'] for each in own):.1g}"
     )
-    return {"way": way, "years": len(own), "false_alarms": sum(alarms), "per_year": per_year}
+    return {
+        "way": way,
+        "years": len(own),
+        "false_alarms": sum(alarms),
+        "per_year": per_year,
+        "interval": (low, high),
+    }
 
 
 def main() -> None:
