@@ -12,7 +12,8 @@ times as many. There is a change of unit where all of this holds:
   What grows by some odd factor is left to the single windows;
 - the newest window is itself nearer to the usual once it is converted: a repaired unit is believed at once.
 
-Where the window before was in the wrong unit, p < 0.01 is enough: a fault lasts until it is seen to be over.
+Where the window before was in the wrong unit, p < 0.01 is enough, and the conversion that fits best need not
+fit well: a fault lasts until it is seen to be over.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import numpy as np
 import numpy.typing as npt
 
 from monitors.quality.quartiles import FEWEST_WINDOWS, Earlier, Quartiles, Spread, Usual
-from monitors.quality.unit_change import FITS, MOVED, UnitChange, conversions
+from monitors.quality.unit_change import MOVED, UnitChange, conversions
 
 _SURPRISE = {3: 1e-6, 7: 1e-5, 14: 1e-5}
 """Windows that are held together, and the p-value that is surprising: three are far from a normal law."""
 
-_STILL = 0.01  # where the window before was in the wrong unit
+_FITS = 3.0  # deviations of the mean within which several windows are usual again
+_STILL = 0.01  # p-value, where the window before was in the wrong unit
 _MOST_ALIKE = 0.97  # autocorrelation of windows
 
 Floats = npt.NDArray[np.float64]
@@ -62,15 +64,16 @@ def change_together(
     if not likely:
         return None
     still = bool(earlier) and earlier[-1].wrong
+    fits = math.inf if still else _FITS
     for length, surprise in _SURPRISE.items():
         split = len(earlier) + 1 - length
         sound = [each.quartiles for each in earlier[: max(split, 0)] if not each.wrong]
         if len(sound) < max(FEWEST_WINDOWS, 3 * length):
             break
         pool = [*(each.quartiles for each in earlier[split:]), newest]
-        found = min(_explained(pool, sound, likely, _STILL if still else surprise), default=None)
-        if found is not None:
-            return Together(likely[found[1]], length)
+        fit, at = min(_explained(pool, sound, likely, _STILL if still else surprise), default=(math.inf, -1))
+        if at >= 0 and fit <= fits:
+            return Together(likely[at], length)
     return None
 
 
@@ -89,7 +92,7 @@ def _is_nearer(newest: Quartiles, usual: Usual, change: UnitChange) -> bool:
 def _explained(
     pool: Sequence[Quartiles], sound: Sequence[Quartiles], likely: Sequence[UnitChange], surprise: float
 ) -> Iterator[tuple[float, int]]:
-    """Yield how badly each conversion that explains a pool fits, and which it is."""
+    """Yield how badly each conversion fits that a pool is surprising without, and which it is."""
     signs = {window.sign for window in (*sound, *pool)}
     for at, change in enumerate(likely):
         in_log = not change.is_temperature
@@ -104,9 +107,7 @@ def _explained(
             continue
         undone = [window.undone(change.factor, change.offset) for window in pool]
         median, log_range = _witnesses(undone, in_log=in_log).mean(axis=0)
-        fit = max(abs(medians.distance(float(median), 0)), abs(ranges.distance(float(log_range), 0)))
-        if fit <= FITS:
-            yield fit, at
+        yield max(abs(medians.distance(float(median), 0)), abs(ranges.distance(float(log_range), 0))), at
 
 
 def _witnesses(windows: Sequence[Quartiles], *, in_log: bool) -> Floats:
