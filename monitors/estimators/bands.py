@@ -105,9 +105,14 @@ def band(metric: PerformanceMetric, value: float, variance: float, rows: int, me
     return _inside(metric, Expected(value, value - half, value + half, rows, method))
 
 
-def widened(metric: PerformanceMetric, expected: Expected, variance: float) -> Expected:
-    """Return an expected metric with one more independent source of error."""
-    return band(metric, expected.value, _variance(expected) + variance, expected.rows, expected.method)
+def between(metric: PerformanceMetric, one: Expected, other: Expected, share: float) -> Expected:
+    """Return what lies a share of the way from one answer to the other, by the other's method.
+
+    A combination varies by no more than its parts' mean variance (Jensen); the way gone is one more error.
+    """
+    way = share * (other.value - one.value)
+    variance = (1 - share) * _variance(one) + share * _variance(other) + way**2
+    return band(metric, one.value + way, variance, one.rows, other.method)
 
 
 def corrected(metric: PerformanceMetric, expected: Expected, past: Sequence[Pair]) -> Expected:

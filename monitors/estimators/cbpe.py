@@ -10,7 +10,7 @@ calibration of modern neural networks, for the calibration error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class Cbpe:
 
     def expect(
         self,
-        metrics: Sequence[PerformanceMetric],
+        metrics: Collection[PerformanceMetric],
         scores: Array,
         times: Times | None = None,
         *,
@@ -82,6 +82,24 @@ class Cbpe:
                 metric, found.value, sampling + _spread(found, redrawn), len(scores), method
             )
         return answers
+
+
+def distance_variances(
+    metrics: Collection[PerformanceMetric], scores: Array, one: Ensemble, other: Ensemble
+) -> dict[PerformanceMetric, float]:
+    """Return the variance, over resampled rows, of how far apart two calibrators put each metric of a window.
+
+    Both were resampled with one seed, so that the draws are of the same blocks; the fewer of them count. To
+    first order in the probabilities; a metric without a value is left out.
+    """
+    window = Window.of(scores)
+    point = one.point(window.scores)
+    apart = [
+        first(window.scores) - second(window.scores)
+        for first, second in zip(one.draws, other.draws, strict=False)
+    ]
+    found = {metric: expectation(metric, point, window) for metric in metrics}
+    return {metric: _spread(each, apart) for metric, each in found.items() if not isinstance(each, NoData)}
 
 
 def _spread(found: Expectation, redrawn: Sequence[Array]) -> float:

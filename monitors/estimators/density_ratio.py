@@ -4,6 +4,10 @@ A classifier tells window rows from reference rows; its odds, cross-fitted, are 
 w(x) = P(window | x) / P(reference | x) · rows of the reference / rows of the window (Bickel, Brückner,
 Scheffer 2009, Discriminative learning under covariate shift, JMLR 10:2137-2155). The model's scores are
 columns as well, because calibration is a matter of the scores first.
+
+It is fitted for every window, so it is kept small: two folds of twelve trees with a large step weigh as well
+as five of forty with a small one (docs/estimates.md). Categories are read by their rank of frequency, because
+splits by sets of them would need an encoder in each fit, for no gain.
 """
 
 from __future__ import annotations
@@ -13,15 +17,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitors.estimators import blocks
-from monitors.estimators.blocks import Mask
 from monitors.metrics import Array, Blocks
 from monitors.multivariate import auc
 
 MOST = 20.0
 """Weights beyond it (after which they have mean 1) are cut: one row must not speak for the window."""
-_FOLDS = 5
-_TREES = 40
-_LEAVES = 8
+_FOLDS = 2
+_SETTINGS = {
+    "max_iter": 12,
+    "learning_rate": 0.3,
+    "max_leaf_nodes": 8,
+    "early_stopping": False,
+    "class_weight": "balanced",
+}
 _ROWS = 5_000
 _CHANCE = 0.5
 _FACTOR = 2.0
@@ -42,9 +50,7 @@ class DensityRatio:
     overlaps: bool
 
 
-def density_ratio(
-    reference: Array, window: Array, categorical: Mask, block: Blocks, *, seed: int = 0
-) -> DensityRatio:
+def density_ratio(reference: Array, window: Array, block: Blocks, *, seed: int = 0) -> DensityRatio:
     """Weigh the reference rows by how much they look like the window.
 
     Parameters
@@ -52,8 +58,6 @@ def density_ratio(
     reference, window
         Shape (rows, columns), as an `Encoder` gives them. A model learns from 5,000 rows a side at most; all
         rows of the reference get a weight.
-    categorical
-        Which columns are codes of categories.
     block
         Of the reference rows; a block is never in training and test both.
     """
@@ -68,12 +72,9 @@ def density_ratio(
         known = np.concatenate([reference[kept], drawn[fold != number]])
         side = np.repeat([0, 1], [len(kept), int((fold != number).sum())])
         model = HistGradientBoostingClassifier(
-            max_iter=_TREES,
-            max_leaf_nodes=_LEAVES,
+            **_SETTINGS,
+            categorical_features=None,
             min_samples_leaf=max(5, min(50, len(known) // 50)),
-            early_stopping=False,
-            categorical_features=categorical,
-            class_weight="balanced",
             random_state=seed,
         ).fit(known, side)
         score = model.decision_function(reference[tested])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from monitors.estimators import cbpe, loss_model
+from monitors.estimators.answered import Answered
 from monitors.estimators.bands import Expected
 from monitors.estimators.blocks import Times
 from monitors.estimators.cbpe import Cbpe
@@ -32,13 +33,7 @@ Estimates = dict[PerformanceMetric, Expected | NoData]
 
 
 class _Expects(Protocol):
-    def expect(
-        self,
-        metrics: Sequence[PerformanceMetric],
-        frame: pd.DataFrame,
-        scores: Array,
-        times: Times | None = None,
-    ) -> Estimates: ...
+    def expect(self, metrics: Collection[PerformanceMetric], window: Answered) -> Estimates: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,15 +42,8 @@ class _ByScores:
 
     cbpe: Cbpe
 
-    def expect(
-        self,
-        metrics: Sequence[PerformanceMetric],
-        frame: pd.DataFrame,
-        scores: Array,
-        times: Times | None = None,
-    ) -> Estimates:
-        del frame
-        return self.cbpe.expect(metrics, scores, times)
+    def expect(self, metrics: Collection[PerformanceMetric], window: Answered) -> Estimates:
+        return self.cbpe.expect(metrics, window.scores, window.times)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +72,9 @@ class Estimator:
             return dict.fromkeys(suited, NoData(f"{len(scores)} rows; {FEWEST_ROWS} are needed"))
         known: Container[PerformanceMetric] = LOSSES if self.task is Task.REGRESSION else METRICS
         with _one_thread():
-            found = self.inner.expect([each for each in suited if each in known], frame, scores, times)
+            found = self.inner.expect(
+                [each for each in suited if each in known], Answered(frame, scores, times)
+            )
         return {
             metric: found.get(metric) or NoData(f"{metric} cannot be estimated without labels")
             for metric in suited

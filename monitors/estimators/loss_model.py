@@ -12,7 +12,7 @@ Source: NannyML, How DLE works; Kott (2001), The delete-a-group jackknife, Journ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from monitors.estimators import bands, blocks
+from monitors.estimators.answered import Answered
 from monitors.estimators.bands import Excess, Expected
 from monitors.estimators.blocks import Mask, Times
 from monitors.estimators.encoding import Encoder
@@ -69,16 +70,12 @@ class LossModel:
     absent: Mapping[PerformanceMetric, str]
 
     def expect(
-        self,
-        metrics: Sequence[PerformanceMetric],
-        frame: pd.DataFrame,
-        scores: Array,
-        times: Times | None = None,
+        self, metrics: Collection[PerformanceMetric], window: Answered
     ) -> dict[PerformanceMetric, Expected | NoData]:
-        """Return what is expected of metrics (of `LOSSES`); scores of shape (rows, 1)."""
-        rows = self.encoder.matrix(frame, scores)
+        """Return what is expected of metrics (of `LOSSES`)."""
+        rows = self.encoder.matrix(window.frame, window.scores)
         return {
-            metric: _expect(metric, self.learnt[metric], rows, times)
+            metric: _expect(metric, self.learnt[metric], rows, window.times)
             if metric in self.learnt
             else NoData(self.absent[metric])
             for metric in metrics

@@ -4,21 +4,24 @@ Rows of one score are not all alike. Where the mix behind a score has moved, P(l
 it, though P(label | features) has not; weights of the density ratio bring it back. Nothing helps where the
 relation of features and label itself has moved.
 
+Weights cost rows: the weighted calibrator is noisier than CBPE's, often by more than the shift amounts to. So
+the answer goes from CBPE's towards the weighted one by the share 1 - Var(distance) / distance², 0 at least:
+positive-part shrinkage after James and Stein (1961), with the variance over resampled blocks. That is nearly
+all of the way from a large reference, and little of it from one of a few thousand rows.
+
 Source: Białek, Perrakis, Kuberski, Nowicki (2024), Estimating model performance under covariate shift without
 labels, arXiv 2401.08348, section 4.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import pandas as pd
-
 from monitors.estimators import bands, calibration
+from monitors.estimators.answered import Answered
 from monitors.estimators.bands import Expected
-from monitors.estimators.blocks import Times
-from monitors.estimators.cbpe import Cbpe
+from monitors.estimators.cbpe import Cbpe, distance_variances
 from monitors.estimators.density_ratio import density_ratio
 from monitors.estimators.encoding import Encoder
 from monitors.finding import NoData
@@ -40,43 +43,41 @@ class Pape:
     seed: int = 0
 
     def expect(
-        self,
-        metrics: Sequence[PerformanceMetric],
-        frame: pd.DataFrame,
-        scores: Array,
-        times: Times | None = None,
+        self, metrics: Collection[PerformanceMetric], window: Answered
     ) -> dict[PerformanceMetric, Expected | NoData]:
         """Return what is expected of metrics (of `expectation.METRICS`).
 
         It is CBPE's answer, by that name, where a classifier cannot tell the window from the reference, or
         tells them apart so well that hardly any reference row looks like the window's. Where it is not, the
-        distance of the two answers is one more source of error in the band: weights are never all there is.
+        distance to CBPE's answer is one more source of error in the band: weights are never all there is.
         """
+        plain = self.cbpe.expect(metrics, window.scores, window.times)
         ratio = density_ratio(
             self.rows,
-            self.encoder.matrix(frame, scores),
-            self.encoder.categorical,
+            self.encoder.matrix(window.frame, window.scores),
             self.cbpe.block,
             seed=self.seed,
         )
         worth = ratio.weights.sum() ** 2 / (ratio.weights**2).sum()
-        plain = self.cbpe.expect(metrics, scores, times)
         if not ratio.differs or not ratio.overlaps or worth < FEWEST:
             return plain
-        ensemble = calibration.ensemble(
-            self.cbpe.sample,
-            self.cbpe.block,
-            weights=ratio.weights,
-            draws=DRAWS,
-            seed=self.seed,
+        weighted = calibration.ensemble(
+            self.cbpe.sample, self.cbpe.block, weights=ratio.weights, draws=DRAWS, seed=self.seed
         )
-        weighted = self.cbpe.expect(metrics, scores, times, ensemble=ensemble, method="pape")
-        return {metric: _apart(metric, weighted[metric], plain[metric]) for metric in metrics}
+        moved = self.cbpe.expect(metrics, window.scores, window.times, ensemble=weighted, method="pape")
+        noise = distance_variances(metrics, window.scores, weighted, self.cbpe.ensemble)
+        return {
+            metric: _between(metric, plain[metric], moved[metric], noise.get(metric, 0.0))
+            for metric in metrics
+        }
 
 
-def _apart(
-    metric: PerformanceMetric, weighted: Expected | NoData, plain: Expected | NoData
+def _between(
+    metric: PerformanceMetric, plain: Expected | NoData, moved: Expected | NoData, noise: float
 ) -> Expected | NoData:
-    if isinstance(weighted, NoData) or isinstance(plain, NoData):
-        return weighted
-    return bands.widened(metric, weighted, (weighted.value - plain.value) ** 2)
+    """Go from CBPE's answer towards the weighted one, by as much as their distance is more than noise."""
+    if isinstance(moved, NoData) or isinstance(plain, NoData):
+        return moved
+    distance = moved.value - plain.value
+    share = max(0.0, 1 - noise / distance**2) if distance else 0.0
+    return bands.between(metric, plain, moved, share)

@@ -68,6 +68,18 @@ def test_band_stays_inside_the_range() -> None:
     assert bands.band(M.RMSE, 5.0, 1.0, 100, "loss_model").high == pytest.approx(5 + 1.959964)
 
 
+def test_between_goes_from_one_answer_to_the_other() -> None:
+    """No share of the way is the first answer; half of it is the mean, with the way gone in its variance."""
+    one, other = expected(0.8, 1.96 * 0.01), expected(0.7, 1.96 * 0.03)
+
+    start, middle = (bands.between(M.ACCURACY, one, other, share) for share in (0.0, 0.5))
+
+    assert (start.value, start.low, start.high) == pytest.approx((0.8, one.low, one.high))
+    assert middle.value == pytest.approx(0.75)
+    half = 1.96 * (0.5 * 0.01**2 + 0.5 * 0.03**2 + 0.05**2) ** 0.5
+    assert middle.high - middle.value == pytest.approx(half, rel=1e-3)
+
+
 def test_nothing_is_corrected_before_labels() -> None:
     """No past window, no change."""
     assert bands.corrected(M.ACCURACY, expected(0.8, 0.02), []) == expected(0.8, 0.02)

@@ -227,3 +227,22 @@ def test_same_input_same_estimate() -> None:
     scores, _ = drawn(200, 16)
 
     assert cbpe.fit(known, labels).expect([M.F1], scores) == cbpe.fit(known, labels).expect([M.F1], scores)
+
+
+def test_distance_of_two_calibrators_varies_as_their_draws_do() -> None:
+    """For accuracy, which is linear in the probabilities, it is the variance of the answers' differences."""
+    scores, labels = drawn(800, 31)
+    weights = np.random.default_rng(32).exponential(1, 800)
+    known, block, window = Window.of(scores), np.arange(800) // 20, Window.of(drawn(400, 33)[0])
+    plain, weighted = (
+        calibration.ensemble(Sample.of(known.scores, labels), block, weights=each, draws=count, seed=0)
+        for each, count in ((None, 12), (weights, 8))
+    )
+
+    found = cbpe.distance_variances([M.ACCURACY], window.scores[:, 1:], weighted, plain)
+
+    apart = [
+        value(M.ACCURACY, one(window.scores), window) - value(M.ACCURACY, other(window.scores), window)
+        for one, other in zip(weighted.draws, plain.draws[:8], strict=True)
+    ]
+    assert found[M.ACCURACY] == pytest.approx(np.var(apart, ddof=1), rel=1e-9)

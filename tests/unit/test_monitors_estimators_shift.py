@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from monitors.estimators import blocks
+from monitors.estimators import blocks, calibration
 from monitors.estimators.bands import Expected
 from monitors.estimators.density_ratio import density_ratio
 from monitors.estimators.encoding import Encoder
 from monitors.estimators.estimate import Estimates, Estimator, fit
+from monitors.estimators.pape import Pape
 from monitors.finding import NoData
 from monitors.metrics import statistic
 from monitors.performance import Truth
@@ -126,12 +127,55 @@ def test_density_ratio_is_the_known_one() -> None:
     random = np.random.default_rng(7)
     reference, window = random.normal(0, 1, (4_000, 1)), random.normal(1, 1, (4_000, 1))
 
-    found = density_ratio(reference, window, np.array([False]), np.arange(4_000))
+    found = density_ratio(reference, window, np.arange(4_000))
 
     assert found.differs
     assert found.overlaps
     assert found.weights.mean() == pytest.approx(1)
     assert np.corrcoef(np.log(found.weights), reference[:, 0] - 0.5)[0, 1] > 0.95
+
+
+def test_density_ratio_finds_one_category_among_many() -> None:
+    """Where the tenth of twenty categories becomes six times as frequent, its rows weigh about that much."""
+    random = np.random.default_rng(24)
+    law = np.full(20, 0.05)
+    more = np.where(np.arange(20) == 10, 0.30, 0.70 / 19)
+    reference, window = (random.choice(20, (4_000, 1), p=each).astype(float) for each in (law, more))
+
+    found = density_ratio(reference, window, np.arange(4_000))
+
+    of_it = reference[:, 0] == 10
+    assert found.differs
+    assert found.weights[of_it].mean() == pytest.approx(6, rel=0.25)
+    assert found.weights[~of_it].mean() == pytest.approx(0.7 / 0.95, rel=0.1)
+
+
+def test_weights_that_tell_nothing_are_held_back() -> None:
+    """Where the feature that moves is not about the label, PAPE goes under half the way of its weights."""
+    apart = {"pape": 0.0, "weights": 0.0}
+    for seed in range(4):
+        frame, truth = binary(1_500, 30 + seed)
+        moved, window = binary(800, 40 + seed)
+        random = np.random.default_rng(seed)
+        frame["z"], moved["z"] = random.normal(0, 1, 1_500), random.normal(0.8, 1, 800)
+        frame["kind"] = moved["kind"] = "same"
+        plain, pape = (
+            made(spec(), frame, truth, each) for each in (EstimateMethod.CBPE, EstimateMethod.PAPE)
+        )
+        inner = pape.inner
+        assert isinstance(inner, Pape)
+        rows = inner.encoder.matrix(moved, window.scores)
+        ratio = density_ratio(inner.rows, rows, inner.cbpe.block)
+        weighted = calibration.ensemble(
+            inner.cbpe.sample, inner.cbpe.block, weights=ratio.weights, draws=2, seed=0
+        )
+        alone = inner.cbpe.expect([M.ACCURACY], window.scores, ensemble=weighted)[M.ACCURACY]
+        assert isinstance(alone, Expected)
+        base = known(plain.estimate(moved, window.scores), M.ACCURACY).value
+        apart["pape"] += abs(known(pape.estimate(moved, window.scores), M.ACCURACY).value - base)
+        apart["weights"] += abs(alone.value - base)
+
+    assert apart["pape"] < apart["weights"] / 2
 
 
 def test_loss_model_follows_the_loss() -> None:
@@ -169,13 +213,13 @@ def test_every_metric_of_the_task_has_an_answer() -> None:
 
 
 def test_a_window_of_ten_thousand_rows_is_cheap() -> None:
-    """CBPE takes under a second of CPU and PAPE under three, from a reference of 5,000 rows."""
+    """An estimate takes under a second of CPU, from a reference of 5,000 rows."""
     reference, window = binary(5_000, 12), binary(10_000, 13, shift=0.5)
-    for method, limit in ((EstimateMethod.CBPE, 1.0), (EstimateMethod.PAPE, 3.0)):
+    for method in (EstimateMethod.CBPE, EstimateMethod.PAPE):
         estimator = made(spec(), *reference, method)
         started = time.process_time()
         estimator.estimate(window[0], window[1].scores, window[1].times)
-        assert time.process_time() - started < limit
+        assert time.process_time() - started < 1.0
 
 
 def test_same_window_same_estimate() -> None:
