@@ -20,7 +20,10 @@ _KINDS = {
     "on the front": {"marker": "o", "s": 46, "color": "#1f6f8b", "zorder": 3},
     "beaten": {"marker": "o", "s": 46, "color": "#a9c6d0", "zorder": 2},
     "over the budget": {"marker": "x", "s": 40, "color": "#9a9a9a", "zorder": 1},
+    "worse than the picture is high": {"marker": "^", "s": 40, "color": "#9a9a9a", "zorder": 1},
 }
+_HEIGHT = 3  # of the allowed loss above the lowest one
+_FLATTEST = 1e-3  # of the loss
 _MARK = ' class="chosen"'
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem;
@@ -63,12 +66,14 @@ def ordered(choice: Choice) -> list[Variant]:
 def _figure(spec: ModelSpec, choice: Choice) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and only needed at the end
 
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
-    speed, size = figure.subplots(1, 2, sharey=True)
     variants = ordered(choice)
-    _panel(speed, variants, [variant.latency_p50 * 1e6 for variant in variants])
-    _panel(size, variants, [variant.size / 1e3 for variant in variants])
-    limit = min(item.loss for item in variants if not item.passes) * (1 + spec.optimize.within.quality_drop)
+    named = sum(variant.pareto or variant.chosen for variant in variants)
+    figure = Figure(figsize=(11, 4.8 + 0.16 * named), layout="constrained")
+    speed, size = figure.subplots(1, 2, sharey=True)
+    top = _highest(spec, variants)
+    _panel(speed, variants, [variant.latency_p50 * 1e6 for variant in variants], top)
+    _panel(size, variants, [variant.size / 1e3 for variant in variants], top)
+    limit = _allowed(spec, variants)
     for axes in (speed, size):
         axes.axhline(limit, color="#9a9a9a", linestyle=":", linewidth=1)
     beside = {"transform": size.get_yaxis_transform(), "ha": "right", "va": "bottom"}
@@ -81,22 +86,41 @@ def _figure(spec: ModelSpec, choice: Choice) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, variants: Sequence[Variant], x: Sequence[float]) -> None:
-    kinds = [_kind(variant) for variant in variants]
+def _allowed(spec: ModelSpec, variants: Sequence[Variant]) -> float:
+    best = min(item.loss for item in variants if not item.passes)
+    return best * (1 + spec.optimize.within.quality_drop)
+
+
+def _highest(spec: ModelSpec, variants: Sequence[Variant]) -> float:
+    """Return the loss at the upper edge, so that one bad learner does not press the others into a line."""
+    lowest = min(item.loss for item in variants)
+    return lowest + _HEIGHT * max(_allowed(spec, variants) - lowest, lowest * _FLATTEST)
+
+
+def _panel(axes: Axes, variants: Sequence[Variant], x: Sequence[float], top: float) -> None:
+    points = [(at, min(item.loss, top), _kind(item, top)) for at, item in zip(x, variants, strict=True)]
     for kind, style in _KINDS.items():
-        points = [
-            (at, item.loss) for at, item, is_kind in zip(x, variants, kinds, strict=True) if is_kind == kind
-        ]
-        if points:
+        own = [(at, loss) for at, loss, is_kind in points if is_kind == kind]
+        if own:
             given: dict[str, Any] = dict(style)
-            axes.scatter(*zip(*points, strict=True), label=kind, **given)
-    for number, (at, variant) in enumerate(zip(x, variants, strict=True), start=1):
+            axes.scatter(*zip(*own, strict=True), label=kind, **given)
+    for number, ((at, loss, _), variant) in enumerate(zip(points, variants, strict=True), start=1):
         if variant.pareto or variant.chosen:
-            axes.annotate(str(number), (at, variant.loss), (6, 5), textcoords="offset points", fontsize=9)
-    axes.set_xscale("log")
+            axes.annotate(str(number), (at, loss), (6, 5), textcoords="offset points", fontsize=9)
+    _ticks(axes)
+    axes.set_xlim(min(x) / 1.5, max(x) * 1.5)
     axes.grid(visible=True, which="major", color="#e6e6e6")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ticks(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415 - slow to import
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:,g}")
 
 
 def _legend(figure: Figure, axes: Axes, variants: Sequence[Variant]) -> None:
@@ -107,12 +131,14 @@ def _legend(figure: Figure, axes: Axes, variants: Sequence[Variant]) -> None:
         if variant.pareto or variant.chosen
     )
     figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
-    figure.supxlabel(names, x=0.99, ha="right", fontsize=8, linespacing=1.4)
+    figure.supxlabel(names, x=0.99, ha="right", fontsize=8, linespacing=1.4, multialignment="left")
 
 
-def _kind(variant: Variant) -> str:
+def _kind(variant: Variant, top: float) -> str:
     if variant.chosen:
         return "chosen"
+    if variant.loss > top:
+        return "worse than the picture is high"
     if variant.rejected:
         return "over the budget"
     return "on the front" if variant.pareto else "beaten"
