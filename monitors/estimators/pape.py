@@ -7,7 +7,7 @@ relation of features and label itself has moved.
 Weights cost rows: the weighted calibrator is noisier than CBPE's, often by more than the shift amounts to. So
 the answer goes from CBPE's towards the weighted one by the share 1 - Var(distance) / distance², 0 at least:
 positive-part shrinkage after James and Stein (1961), with the variance over resampled blocks. That is nearly
-all of the way from a large reference, and little of it from one of a few thousand rows.
+all of the way for a plain shift and a large reference, and little of it for a few thousand rows.
 
 Source: Białek, Perrakis, Kuberski, Nowicki (2024), Estimating model performance under covariate shift without
 labels, arXiv 2401.08348, section 4.2.
