@@ -193,40 +193,39 @@ def delay(alarms: list[int], *, once: bool) -> float:
     return min((row - CHANGE + 1 for row in alarms if row >= CHANGE), default=math.inf)
 
 
-def measure(pools: list[Pool], plan: Runs) -> dict[str, dict[str, Any]]:
-    """Return each method's false alarms and delays by stream."""
-    results: dict[str, dict[str, Any]] = {}
-    for each in pools:
-        for name, alarms in methods(source_of(each.source, SOURCE // 50)).items():
-            is_slow, once = name == "kswin", name.startswith("ours")
-            runs = plan.null if once or name == "dummy" else max(plan.null // 4, 4)
-            null = [alarms(each.run(1_000 + run, None)) for run in range(plan.kswin if is_slow else runs)]
-            found: dict[str, Any] = {
-                "null_runs": len(null),
-                "ever": float(np.mean([bool(rows) for rows in null])),
-                "per_10k": float(np.mean([len(rows) for rows in null])) * 10_000 / ROWS,
-            }
-            for kind, width in (("sudden", 0), ("gradual", GRADUAL)):
-                count = plan.kswin if is_slow else plan.change
-                delays = [delay(alarms(each.run(5_000 + run, width)), once=once) for run in range(count)]
-                found[kind] = float(np.median(delays))
-                found[f"{kind}_detected"] = float(np.isfinite(delays).mean())
-            results.setdefault(each.name, {})[name] = found
+def measure(each: Pool, plan: Runs) -> dict[str, Any]:
+    """Return each method's false alarms and delays on a stream."""
+    results: dict[str, Any] = {}
+    for name, alarms in methods(source_of(each.source, SOURCE // 50)).items():
+        is_slow, once = name == "kswin", name.startswith("ours")
+        runs = plan.null if once or name == "dummy" else max(plan.null // 4, 4)
+        null = [alarms(each.run(1_000 + run, None)) for run in range(plan.kswin if is_slow else runs)]
+        found: dict[str, Any] = {
+            "null_runs": len(null),
+            "ever": float(np.mean([bool(rows) for rows in null])),
+            "per_10k": float(np.mean([len(rows) for rows in null])) * 10_000 / ROWS,
+        }
+        for kind, width in (("sudden", 0), ("gradual", GRADUAL)):
+            count = plan.kswin if is_slow else plan.change
+            delays = [delay(alarms(each.run(5_000 + run, width)), once=once) for run in range(count)]
+            found[kind] = float(np.median(delays))
+            found[f"{kind}_detected"] = float(np.isfinite(delays).mean())
+        results[name] = found
     return results
 
 
-def show(results: dict[str, dict[str, Any]], pools: list[Pool]) -> None:
-    """Print a block a stream, a line a method."""
-    for each in pools:
-        print(f"\n{each.name}: error {each.old.mean():.3f} before, {each.new.mean():.3f} after the change")
-        heads = ("null runs", "ever", "per 10k", "sudden", "found", "gradual", "found")
-        print(f"{'':20}{''.join(f'{head:>10}' for head in heads)}")
-        for name, found in results[each.name].items():
-            print(
-                f"{name:20}{found['null_runs']:>10}{found['ever']:>10.1%}{found['per_10k']:>10.2f}"
-                f"{found['sudden']:>10.0f}{found['sudden_detected']:>10.0%}"
-                f"{found['gradual']:>10.0f}{found['gradual_detected']:>10.0%}"
-            )
+def show(each: Pool, results: dict[str, Any]) -> None:
+    """Print a line a method."""
+    print(f"\n{each.name}: error {each.old.mean():.3f} before, {each.new.mean():.3f} after the change")
+    heads = ("null runs", "ever", "per 10k", "sudden", "found", "gradual", "found")
+    print(f"{'':20}{''.join(f'{head:>10}' for head in heads)}")
+    for name, found in results.items():
+        print(
+            f"{name:20}{found['null_runs']:>10}{found['ever']:>10.1%}{found['per_10k']:>10.2f}"
+            f"{found['sudden']:>10.0f}{found['sudden_detected']:>10.0%}"
+            f"{found['gradual']:>10.0f}{found['gradual_detected']:>10.0%}"
+        )
+    sys.stdout.flush()
 
 
 def weather(plan: Runs) -> dict[str, dict[str, float]]:
@@ -283,9 +282,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     plan, started = QUICK if arguments.quick else FULL, time.process_time()
-    pools = [pool(*each) for each in streams()]
-    results = measure(pools, plan)
-    show(results, pools)
+    results = {}
+    for each in streams():
+        drawn = pool(*each)
+        results[drawn.name] = measure(drawn, plan)
+        show(drawn, results[drawn.name])
     stormy = weather(plan)
     print(f"\n{'days, assumed dependence':32}{'ever':>8}{'delay':>8}{'found':>7}   ({plan.days} runs)")
     for name, found in stormy.items():
