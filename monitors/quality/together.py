@@ -1,7 +1,7 @@
 """A change of unit that no single window proves, and several together do.
 
 A conversion that is smaller than the difference between two days shows in their mean, which differs from its
-usual by less. The newest 3, 7 and 14 windows are held against the sound ones before them, at least three
+usual by less. The newest 3 and 7 windows are held against the sound ones before them, at least three
 times as many. There is a change of unit where all of this holds:
 
 - their median and range, weighed as the conversion moves them and as they usually go together (Fisher's
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from monitors.quality.quartiles import FEWEST_WINDOWS, Earlier, Quartiles, Spread, Usual
 from monitors.quality.unit_change import MOVED, UnitChange, conversions
 
-_SURPRISE = {3: 1e-6, 7: 1e-5, 14: 1e-5}
+_SURPRISE = {3: 1e-6, 7: 1e-5}
 """Windows that are held together, and the p-value that is surprising: three are far from a normal law."""
 
 _FITS = 3.0  # deviations of the mean within which several windows are usual again
