@@ -1,4 +1,4 @@
-"""A multilayer perceptron: scikit-learn's, on imputed and standardised numbers and one-hot categories.
+"""A multilayer perceptron: scikit-learn's, on imputed, clipped, standardised numbers and one-hot categories.
 
 Its architecture is a part of the search: 1 to 3 hidden layers, the first one's width, how fast the widths
 taper, and the activation.
@@ -26,7 +26,7 @@ DEFAULTS: Params = {
     "alpha": 1e-4,
     "learning_rate_init": 2e-3,
     "batch_size": 256,
-    "epochs": 15,
+    "epochs": 10,
 }
 
 

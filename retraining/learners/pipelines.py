@@ -22,7 +22,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from retraining.learners import mlp
 from retraining.records import Params
@@ -100,12 +100,13 @@ def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer,
 
 
 def _mlp(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
-    return _scaled(spec), mlp.model(spec, params)
+    # Beyond the values that it was fitted on, a network goes on in a line, far into certainty: clip them.
+    return _scaled(spec, MinMaxScaler(clip=True)), mlp.model(spec, params)
 
 
-def _scaled(spec: ModelSpec) -> ColumnTransformer:
+def _scaled(spec: ModelSpec, *before: Any) -> ColumnTransformer:
     one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
-    return _columns(spec, make_pipeline(_imputer(), StandardScaler()), one_hot)
+    return _columns(spec, make_pipeline(_imputer(), *before, StandardScaler()), one_hot)
 
 
 def _codes(spec: ModelSpec, real: Any) -> ColumnTransformer:

@@ -104,3 +104,19 @@ def test_a_scorer_does_not_care_how_many_rows_come_at_once(
 
     assert (12_000,) == scores.shape
     assert np.array_equal(scores[[0, 9_999, 10_000]], scorer.predict(given.iloc[[0, 9_999, 10_000]]))
+
+
+def test_a_perceptron_does_not_go_on_beyond_what_it_saw(
+    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
+) -> None:
+    """A value far outside of the training range is taken for the range's end, in the graph as well."""
+    spec, frame = shop(), orders(n=800)
+    given = rows.inputs(spec, frame)
+    pipeline = learners.build(spec, Learner.MLP, learners.defaults(Learner.MLP))
+    scorer = Scorer(
+        spec.task, to_onnx(spec, pipeline.fit(given, rows.target(spec, frame))).SerializeToString()
+    )
+
+    at_end, beyond = (given.assign(amount=np.float32(value)) for value in (given["amount"].max(), 1e6))
+
+    assert np.allclose(scorer.predict(at_end), scorer.predict(beyond), rtol=0, atol=1e-5)
