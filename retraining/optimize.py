@@ -177,6 +177,7 @@ class _Bench:
             passes=link.model.passes,
             plans=link.plans,
             onnx=file,
+            proxy=link.file,
             all_rows=not link.model.passes,
             loss=link.loss,
             **self._cost(graph, file),

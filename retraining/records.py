@@ -136,6 +136,11 @@ class Search(Record):
     seconds: float
 
 
+def _named(candidate: str) -> str:
+    """Return what people call a candidate: the folder of its files, such as ``lightgbm/7``."""
+    return candidate.rpartition("/")[0]
+
+
 class Variant(Record):
     """One way to ship a candidate, with what it costs and why it was kept or not."""
 
@@ -150,6 +155,8 @@ class Variant(Record):
     """Boosting rounds or trees in the file; None for a model without trees."""
     onnx: str
     """ONNX file in the run's folder."""
+    proxy: str
+    """The same of the proxy, which has seen neither the validation rows nor those of the season before."""
     all_rows: bool = True
     """Whether the file is fitted on all training rows; others were rejected on what the proxy showed."""
     loss: float
@@ -211,12 +218,29 @@ class Choice(Record):
     """What was not tried or could not be done."""
 
 
+class Gate(Record):
+    """The verdict of one gate, with the numbers that it rests on."""
+
+    name: str
+    passed: bool
+    reason: str
+    """One sentence, also for a gate that was passed."""
+    value: float | None = None
+    upper: float | None = None
+    """Upper bound of `value`, where the gate has one."""
+    limit: float | None = None
+    """What `value`, or `upper`, may not exceed."""
+    rows: int | None = None
+    days: int | None = None
+
+
 class Validation(Record):
     """The verdict on the chosen variant, measured on the holdout rows."""
 
     accepted: bool
     reasons: tuple[str, ...]
-    """Every sentence that the verdict rests on, for an accepted one too."""
+    """What the verdict rests on, for an accepted one too: the recent rows, then each gate that failed."""
+    gates: tuple[Gate, ...] = ()
     against: str | None
     """Version of the champion; None for the trivial baseline."""
     rows: int
@@ -235,8 +259,3 @@ class Validation(Record):
     def summary(self) -> str:
         """Return the verdict and its reasons as one line for people."""
         return f"candidate {'accepted' if self.accepted else 'rejected'}: {'; '.join(self.reasons)}"
-
-
-def _named(candidate: str) -> str:
-    """Return what people call a candidate: the folder of its files, such as ``lightgbm/7``."""
-    return candidate.rpartition("/")[0]

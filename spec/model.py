@@ -144,6 +144,15 @@ class Validate(Record):
     season: Duration | None = timedelta(days=365)
     """Where there are rows from one season before the holdout, the candidate must not be worse on them
     either: seasons return. Null for series without any."""
+    slice_margin: Fraction = 0.05
+    """How much a slice's loss may rise, as a part of the champion's mean loss over all rows."""
+    calibration: Fraction = 0.02
+    """How much the calibration error may lie above the champion's."""
+    robustness: Fraction = 0.25
+    """How much the loss on spoilt rows (noise, a missing column, shuffled categories) may lie above the
+    champion's on the same rows, as a part of it."""
+    adversarial: bool = False
+    """Whether small steps in the worst of a few directions are tried as well."""
 
 
 class Gates(Record):
