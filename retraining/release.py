@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,57 @@ from monitors import frames
 from monitors.held import Held
 from monitors.reference_profile import PREDICTION
 from monitors.references import Band
-from retraining.dataset import rows
-from retraining.dataset.rows import FloatArray, IntArray
+from retraining.dataset.rows import FloatArray, IntArray, inputs, target
 from retraining.graphs.scorer import Scorer
 from retraining.metrics import expected, row_losses
 from spec import ModelSpec, Task
 
 _PERMUTED_ROWS = 2000
 _REPEATS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial of the search, for the tracking server.
+
+    Parameters
+    ----------
+    state
+        As Optuna has it: ``COMPLETE``, ``PRUNED``, ``FAIL``.
+    start, end
+        Wall time.
+    """
+
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    state: str
+    start: datetime
+    end: datetime
+
+    @property
+    def status(self) -> Literal["FINISHED", "KILLED", "FAILED"]:
+        """What became of it: a trial that was ended early counts as killed."""
+        return "FINISHED" if self.state == "COMPLETE" else "KILLED" if self.state == "PRUNED" else "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that a model was made from, for the tracking server.
+
+    Parameters
+    ----------
+    kind, source
+        Kind of the source and its address, as `mlflow.data` reads them back.
+    profile
+        Numbers of rows, JSON-able.
+    """
+
+    name: str
+    sha256: str
+    kind: Literal["delta_table", "local"]
+    source: Mapping[str, Any]
+    profile: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +92,10 @@ class Release:
         For the tracking run; metrics in the unit of their name.
     artifacts
         Further files of the tracking run.
+    native
+        Folder of the model in its own library's form, see `retraining.native`; None where there is none.
+    rows, trials
+        What it was made from, and the search.
     tags
         What asked for it, for the tracking run and the version; stored as ``trimtab.<name>``.
     """
@@ -63,11 +111,14 @@ class Release:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    native: Path | None = None
+    rows: Rows | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 def population(spec: ModelSpec, scorer: Scorer, train: pd.DataFrame) -> pd.DataFrame:
     """Return training rows [n] as a reference needs them: event time, features, target and `prediction`."""
-    scores = scorer.predict(rows.inputs(spec, train))
+    scores = scorer.predict(inputs(spec, train))
     if spec.task is Task.MULTICLASS:
         scores = scores.argmax(axis=1).astype("float64")
     return train[[spec.data.time, *spec.features, spec.data.target.name]].assign(**{PREDICTION: scores})
@@ -79,7 +130,7 @@ def held(spec: ModelSpec, frame: pd.DataFrame, scores: FloatArray) -> Held:
     return Held(
         frames.typed(spec, frame[list(spec.features)]).reset_index(drop=True),
         np.asarray(scores, "float64").reshape(len(frame), -1),
-        rows.target(spec, frame).astype("float64"),
+        target(spec, frame).astype("float64"),
         np.asarray(times, dtype=np.int64),
     )
 
@@ -106,13 +157,13 @@ def importances(spec: ModelSpec, scorer: Scorer, frame: pd.DataFrame, seed: int 
     """
     rng = np.random.default_rng(seed)
     sample = frame.sample(min(_PERMUTED_ROWS, len(frame)), random_state=seed)
-    inputs, truth = rows.inputs(spec, sample), rows.target(spec, sample)
-    base = row_losses(spec.task, truth, scorer.predict(inputs)).mean()
+    asked, truth = inputs(spec, sample), target(spec, sample)
+    base = row_losses(spec.task, truth, scorer.predict(asked)).mean()
     rises = {}
     for name in spec.features:
         losses = []
         for _ in range(_REPEATS):
-            dealt = inputs.assign(**{name: inputs[name].to_numpy()[rng.permutation(len(inputs))]})
+            dealt = asked.assign(**{name: asked[name].to_numpy()[rng.permutation(len(asked))]})
             losses.append(row_losses(spec.task, truth, scorer.predict(dealt)).mean())
         rises[name] = max(0.0, float(np.mean(losses) - base))
     total = sum(rises.values())

@@ -1,0 +1,43 @@
+"""What the registry tells: a version, and who had an alias from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Alias = Literal["champion", "challenger", "previous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version: number as text, aliases, and the tags that tell its story."""
+
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def status(self) -> str:
+        """``registered``, ``challenger``, ``champion``, ``retired``, ``superseded`` or ``rejected``."""
+        return self.tags.get("trimtab.status", "registered")
+
+
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """A version had an alias, in the clock's time [start, end).
+
+    Parameters
+    ----------
+    start
+        None where nobody noted it: the alias was moved past Trimtab, such as in MLflow's own pages.
+    end
+        None while it lasts.
+    """
+
+    alias: Alias
+    version: str
+    start: datetime | None
+    end: datetime | None = None

@@ -1,0 +1,111 @@
+"""A release as an MLflow run: its files, numbers and rows, and the trials of its search as runs below it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from retraining.registry import flavor
+from retraining.registry.connection import Connection, quiet
+from retraining.release import Release, Rows, Trial
+from spec import ModelSpec
+
+MODEL, NATIVE = "model", "native"
+_LONGEST_TAG, _LONGEST_DIGEST, _LONGEST_PARAM = 4000, 36, 6000
+_PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
+
+
+def log(mlflow: Connection, spec: ModelSpec, release: Release) -> str:
+    """Log a release as a run and register its model; return the version."""
+    client, tags = mlflow.client, _tags(release)
+    if not client.search_registered_models(f"name = '{spec.model}'"):
+        client.create_registered_model(spec.model)
+    experiment = mlflow.experiment(spec.model)
+    run = client.create_run(experiment, run_name=release.source, tags=tags)
+    try:
+        _fill(mlflow, run.info.run_id, spec, release)
+        for trial in release.trials:
+            _log_trial(client, experiment, run.info.run_id, trial)
+    except BaseException:
+        client.set_terminated(run.info.run_id, "FAILED")
+        raise
+    client.set_terminated(run.info.run_id)
+    created = client.create_model_version(
+        spec.model,
+        f"{run.info.artifact_uri}/{MODEL}",
+        run.info.run_id,
+        tags=tags | {"trimtab.status": "registered"},
+    )
+    return str(created.version)
+
+
+def records(mlflow: Connection, run_id: str, folder: Path) -> tuple[Path, ...]:
+    """Copy the JSON files that a run was logged with into a folder."""
+    with quiet():
+        found = mlflow.client.list_artifacts(run_id)
+        names = [item.path for item in found if not item.is_dir and item.path.endswith(".json")]
+        return tuple(Path(mlflow.client.download_artifacts(run_id, name, str(folder))) for name in names)
+
+
+def _fill(mlflow: Connection, run_id: str, spec: ModelSpec, release: Release) -> None:
+    client = mlflow.client
+    _log_numbers(client, run_id, release.params, release.metrics, mlflow.milliseconds())
+    if release.rows is not None:
+        _log_rows(client, run_id, release.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        flavor.write(spec, release, Path(folder) / MODEL)
+        client.log_artifacts(run_id, folder)
+    if release.native is not None:
+        client.log_artifacts(run_id, str(release.native), NATIVE)
+    for file in release.artifacts:
+        client.log_artifact(run_id, str(file))
+
+
+def _log_numbers(
+    client: Any, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], now: int
+) -> None:
+    with quiet():
+        from mlflow.entities import Metric, Param
+
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+        params=[Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()],
+    )
+
+
+def _log_rows(client: Any, run_id: str, rows: Rows) -> None:
+    """Log the rows as a dataset; MLflow keeps 36 characters of a digest, so the whole hash is a tag."""
+    with quiet():
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        rows.name,
+        rows.sha256[:_LONGEST_DIGEST],
+        rows.kind,
+        json.dumps(rows.source),
+        profile=json.dumps(rows.profile),
+    )
+    tags = [InputTag(_CONTEXT, "training"), InputTag("trimtab.sha256", rows.sha256)]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+
+def _log_trial(client: Any, experiment: str, parent: str, trial: Trial) -> None:
+    tags = {_PARENT: parent, "trimtab.state": trial.state}
+    begun, over = _milliseconds(trial.start), _milliseconds(trial.end)
+    run = client.create_run(experiment, start_time=begun, tags=tags, run_name=trial.name)
+    _log_numbers(client, run.info.run_id, trial.params, trial.metrics, over)
+    client.set_terminated(run.info.run_id, trial.status, over)
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
+
+
+def _tags(release: Release) -> dict[str, str]:
+    named = {"source": release.source, **release.tags}
+    return {f"trimtab.{name}": text[:_LONGEST_TAG] for name, text in named.items()}
