@@ -2,9 +2,9 @@
 
 1. A variant outside any limit of ``optimize.within`` is rejected, with every limit that it breaks.
 2. The *leader* is the variant within the budget with the lowest loss on the validation rows.
-3. As good as the leader is what cannot be told from it: the lower confidence bound of the paired difference
-   of losses, with days as units, is not above zero. So is what costs at most half of the leader and loses
-   at most ``quality_drop`` to it: that is what the drop was granted for.
+3. As good as the leader is what loses at most ``quality_drop`` to it, and either cannot be told from it (the
+   lower confidence bound of the paired difference of losses, with days as units, is not above zero) or
+   costs at most half: that is what the drop was granted for.
 4. Of these the cheapest is chosen. The cost is latency × size: halving either is worth the same, and no unit
    decides.
 """
@@ -121,18 +121,22 @@ class _Compared:
         self._variants, self._losses, self._days, self._leader = variants, losses, days, leader
 
     def as_good(self, index: int) -> bool:
-        return index == self._leader or not self._worse(index) or self._pays(index)
+        if index == self._leader:
+            return True
+        near = self._variants[index].loss <= self._variants[self._leader].loss * (1 + self._drop)
+        return near and (self._share(index) <= _WORTH or not self._worse(index))
 
     def why_not(self, index: int, chosen: int) -> str:
         taken, lost = self._variants[chosen], self._variants[index]
         if self.as_good(index):
             times = cost(lost) / cost(taken)
             return f"{taken.name} is as good, and this costs {times:.1f} times its latency × size"
-        above = f"{lost.loss / self._variants[self._leader].loss - 1:.2%}"
-        return (
-            f"its loss is {above} above that of {self._variants[self._leader].name}, which the validation "
-            f"days show, and that is not made up for: {self._share(index):.0%} of its latency × size"
-        )
+        leader = self._variants[self._leader]
+        above = lost.loss / leader.loss - 1
+        told = f"its loss is {above:.2%} above that of {leader.name}"
+        if above > self._drop:
+            return f"{told}, more than quality_drop"
+        return f"{told}, the validation days show it, and it costs {self._share(index):.0%} as much"
 
     def why(self, chosen: int) -> str:
         taken, leader = self._variants[chosen], self._variants[self._leader]
@@ -143,10 +147,6 @@ class _Compared:
             f"{taken.name}: loss {taken.loss:.5f}, {taken.loss / leader.loss - 1:.2%} above the lowest "
             f"({leader.name}), {ground}, at {self._share(chosen):.0%} of its latency × size"
         )
-
-    def _pays(self, index: int) -> bool:
-        allowed = self._variants[self._leader].loss * (1 + self._drop)
-        return self._variants[index].loss <= allowed and self._share(index) <= _WORTH
 
     def _share(self, index: int) -> float:
         return cost(self._variants[index]) / cost(self._variants[self._leader])

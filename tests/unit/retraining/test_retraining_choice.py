@@ -27,6 +27,7 @@ def variant(**told: Any) -> Variant:
         "passes": ("prune_trees",),
         "trees": None,
         "onnx": "variant.onnx",
+        "proxy": "proxy.onnx",
         "loss": 0.5,
         "size": 1000,
         "latency_p50": 1e-5,
@@ -72,10 +73,20 @@ def test_a_difference_that_every_day_shows_is_paid_for(shop: Callable[..., Model
 
     assert 0 == verdict.chosen
     assert () == verdict.variants[0].reasons
-    assert (
-        verdict.variants[1].reasons[0].startswith("its loss is 0.40% above that of lightgbm/0 (as trained)")
-    )
+    above = "its loss is 0.40% above that of lightgbm/0 (as trained)"
+    assert (f"{above}, the validation days show it, and it costs 80% as much",) == verdict.variants[1].reasons
     assert not verdict.variants[1].rejected
+
+
+def test_days_that_vary_are_no_excuse_for_more_than_the_drop(shop: Callable[..., ModelSpec]) -> None:
+    """Too few or too different days to tell two apart do not make a much higher loss as good."""
+    variants = [variant(passes=(), loss=0.503), variant(loss=0.490, size=3000)]
+
+    verdict = decide(limited(shop), variants, losses(0.503, 0.490, noise=0.2), DAYS)
+
+    assert 1 == verdict.chosen
+    above = "its loss is 2.65% above that of lightgbm/0 (prune_trees), more than quality_drop"
+    assert (above,) == verdict.variants[0].reasons
 
 
 def test_the_drop_is_spent_on_half_the_cost(shop: Callable[..., ModelSpec]) -> None:
@@ -95,7 +106,8 @@ def test_a_variant_better_than_its_candidate_leads(shop: Callable[..., ModelSpec
     verdict = decide(limited(shop), variants, losses(0.500, 0.480, 0.506), DAYS)
 
     assert 1 == verdict.chosen
-    assert "its loss is 4.17% above that of lightgbm/0 (prune_trees)" in verdict.variants[0].reasons[0]
+    above = "its loss is 4.17% above that of lightgbm/0 (prune_trees), more than quality_drop"
+    assert (above,) == verdict.variants[0].reasons
     assert ["loss 0.50600 is 1.20% above the best candidate's; quality_drop is 1.00%"] == list(
         verdict.variants[2].reasons
     )

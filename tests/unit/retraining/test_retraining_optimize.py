@@ -70,7 +70,7 @@ def test_pruning_spends_the_drop_where_it_pays(searched: Callable[..., Any]) -> 
     assert pruned.trees < plain.trees == learners.defaults(Learner.LIGHTGBM)["n_estimators"]
     assert {"share": pruned.trees / plain.trees} == pytest.approx(pruned.plans[0], abs=0.01)
     assert pruned.loss <= plain.loss * 1.01
-    assert plain.reasons[0].startswith("lightgbm/0 (prune_trees, ")
+    assert "lightgbm/0 (prune_trees, " in plain.reasons[0]
     assert work.path(pruned.onnx).stat().st_size == pruned.size < plain.size
     onnx.checker.check_model(str(work.path(pruned.onnx)))
     assert choice == work.load(Choice)
