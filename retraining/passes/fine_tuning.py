@@ -19,7 +19,7 @@ from retraining.graphs.scorer import Scorer
 from retraining.networks.backpropagation import outputs
 from retraining.networks.training import Course, Examples, train
 from retraining.networks.unit import Unit
-from retraining.passes.optimization_pass import NotApplicable
+from retraining.passes.optimization_pass import NotApplicable, Trial
 from spec import ModelSpec, Task
 
 _BATCH, _RATE, _PENALTY = 256, 1e-3, 1e-4
@@ -52,9 +52,18 @@ class Opened:
         unit = Unit.of(self.examples.targets)
         return unit.given_to(train(unit.taken_from(layers), unit.standardised(self.examples), course))
 
-    def changed(self, by: str, layers: Sequence[Layer]) -> Fitted:
-        """Return the model with other layers."""
-        return self.model.changed(by, dense.replace(self.model.graph, layers))
+    def changed(self, by: str, layers: Sequence[Layer], *, tuned: bool) -> Fitted:
+        """Return the model with other layers, as they are or after `tuned`."""
+        made = self.tuned(layers) if tuned else layers
+        return self.model.changed(by, dense.replace(self.model.graph, made))
+
+    def better(self, trial: Trial, by: str, layers: Sequence[Layer]) -> tuple[bool, float]:
+        """Return whether the layers are better tuned, and the lower loss.
+
+        Mostly they are; on rows of another season a further epoch can make a network too sure of itself.
+        """
+        raw, tuned = (trial.loss(self.changed(by, layers, tuned=tuned)) for tuned in (False, True))
+        return (True, tuned) if tuned < raw else (False, raw)
 
 
 def opened(spec: ModelSpec, model: Fitted, fit: Rows) -> Opened:

@@ -1,4 +1,4 @@
-"""Replace a layer's weights by the product of two thin matrices, and let them learn again for an epoch.
+"""Replace a layer's weights by the product of two thin matrices, and let them learn again where that helps.
 
 The truncated singular value decomposition is the nearest matrix of its rank (Eckart and Young 1936). A layer
 of m inputs and n units holds r (m + n) weights instead of m n; layers that would grow stay as they are.
@@ -12,7 +12,7 @@ import numpy as np
 
 from retraining.fitted import Fitted, Rows
 from retraining.graphs.dense import Layer
-from retraining.passes.fine_tuning import Opened, opened
+from retraining.passes.fine_tuning import opened
 from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
 from spec import ModelSpec
 
@@ -25,21 +25,23 @@ class LowRank:
     name = "low_rank"
 
     def plan(self, trial: Trial) -> Plan:
-        """Return ``{"rank": …}``, the most that a layer's weights may have."""
+        """Return ``{"rank": …, "tuned": …}``: of the weights at most, and whether to fine-tune."""
         network = opened(trial.spec, trial.model, trial.fit)
         ranks = [rank for rank in _RANKS if any(_shrinks(layer, rank) for layer in network.chain.layers)]
         if not ranks:
             msg = "the layers are too small for two factors to be smaller"
             raise NotApplicable(msg)
         for rank in ranks:
-            if trial.loss(_factored(network, rank)) <= trial.allowed:
-                return {"rank": rank}
+            tuned, loss = network.better(trial, self.name, factored(network.chain.layers, rank))
+            if loss <= trial.allowed:
+                return {"rank": rank, "tuned": tuned}
         msg = f"no rank up to {ranks[-1]} keeps the loss within {trial.allowed:.5f}"
         raise NotApplicable(msg)
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
         """Factor the layers and fine-tune on the rows."""
-        return _factored(opened(spec, model, fit), plan["rank"])
+        network = opened(spec, model, fit)
+        return network.changed(self.name, factored(network.chain.layers, plan["rank"]), tuned=plan["tuned"])
 
 
 def factored(layers: Sequence[Layer], rank: int) -> tuple[Layer, ...]:
@@ -60,7 +62,3 @@ def _parts(layer: Layer, rank: int) -> Iterator[Layer]:
 def _shrinks(layer: Layer, rank: int) -> bool:
     inputs, units = layer.weights.shape
     return bool(rank * (inputs + units) < inputs * units)
-
-
-def _factored(network: Opened, rank: int) -> Fitted:
-    return network.changed(LowRank.name, network.tuned(factored(network.chain.layers, rank)))

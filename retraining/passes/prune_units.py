@@ -1,4 +1,4 @@
-"""Remove the units of a network that matter least, and let the rest learn again for an epoch.
+"""Remove the units of a network that matter least, and let the rest learn again where that helps.
 
 Structured pruning: whole units go, so that the matrices become smaller, which every runtime is faster with;
 single weights set to zero are still multiplied. What matters least is what moves the next layer least: the
@@ -30,20 +30,23 @@ class PruneUnits:
     name = "prune_units"
 
     def plan(self, trial: Trial) -> Plan:
-        """Return ``{"share": …}`` of the units of each hidden layer to keep."""
+        """Return ``{"share": …, "tuned": …}``: of the units to keep, and whether to fine-tune."""
         network = opened(trial.spec, trial.model, trial.fit)
         hidden = network.chain.layers[:-1]
         for share in _SHARES:
-            fewer = any(_kept(layer.units, share) < layer.units for layer in hidden)
-            if fewer and trial.loss(_pruned(network, share)) <= trial.allowed:
-                return {"share": share}
+            if all(_kept(layer.units, share) == layer.units for layer in hidden):
+                continue
+            tuned, loss = network.better(trial, self.name, _pruned(network, share))
+            if loss <= trial.allowed:
+                return {"share": share, "tuned": tuned}
         units = "-".join(str(layer.units) for layer in hidden)
         msg = f"no part of the {units} units keeps the loss within {trial.allowed:.5f}"
         raise NotApplicable(msg)
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
-        """Keep the plan's share of the units and fine-tune on the rows."""
-        return _pruned(opened(spec, model, fit), plan["share"])
+        """Keep the plan's share of the units, chosen by their answers to the rows, and fine-tune on them."""
+        network = opened(spec, model, fit)
+        return network.changed(self.name, _pruned(network, plan["share"]), tuned=plan["tuned"])
 
 
 def narrowed(layers: Sequence[Layer], inputs: RealArray, share: float) -> tuple[Layer, ...]:
@@ -76,6 +79,5 @@ def _kept(units: int, share: float) -> int:
     return max(1, round(units * share))
 
 
-def _pruned(network: Opened, share: float) -> Fitted:
-    layers = narrowed(network.chain.layers, network.examples.inputs[-_ROWS:], share)
-    return network.changed(PruneUnits.name, network.tuned(layers))
+def _pruned(network: Opened, share: float) -> tuple[Layer, ...]:
+    return narrowed(network.chain.layers, network.examples.inputs[-_ROWS:], share)

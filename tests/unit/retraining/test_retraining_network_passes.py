@@ -123,9 +123,22 @@ def test_tuning_brings_back_what_pruning_lost(fit: Callable[..., Trial], task: s
     network = fine_tuning.opened(trial.spec, trial.model, trial.fit)
     cut = prune_units.narrowed(network.chain.layers, network.examples.inputs, 0.25)
 
-    raw, tuned = (trial.loss(network.changed("cut", layers)) for layers in (cut, network.tuned(cut)))
+    raw, tuned = (trial.loss(network.changed("cut", cut, tuned=tuned)) for tuned in (False, True))
 
     assert tuned < raw
+    assert (True, tuned) == network.better(trial, "cut", cut)
+
+
+def test_layers_that_tuning_makes_worse_are_left_as_they_are(fit: Callable[..., Trial]) -> None:
+    """Where the rows to learn from mislead about the unseen ones, layers are not tuned."""
+    trial = fit("binary", Learner.MLP, width=32, epochs=20)
+    misled = replace(trial.fit, truth=1 - trial.fit.truth)
+    network = fine_tuning.opened(trial.spec, trial.model, misled)
+
+    tuned, loss = network.better(trial, "kept", network.chain.layers)
+
+    assert not tuned
+    assert np.isclose(trial.loss(trial.model), loss)
 
 
 def test_the_least_share_within_the_budget_is_planned(fit: Callable[..., Trial]) -> None:
@@ -134,12 +147,11 @@ def test_the_least_share_within_the_budget_is_planned(fit: Callable[..., Trial])
     tried = prune_units.PruneUnits()
     budgets = (trial.allowed, trial.allowed * 1.3)
 
-    shares = [tried.plan(replace(trial, allowed=allowed))["share"] for allowed in budgets]
+    plans = [tried.plan(replace(trial, allowed=allowed)) for allowed in budgets]
 
-    assert shares == sorted(shares, reverse=True)
-    for share, allowed in zip(shares, budgets, strict=True):
-        made = tried.apply(trial.spec, trial.model, trial.fit, {"share": share})
-        assert trial.loss(made) <= allowed
+    assert plans[0]["share"] >= plans[1]["share"]
+    for plan, allowed in zip(plans, budgets, strict=True):
+        assert trial.loss(tried.apply(trial.spec, trial.model, trial.fit, plan)) <= allowed
 
 
 @pytest.mark.parametrize("kind", [prune_units.PruneUnits, low_rank.LowRank])
