@@ -133,6 +133,8 @@ class Search(Record):
     candidates: tuple[Candidate, ...]
     refused: dict[str, str]
     """Name of what was tuned to the reason why its model cannot be served."""
+    doubted_labels: int = 0
+    """Training rows whose label is probably wrong, see `retraining.dataset.label_errors`."""
     seconds: float
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from time import perf_counter
 
+import pandas as pd
+
 from retraining import learners
-from retraining.dataset import windows
+from retraining.dataset import label_errors, windows
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.parity import Parity, check
+from retraining.passes import out_of_fold
 from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Search, Snapshot, Tuned, Tuning
 from retraining.workspace import Workspace
-from spec import ModelSpec, Refused, Settings
+from spec import ModelSpec, Refused, Settings, Task
+
+DOUBTED = "doubted_labels.csv"
+"""Rows whose label is probably wrong, the most doubtful first."""
 
 
 def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
@@ -33,7 +39,11 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
     work = Workspace(settings, run)
     taken, tuning = work.load(Snapshot), work.load(Tuning)
     frame = load_rows(work, TRAIN)
-    split, usable = cut(spec, frame, taken), windows.usable(spec, taken)
+    usable = windows.usable(spec, taken)
+    doubted = _doubted(spec, work, frame, tuning)
+    if spec.retrain.label_errors == "remove":
+        frame = frame[~frame[spec.data.id].isin(doubted)]
+    split = cut(spec, frame, taken)
     candidates, refused = [], {}
     for tuned in tuning.found:
         parts = (windows.learnt(spec, usable[tuned.window], part, taken) for part in (split.fit, frame))
@@ -45,9 +55,32 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
         reasons = "\n".join(f"{name}: {reason}" for name, reason in refused.items())
         msg = f"No learner of {spec.model!r} gave a model that can be served:\n{reasons}"
         raise Refused(msg)
-    record = Search(candidates=tuple(candidates), refused=refused, seconds=perf_counter() - start)
+    record = Search(
+        candidates=tuple(candidates),
+        refused=refused,
+        doubted_labels=len(doubted),
+        seconds=perf_counter() - start,
+    )
     work.save(record)
     return record
+
+
+def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuning) -> pd.Series[str]:
+    """Return the ids of the training rows whose label is probably wrong, as of the best that was tuned."""
+    ids = frame[spec.data.id]
+    if spec.retrain.label_errors == "off" or spec.task is Task.REGRESSION:
+        return ids.iloc[:0]
+    newest = frame.tail(spec.retrain.search.max_rows)
+    best = min(tuning.found, key=lambda tuned: tuned.loss)
+    part = Rows.of(spec, newest)
+    try:
+        answers = out_of_fold.answers(spec, best.learner, best.params, part)
+    except Refused:
+        return ids.iloc[:0]  # a class has too few days to be left out in turn
+    doubtful = newest.iloc[label_errors.suspected(spec, part, answers)]
+    listed = doubtful[[spec.data.id, spec.data.time, spec.data.target.name]]
+    work.write(DOUBTED, lambda draft: listed.to_csv(draft, index=False))
+    return doubtful[spec.data.id]
 
 
 def _candidate(spec: ModelSpec, work: Workspace, tuned: Tuned, older: Rows, every: Rows) -> Candidate:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from spec.record import Record
 from spec.units import Duration, Rate
@@ -22,6 +22,36 @@ class Learner(StrEnum):
     RANDOM_FOREST = "random_forest"
     LINEAR = "linear"
     MLP = "mlp"
+    OWN = "own"
+    """What `retrain.own` makes."""
+
+
+class Range(Record):
+    """Values from `low` to `high`; whole numbers where both are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    """Search the order of magnitude rather than the value; of positive numbers."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            msg = "low must be below high, and above 0 where log is true"
+            raise ValueError(msg)
+        return self
+
+
+class Own(Record):
+    """An estimator of one's own."""
+
+    factory: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """``package.module:function`` of (spec, hyperparameters) that returns an unfitted scikit-learn pipeline
+    whose last step is called ``model``."""
+    space: dict[str, Range | Annotated[tuple[int | float | str, ...], Field(min_length=1)]] = Field(
+        default={}
+    )
+    """What is searched: a range, or a list of values, by hyperparameter."""
 
 
 class Search(Record):
@@ -120,6 +150,14 @@ class Retrain(Record):
     leakage: Literal["tell", "refuse"] = "tell"
     """What to do about a feature that alone explains nearly all of the truth."""
     learners: tuple[Learner, ...] = Field(default=(Learner.LIGHTGBM,), min_length=1)
+    own: Own | None = None
+    """What the learner `own` is."""
+    augment: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    """``package.module:function`` of (spec, rows) that returns the rows to fit on, such as with more of a
+    rare class; a frame of the same columns."""
+    label_errors: Literal["off", "tell", "remove"] = "tell"
+    """What to do about training rows whose label is probably wrong: nothing, list them in the run's folder,
+    or leave them out as well. Of classes only."""
     search: Search = Search()
 
     @property

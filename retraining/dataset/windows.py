@@ -8,10 +8,12 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from retraining.dataset import rows
 from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
+from retraining.imports import function
 from retraining.records import Snapshot
-from spec import ModelSpec, Task, format_duration
+from spec import DataError, ModelSpec, Problem, Task, format_duration
 from spec.retrain import HalfLife, TrainingWindow
 
 _LEAST = 100
@@ -39,6 +41,8 @@ def learnt(spec: ModelSpec, window: TrainingWindow, frame: pd.DataFrame, taken: 
     Where that is not enough to fit anything, such as on rows from before the change, all rows count: there
     was nothing else to learn from then. Classes that are to be balanced weigh the same together.
     """
+    if spec.retrain.augment is not None:
+        frame = augmented(spec, spec.retrain.augment, frame)
     times = frame[spec.data.time]
     counted = weights(window, times, times.iloc[-1].to_pydatetime(), taken)
     part = Rows.of(spec, frame, counted)
@@ -48,6 +52,23 @@ def learnt(spec: ModelSpec, window: TrainingWindow, frame: pd.DataFrame, taken: 
         return replace(part, weights=_balanced(part))
     alike = part.weights is None or not np.ptp(part.weights)
     return replace(part, weights=None) if alike else part
+
+
+def augmented(spec: ModelSpec, path: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what the user's function makes of the rows [n] to fit on, by time.
+
+    Raises
+    ------
+    DataError
+        There is no such function, or what it returns is not rows of the model.
+    """
+    made = function(path, "retrain.augment")(spec, frame.copy())
+    where = f"what {path} (retrain.augment) returns"
+    if not isinstance(made, pd.DataFrame) or spec.data.time not in made:
+        found = ", ".join(map(str, made)) if isinstance(made, pd.DataFrame) else type(made).__name__
+        raise DataError([Problem(where, f"must be a frame with the column {spec.data.time!r}", found)])
+    rows.check(spec, made, where)
+    return made.sort_values(spec.data.time, kind="stable", ignore_index=True)
 
 
 def _has_all_classes(spec: ModelSpec, part: Rows) -> bool:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from retraining.learners.fitting import fit, scores
-from retraining.learners.pipelines import averages, build, defaults, grid, suggest
+from retraining.learners.pipelines import averages, build, defaults, first, grid, suggest
 
-__all__ = ["averages", "build", "defaults", "fit", "grid", "scores", "suggest"]
+__all__ = ["averages", "build", "defaults", "first", "fit", "grid", "scores", "suggest"]

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from retraining.learners import mlp
+from retraining.learners import mlp, own
 from retraining.records import Params
 from spec import FeatureType, ModelSpec, Task
 from spec.retrain import Learner
@@ -32,18 +32,25 @@ from spec.retrain import Learner
 _UNSEEN = -1
 
 
-def suggest(learner: Learner, trial: optuna.Trial) -> Params:
+def suggest(spec: ModelSpec, learner: Learner, trial: optuna.Trial) -> Params:
     """Return one trial's hyperparameters."""
-    return _SPACES[learner](trial)
+    return own.suggest(spec, trial) if learner is Learner.OWN else _SPACES[learner](trial)
 
 
 def defaults(learner: Learner) -> Params:
-    """Return the hyperparameters of the first trial, so that a search is never worse than none."""
+    """Return good hyperparameters of one of our learners."""
     return dict(_DEFAULTS[learner])
 
 
-def grid(learner: Learner) -> dict[str, list[int | float | str]]:
-    """Return the values that a grid search combines; what is not listed keeps its default."""
+def first(spec: ModelSpec, learner: Learner) -> Params:
+    """Return the hyperparameters of the first trial, so that a search is never worse than none."""
+    return own.defaults(spec) if learner is Learner.OWN else defaults(learner)
+
+
+def grid(spec: ModelSpec, learner: Learner) -> dict[str, list[int | float | str]]:
+    """Return the values that a grid search combines; what is not listed keeps its first one."""
+    if learner is Learner.OWN:
+        return own.grid(spec)
     return {name: list(values) for name, values in _GRIDS[learner].items()} | {
         name: [value] for name, value in defaults(learner).items() if name not in _GRIDS[learner]
     }
@@ -54,6 +61,8 @@ def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1
 
     The same data, parameters and seed give the same model, whatever the number of threads.
     """
+    if learner is Learner.OWN:
+        return own.build(spec, params)
     columns, model = _PARTS[learner](spec, params, threads)
     return Pipeline([("columns", columns), ("model", model)])
 

@@ -73,7 +73,7 @@ class Distil:
     def _soft(self, spec: ModelSpec, model: Fitted, fit: Rows) -> FloatArray:
         """Return the teacher's answers, kept for the next student of the same teacher and rows."""
         if self._taught is None or self._taught[0] is not model or self._taught[1] is not fit:
-            self._taught = model, fit, answers(spec, model, fit)
+            self._taught = model, fit, answers(spec, model.learner, model.params, fit)
         return self._taught[2]
 
 

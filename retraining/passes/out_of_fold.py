@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining import learners
+from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
-from retraining.fitted import Fitted, Rows
 from retraining.graphs.parity import answer
 from retraining.passes.optimization_pass import NotApplicable
+from retraining.records import Params
 from spec import ModelSpec, Task
+from spec.retrain import Learner
 
 _FOLDS = 4
 
 
-def answers(spec: ModelSpec, model: Fitted, fit: Rows) -> FloatArray:
-    """Return P(positive) [n, 1], class probabilities [n, k], or values [n, 1], by four fits of the model.
+def answers(spec: ModelSpec, learner: Learner, params: Params, fit: Rows) -> FloatArray:
+    """Return P(positive) [n, 1], class probabilities [n, k], or values [n, 1], by four fits of the learner.
 
     Raises
     ------
@@ -27,20 +29,22 @@ def answers(spec: ModelSpec, model: Fitted, fit: Rows) -> FloatArray:
         The rows outside of one fold lack a class.
     """
     fold = folds(fit.days)
-    parts = [_answered(spec, model, fit, fold == index) for index in range(_FOLDS)]
+    parts = [_answered(spec, learner, params, fit, fold == index) for index in range(_FOLDS)]
     order = np.argsort(fold, kind="stable")
     found = np.empty((len(fit), parts[0].shape[1]))
     found[order] = np.concatenate(parts)
     return found
 
 
-def _answered(spec: ModelSpec, model: Fitted, fit: Rows, held: NDArray[np.bool_]) -> FloatArray:
+def _answered(
+    spec: ModelSpec, learner: Learner, params: Params, fit: Rows, held: NDArray[np.bool_]
+) -> FloatArray:
     _require_classes(spec, fit, ~held)
     weights: dict[str, Any] = {}
     if fit.weights is not None:
         weights["model__sample_weight"] = fit.weights[~held]
     with threadpool_limits(1):  # OpenMP's threads wait for each other by spinning: ruinous beside other work
-        teacher = learners.build(spec, model.learner, model.params)
+        teacher = learners.build(spec, learner, params)
         teacher.fit(fit.inputs[~held], fit.truth[~held], **weights)
         scores, _ = answer(spec, teacher, fit.inputs[held])
     return scores.reshape(len(scores), -1)

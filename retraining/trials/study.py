@@ -66,11 +66,11 @@ class Study:
             study_name=self.learner.value,
             load_if_exists=True,
             directions=["minimize"] * len(wanted.objectives),
-            sampler=sampler(wanted, learners.grid(self.learner) | {WINDOW: list(self.windows)}),
+            sampler=sampler(wanted, learners.grid(self.spec, self.learner) | {WINDOW: list(self.windows)}),
             pruner=None if several else pruner(wanted),
         )
         if not study.trials and wanted.sampler != "grid":
-            for params in (*self.known, learners.defaults(self.learner)):
+            for params in (*self.known, learners.first(self.spec, self.learner)):
                 study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)
         done = sum(trial.state.is_finished() for trial in study.trials)
         if done < trials:
@@ -79,7 +79,7 @@ class Study:
 
     def _objectives(self, trial: optuna.Trial) -> float | tuple[float, ...]:
         window = str(trial.suggest_categorical(WINDOW, list(self.windows)))
-        params = learners.suggest(self.learner, trial)
+        params = learners.suggest(self.spec, self.learner, trial)
         wanted = self.spec.retrain.search.objectives
         losses: list[float] = []
         for step, fold in enumerate(self.folds):

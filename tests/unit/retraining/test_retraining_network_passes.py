@@ -219,7 +219,7 @@ def test_a_teacher_has_not_seen_the_rows_that_it_answers(fit: Callable[..., Tria
     chance = replace(trial.fit, truth=np.random.default_rng(5).integers(0, 2, len(trial.fit)))
     model = replace(trial.model, params={"n_estimators": 20, "min_samples_leaf": 1})
 
-    found = out_of_fold.answers(trial.spec, model, chance)[:, 0]
+    found = out_of_fold.answers(trial.spec, model.learner, model.params, chance)[:, 0]
 
     itself = learners.build(trial.spec, Learner.RANDOM_FOREST, model.params).fit(chance.inputs, chance.truth)
     assert np.corrcoef(itself.predict_proba(chance.inputs)[:, 1], chance.truth)[0, 1] > 0.8
