@@ -122,6 +122,8 @@ class Candidate(Record):
     """ONNX file fitted without the validation rows, for decisions that need rows it has not seen."""
     onnx: str
     """ONNX file fitted on all training rows."""
+    native: str | None = None
+    """Folder of the pipeline that `onnx` was made of, see `retraining.native`; None if it has no such form."""
     parity_rows: int
     parity_difference: float
     """Largest difference between the ONNX graph and the fitted pipeline."""

@@ -6,7 +6,9 @@ from time import perf_counter
 
 import pandas as pd
 
-from retraining import learners
+from sklearn.pipeline import Pipeline
+
+from retraining import learners, native
 from retraining.dataset import label_errors, windows
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
@@ -84,8 +86,9 @@ def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuni
 
 
 def _candidate(spec: ModelSpec, work: Workspace, tuned: Tuned, older: Rows, every: Rows) -> Candidate:
-    proxy, _ = _exported(spec, tuned, older)
-    model, parity = _exported(spec, tuned, every)
+    proxy, _, _ = _exported(spec, tuned, older)
+    model, parity, pipeline = _exported(spec, tuned, every)
+    beside = f"{tuned.folder}/native"
     names = f"{tuned.folder}/proxy.onnx", f"{tuned.folder}/model.onnx"
     for name, content in zip(names, (proxy, model), strict=True):
         work.put(name, content)
@@ -97,12 +100,13 @@ def _candidate(spec: ModelSpec, work: Workspace, tuned: Tuned, older: Rows, ever
         validation_loss=tuned.loss,
         proxy=names[0],
         onnx=names[1],
+        native=beside if native.save(pipeline, work.path(beside)) else None,
         parity_rows=parity.rows,
         parity_difference=parity.difference,
     )
 
 
-def _exported(spec: ModelSpec, tuned: Tuned, rows: Rows) -> tuple[bytes, Parity]:
+def _exported(spec: ModelSpec, tuned: Tuned, rows: Rows) -> tuple[bytes, Parity, Pipeline]:
     pipeline = learners.fit(spec, tuned.learner, tuned.params, rows)
     content = to_onnx(spec, pipeline).SerializeToString()
-    return content, check(spec, pipeline, content, rows.inputs, spec.retrain.search.seed)
+    return content, check(spec, pipeline, content, rows.inputs, spec.retrain.search.seed), pipeline

@@ -1,0 +1,102 @@
+"""A fitted pipeline in its own library's form, without pickle: what the ONNX graph was made of, to look into.
+
+The file is skops': values and the names of types, no code. A type that skops does not know itself is built
+only if it is on the list below, or was named by whoever loads the file. The types of this list are the
+learners' own; they hold arrays and numbers. That keeps a file from running code of its choice; it does not
+make a tree's arrays sound, so load files of people you know.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import skops.io  # type: ignore[import-untyped]
+from sklearn.pipeline import Pipeline
+from skops.io.exceptions import UnsupportedTypeException  # type: ignore[import-untyped]
+
+from spec import DataError, Problem, Refused
+
+FILE, BOOSTER = "pipeline.skops", "booster.txt"
+TRUSTED = frozenset(
+    {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+        "retraining.learners.mlp.StandardisedMLPRegressor",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+"""What a file may hold beside what skops takes for safe: the parts of the learners that we fit."""
+
+
+def save(pipeline: Pipeline, folder: Path) -> bool:
+    """Write ``pipeline.skops`` into a folder, and the text of a LightGBM model beside it.
+
+    Returns
+    -------
+    Whether there is a file: skops has no form for a type whose state only pickle could keep.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{FILE}"
+    try:
+        skops.io.dump(pipeline, draft, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    except UnsupportedTypeException:
+        draft.unlink(missing_ok=True)
+        return False
+    draft.replace(folder / FILE)
+    booster = getattr(pipeline.steps[-1][1], "booster_", None)
+    if booster is not None:
+        booster.save_model(str(folder / BOOSTER))
+    return True
+
+
+def load(file: Path, *, trust: Collection[str] = ()) -> Pipeline:
+    """Read a pipeline that `save`, or skops, wrote.
+
+    Parameters
+    ----------
+    trust
+        Names of types that may be built beside `TRUSTED`, such as ``shop.features.Ratio``. What a trusted
+        type does when it is built is its own affair: trust code that you have read.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is none of skops'.
+    Refused
+        It holds types that nobody trusts; all are named, and none was built.
+    """
+    foreign = [name for name in untrusted(file) if name not in {*TRUSTED, *trust}]
+    if foreign:
+        listed = "".join(f"\n  {name}" for name in foreign)
+        flags = " ".join(f"--trust {name}" for name in foreign)
+        msg = f"{file} holds types that are not trusted:{listed}\nIf you know who wrote them: {flags}"
+        raise Refused(msg)
+    loaded = skops.io.load(file, trusted=untrusted(file))
+    if not isinstance(loaded, Pipeline):
+        must = "must hold a fitted sklearn.pipeline.Pipeline"
+        raise DataError([Problem(str(file), must, type(loaded).__name__)])
+    return loaded
+
+
+def untrusted(file: Path) -> list[str]:
+    """Return the types in a file that skops does not take for safe by itself; nothing is built.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is none of skops'.
+    """
+    try:
+        return sorted(skops.io.get_untrusted_types(file=file))
+    except FileNotFoundError:
+        raise DataError([Problem(str(file), "must be a file", "nothing there")]) from None
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        must, hint = "must be a file of skops", "Write it with skops.io.dump; a pickle is never loaded"
+        raise DataError([Problem(str(file), must, str(error), hint)]) from error
