@@ -123,7 +123,7 @@ class Candidate(Record):
     onnx: str
     """ONNX file fitted on all training rows."""
     native: str | None = None
-    """Folder of the pipeline that `onnx` was made of, see `retraining.native`; None if it has no form there."""
+    """Folder of the pipeline that `onnx` was made of, see `retraining.native`; None if it has no form."""
     parity_rows: int
     parity_difference: float
     """Largest difference between the ONNX graph and the fitted pipeline."""

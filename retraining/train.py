@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import perf_counter
 
 import pandas as pd
-
 from sklearn.pipeline import Pipeline
 
 from retraining import learners, native
