@@ -22,7 +22,8 @@ from spec.retrain import Learner
 
 _SHAPES = ((2, 64), (2, 32), (1, 16))
 _BATCH, _RATE = 256, 2e-3
-_STEPS, _EPOCHS = 6000, (5, 40)
+_PENALTY = 1.0  # between seasons, a student that is less sure than its teacher is the better one
+_STEPS, _EPOCHS = 2000, (3, 100)
 _TREES: Params = {"n_estimators": 60, "learning_rate": 0.1, "num_leaves": 15}
 _ACTIVATIONS: dict[str, Activation] = {"logistic": "sigmoid"}
 
@@ -30,7 +31,12 @@ _ACTIVATIONS: dict[str, Activation] = {"logistic": "sigmoid"}
 def options(rows: int) -> Iterator[tuple[Learner, Params]]:
     """Yield the students to try for so many rows, with all of their parameters."""
     epochs = min(max(math.ceil(_STEPS * _BATCH / rows), _EPOCHS[0]), _EPOCHS[1])
-    course: Params = {"batch_size": min(_BATCH, rows), "learning_rate_init": _RATE, "epochs": epochs}
+    course: Params = {
+        "alpha": _PENALTY,
+        "batch_size": min(_BATCH, rows),
+        "learning_rate_init": _RATE,
+        "epochs": epochs,
+    }
     for depth, width in _SHAPES:
         yield Learner.MLP, learners.defaults(Learner.MLP) | course | {"depth": depth, "width": width}
     yield Learner.LIGHTGBM, learners.defaults(Learner.LIGHTGBM) | _TREES
