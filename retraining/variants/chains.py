@@ -1,7 +1,8 @@
 """Search the chains of passes of a candidate, depth first, within a number of variants and a time.
 
-A chain is grown on the proxy, pass by pass, and measured after each. What is over the quality budget is not
-grown further: passes only take quality away. A pass that refuses leaves its reason.
+A chain is grown on the proxy, pass by pass, and measured after each. A pass may spend the quality drop once
+from what it is given, so that what an earlier one gained is not lost again; all together stay within the
+budget. What is over it is not grown further. A pass that refuses leaves its reason.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from spec import Refused, format_duration
 _ORDER = tuple(PASSES)
 _EXCLUSIVE = frozenset({"half", "quantize"})
 _NEVER_AFTER = {
-    "prune_trees": frozenset({"distil"}),  # a student is as small as it was wanted
     "distil": frozenset({"prune_cost_complexity"}),  # a teacher should be as good as it can be
 }
 
@@ -114,7 +114,8 @@ class Chains:
         return None
 
     def _applied(self, link: Link, name: str) -> Link:
-        trial = replace(self.trial, model=link.model)
+        own = link.loss * (1 + self.trial.spec.optimize.within.quality_drop)
+        trial = replace(self.trial, model=link.model, allowed=min(own, self.trial.allowed))
 
         def run() -> tuple[dict[str, Any], Fitted]:
             step = named(name)

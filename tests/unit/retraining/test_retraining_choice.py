@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from retraining.passes import PASSES
 from retraining.records import Variant
+from retraining.variants.chains import following
 from retraining.variants.choice import decide, over_budget
 from retraining.variants.pareto import front
 from spec import ModelSpec
@@ -178,3 +180,17 @@ def test_every_point_off_the_front_is_beaten_by_one_on_it(points: np.ndarray) ->
 
     for point, is_on in zip(points, on, strict=True):
         assert is_on != any(beats(other, point) for other in points[on])
+
+
+def test_passes_follow_one_another_in_one_order() -> None:
+    """What fits again comes before what it would undo, the structure before the precision, nothing twice."""
+    every = tuple(PASSES)
+
+    assert every == following((), every)
+    assert ("prune_trees", "low_rank", "quantize") == following(
+        ("distil",), ("quantize", "low_rank", "prune_trees")
+    )
+    assert () == following(("half",), every)
+    assert () == following(("quantize",), every)
+    assert "distil" not in following(("prune_cost_complexity",), every)
+    assert ("half", "quantize") == following(("low_rank",), every)
