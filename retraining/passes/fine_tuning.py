@@ -22,7 +22,7 @@ from retraining.networks.unit import Unit
 from retraining.passes.optimization_pass import NotApplicable, Trial
 from spec import ModelSpec, Task
 
-_BATCH, _RATE, _PENALTY = 256, 1e-3, 1e-4
+_BATCH, _RATE, _PENALTY = 256, 5e-4, 1.0
 _STEPS, _MOST_EPOCHS = 300, 10
 _MOST_BYTES = 2**30
 _CALL = 10_000
