@@ -14,7 +14,8 @@ def judge(exam: Exam) -> Gate:
     """Judge the expected calibration error (Naeini et al. 2015) of both sides on the same rows.
 
     Fails when the candidate's is above the opponent's by more than ``validate.calibration``, and its 95 %
-    interval, over days, lies above the opponent's value. Values have no probabilities: passes.
+    interval, over days, lies above the opponent's value. Values have no probabilities, and the trivial answer
+    is calibrated and useless: both pass.
     """
     if exam.spec.task is Task.REGRESSION:
         return Gate(name=NAME, passed=True, reason="values have no probabilities")
@@ -22,6 +23,9 @@ def judge(exam: Exam) -> Gate:
     ours, theirs = (all_metrics(exam.truth(side), exam.spec).get(metric) for side in (exam.ours, exam.theirs))
     if not isinstance(ours, Estimate) or not isinstance(theirs, Estimate):
         return Gate(name=NAME, passed=True, reason="too few rows to measure the calibration error")
+    if exam.against is None:
+        reason = f"calibration error {ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}], no champion's to hold it to"
+        return Gate(name=NAME, passed=True, reason=reason, value=ours.value, rows=len(exam.rows))
     limit = theirs.value + exam.spec.validation.calibration
     reason = f"calibration error {ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}]"
     return Gate(

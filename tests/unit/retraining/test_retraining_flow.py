@@ -21,7 +21,7 @@ from monitors import references
 from retraining import adopt, retrain
 from retraining.dataset import rows
 from retraining.graphs.scorer import Scorer
-from retraining.records import Choice
+from retraining.records import Choice, Search
 from retraining.register import register
 from retraining.registry import Registry
 from retraining.validate import validate
@@ -45,6 +45,23 @@ def as_given(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(
         country=frame["country"].astype(object).fillna(""), member=frame["member"].astype("Float64")
     )
+
+
+def test_a_retrain_can_be_made_again_from_its_lineage(
+    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
+) -> None:
+    """The rows and hyperparameters of an earlier run give the same model, byte for byte, unsearched."""
+    world = registry_world(trials=3)
+    put_history(world, orders())
+    retrain(world.spec, world.settings, "first")
+    stages: list[str] = []
+
+    retrain(world.spec, world.settings, "second", again="first", tell=stages.append)
+
+    first, second = (Workspace(world.settings, run) for run in ("first", "second"))
+    models = [work.path(work.load(Search).candidates[0].onnx).read_bytes() for work in (first, second)]
+    assert models[0] == models[1]
+    assert ["prepare", "train", "optimize", "validate", "register"] == stages
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
