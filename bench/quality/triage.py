@@ -35,6 +35,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
@@ -235,8 +236,9 @@ def main() -> None:
     started = time.monotonic()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-    for world in worlds:  # before the workers fork, so that they have them
-        world_of(world)
+    with threadpool_limits(1):  # the workers fork, with these worlds; OpenMP hangs in a fork of its threads
+        for world in worlds:
+            world_of(world)
     with tempfile.TemporaryDirectory() as made, ProcessPoolExecutor(arguments.workers) as pool:
         folder = Path(made)
         warmed = dict(zip(worlds, pool.map(partial(warm, folder), worlds), strict=True))
