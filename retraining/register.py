@@ -70,7 +70,7 @@ def _release(spec: ModelSpec, work: Workspace, verdict: Validation, trigger: Map
 
 
 def _params(taken: Snapshot, found: Search, choice: Choice) -> dict[str, str]:
-    best = next(item for item in found.candidates if item.learner is choice.chosen.learner)
+    best = next(item for item in found.candidates if item.onnx == choice.chosen.candidate)
     return {
         "learner": best.learner.value,
         **{f"{best.learner.value}.{name}": str(value) for name, value in best.params.items()},
