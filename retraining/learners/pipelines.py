@@ -200,5 +200,5 @@ _GRIDS: dict[Learner, dict[str, tuple[int | float | str, ...]]] = {
         "max_features": (0.3, 0.6),
     },
     Learner.LINEAR: {"strength": (0.01, 0.1, 1.0, 10.0, 100.0)},
-    Learner.MLP: {"depth": (1, 2), "width": (32, 128), "alpha": (1e-4, 1e-2)},
+    Learner.MLP: {"depth": (1, 2), "width": (32, 128), "alpha": (0.1, 1.0)},
 }
