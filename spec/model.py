@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from spec import combinations
+from spec.about import About
 from spec.concept import ConceptDrift
 from spec.cost import Cost
 from spec.drift import SEASONS, DataDrift
@@ -221,6 +222,7 @@ class ModelSpec(Record):
     data: Data
     features: dict[str, Feature] = Field(min_length=1)
     """Input columns, in the model's order."""
+    about: About = About()
     monitor: Monitor = Monitor()
     retrain: Retrain = Retrain()
     optimize: Optimize = Optimize()
