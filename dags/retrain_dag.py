@@ -59,7 +59,7 @@ def build(spec: ModelSpec) -> DAG:
             model, settings = surroundings.model(name)
             return run(model, settings, _run_id()).model_dump(mode="json")
 
-        @task(doc_md="Export to ONNX, prune, measure; choose the best within the budget.")
+        @task(doc_md="Try chains of passes, measure each; choose the cheapest of the best within the budget.")
         def optimize() -> dict[str, Any]:
             from retraining.optimize import optimize as run
 

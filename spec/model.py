@@ -113,7 +113,7 @@ class Optimize(Record):
             "quantize",
         ],
         ...,
-    ] = ("prune_trees", "quantize")
+    ] = ("distil", "prune_trees", "quantize")
     """Passes tried on each trained candidate, alone and one after another; export to ONNX always happens.
     A pass that has nothing to do on a model says so and costs nothing. What fits models again
     (`select_features`, `prune_cost_complexity`, `distil`) takes as long as the training, or longer."""
@@ -122,6 +122,9 @@ class Optimize(Record):
     every candidate gets that one, whatever the number."""
     time: Duration = timedelta(minutes=1)
     """No further pass is begun when the search over chains has taken this long."""
+    served: Annotated[int, Field(ge=0)] = 3
+    """So many of the best variants, the chosen one among them, are measured in a process of the model server;
+    0 for none, and then `within` can limit neither `memory` nor `cpu_per_million`."""
     within: Within = Within()
 
     @field_validator("passes")
@@ -154,6 +157,8 @@ class Validate(Record):
     champion's on the same rows, as a part of it."""
     adversarial: bool = False
     """Whether small steps in the worst of a few directions are tried as well."""
+    served: bool = True
+    """Whether a process of the model server must load the file and answer rows of the holdout with it."""
 
 
 class Gates(Record):

@@ -33,7 +33,7 @@ def test_the_defaults_fit_no_model_again() -> None:
     """A first user's retrain takes no longer than its search; both kinds of models have something to gain."""
     optimize = loads(SHOP).optimize
 
-    assert ("prune_trees", "quantize") == optimize.passes
+    assert ("distil", "prune_trees", "quantize") == optimize.passes
     assert (24, timedelta(minutes=1)) == (optimize.max_variants, optimize.time)
 
 

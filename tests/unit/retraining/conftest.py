@@ -40,7 +40,7 @@ retrain:
   min_rows: 500
   learners: [{learners}]
   search: {{trials: {trials}, time: 60s, max_rows: 2000, warm_start: false}}
-optimize: {{within: {{quality_drop: 1%, latency_p99: 1s, size: 5MB}}}}
+optimize: {{passes: [prune_trees, quantize], within: {{quality_drop: 1%, latency_p99: 1s, size: 5MB}}}}
 """
 _CLASSES = ", classes: [none, some, all]"
 _SMALL = {"n_estimators": 25, "max_iter": 25, "num_leaves": 8, "max_leaf_nodes": 8}
