@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from serving.http import (
     HttpError,
@@ -39,13 +40,15 @@ _ROUTES = (
 Handler = Callable[[Scope, Receive], Awaitable[Response]]
 
 
-def create_app(spec: ModelSpec, slot: str, settings: Settings) -> ServingApp:
+def create_app(spec: ModelSpec, slot: str, settings: Settings, file: Path | None = None) -> ServingApp:
     """Build the model server of a slot; it opens the log and loads its version at ASGI start-up.
 
     Parameters
     ----------
     slot
         One of `spec.SLOTS`.
+    file
+        ONNX file to answer with instead of the registry's versions; without it loaded, there is no start.
 
     Raises
     ------
@@ -55,17 +58,17 @@ def create_app(spec: ModelSpec, slot: str, settings: Settings) -> ServingApp:
     if slot not in SLOTS:
         msg = f"There is no slot {slot!r}. {did_you_mean(slot, SLOTS)}"
         raise NotFound(msg)
-    return ServingApp(spec, slot, settings)
+    return ServingApp(spec, slot, settings, file)
 
 
 class ServingApp:
     """ASGI: Open Inference Protocol V2, the model repository extension, and ``/metrics``."""
 
-    def __init__(self, spec: ModelSpec, slot: str, settings: Settings) -> None:
+    def __init__(self, spec: ModelSpec, slot: str, settings: Settings, file: Path | None = None) -> None:
         self._spec = spec
         self._settings = settings
         self._metrics = ServingMetrics(spec, slot)
-        self._slot = Slot(spec, slot, settings, self._metrics)
+        self._slot = Slot(spec, slot, settings, self._metrics, file)
         self._repository = Repository(spec, self._slot, settings)
         self._metadata = Protocol(spec).metadata
         self._inference: Inference | None = None
@@ -182,8 +185,13 @@ class ServingApp:
         """Follow ASGI's lifespan: open the log, restore the slot; at the end commit the log."""
         await receive()
         try:
+            await self._slot.open()
             log = InferenceLog(self._spec, self._slot.name, self._settings, self._metrics)
-        except (TrimtabError, OSError) as error:
+        except TrimtabError as error:
+            _logger.error("the model server cannot start: %s", error)  # noqa: TRY400 - a reason, no fault
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        except OSError as error:
             _logger.exception("the model server cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

@@ -1,4 +1,4 @@
-"""The registry's door: fetch a version's ONNX file.
+"""The registry's door: fetch a version's ONNX file; or take one that no registry knows.
 
 MLflow is imported in a child process that ends with the fetch. Importing it takes seconds of Python and
 about 150 MB, which a server that is answering requests must neither wait for nor keep.
@@ -21,6 +21,7 @@ from spec import NotFound, Unavailable
 
 _FILE = "model.onnx"
 _FETCH_LIMIT_S = 180
+_HASH_LENGTH = 12
 _CHILD = "from serving.loader import answer_parent; answer_parent()"
 _PATIENCE = {  # the defaults try for minutes; whoever asked can ask again
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -66,6 +67,23 @@ def fetch(
         if not home.exists():
             os.replace(source.parent, home)
     return Fetched(answer["version"], home / _FILE)
+
+
+def from_file(file: Path) -> Fetched:
+    """Return a file as the version ``file-<hash of the content>``; it stays where it is.
+
+    Raises
+    ------
+    NotFound
+        When it cannot be read.
+    """
+    try:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"The model file {file} cannot be read: {error.strerror}"
+        raise NotFound(msg) from error
+    return Fetched(f"file-{digest[:_HASH_LENGTH]}", file)
 
 
 def keep_only(folder: Path, fetched: Path) -> None:

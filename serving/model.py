@@ -41,7 +41,7 @@ class OnnxModel:
         if problems:
             raise DataError(problems)
         self._outputs = list(_REGRESSOR if spec.task is Task.REGRESSION else _CLASSIFIER)
-        self.size_bytes = sum(part.stat().st_size for part in file.parent.glob("model.onnx*"))
+        self.size_bytes = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
         self.row_seconds = self._warm_up(file)
         """Median time of a one-row prediction."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -17,7 +18,9 @@ _KEEP_ALIVE_S = 3900
 _SWITCH_INTERVAL_S = 0.0005
 
 
-def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) -> None:
+def run(
+    spec: ModelSpec, slot: str, settings: Settings, host: str, port: int, file: Path | None = None
+) -> None:
     """Serve a slot until SIGTERM or SIGINT; then answer what has begun, commit the log, and return.
 
     Parameters
@@ -26,6 +29,8 @@ def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) ->
         One of `spec.SLOTS`.
     port
         TCP port; 0 takes a free one.
+    file
+        ONNX file to answer with, instead of what the registry has.
 
     Raises
     ------
@@ -35,7 +40,7 @@ def run(spec: ModelSpec, slot: str, settings: Settings, host: str, port: int) ->
     # The log's thread parses and packs what was answered: it must hand the interpreter back soon.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     config = uvicorn.Config(
-        create_app(spec, slot, settings),
+        create_app(spec, slot, settings, file),
         host=host,
         port=port,
         loop="uvloop",

@@ -7,7 +7,9 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from serving import loader
@@ -36,14 +38,28 @@ class Slot:
     """One slot of one model. Everything but the loading itself happens on the event loop.
 
     `live` is read once a request: a request is answered whole by one version.
+
+    Parameters
+    ----------
+    file
+        The model to answer with, for ever: no registry is asked, and nothing is remembered. None for the
+        versions of the registry.
     """
 
-    def __init__(self, spec: ModelSpec, slot: str, settings: Settings, metrics: ServingMetrics) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        slot: str,
+        settings: Settings,
+        metrics: ServingMetrics,
+        file: Path | None = None,
+    ) -> None:
         self.live: Live | None = None
         self.loading: str | None = None
         """What is being loaded, in words."""
         self.name = slot
         self._spec = spec
+        self._file = file
         self._metrics = metrics
         self._mlflow_uri = settings.mlflow_uri
         self._state = settings.home / "slots" / f"{spec.model}-{slot}.json"
@@ -61,10 +77,11 @@ class Slot:
         Raises
         ------
         Refused
-            While another load runs.
+            While another load runs; of a server of a file.
         NotFound, DataError, Unavailable
             When it cannot be loaded; what answered before goes on answering.
         """
+        self._refuse_with_file()
         live = await self._load(version, alias)
         self._told.set()
         return live
@@ -75,10 +92,11 @@ class Slot:
         Raises
         ------
         Refused
-            While a load runs.
+            While a load runs; of a server of a file.
         NotFound
             When nothing is loaded.
         """
+        self._refuse_with_file()
         self._refuse_while_loading()
         if self.live is None:
             msg = f"Slot {self.name} of {self._spec.model} has no version loaded"
@@ -88,12 +106,25 @@ class Slot:
         self.live = None
         self._metrics.not_live()
 
+    async def open(self) -> None:
+        """Answer with the file, if there is one.
+
+        Raises
+        ------
+        DataError
+            When the spec's requests cannot be answered with it.
+        """
+        if self._file is not None:
+            await self._swap(f"file {self._file}", partial(loader.from_file, self._file))
+
     async def restore(self) -> None:
         """Load what was loaded before a restart, without the registry; a new blue slot takes the champion.
 
         An unreachable registry, or one without a champion yet, is asked again until someone loads or
-        unloads a version by hand.
+        unloads a version by hand. A slot of a file is left as it is.
         """
+        if self._file is not None:
+            return
         try:
             remembered = self._remembered()
         except (OSError, ValueError, KeyError, TypeError):
@@ -103,7 +134,7 @@ class Slot:
             return
         if remembered is not None:
             try:
-                await self._load(remembered.version, _CHAMPION, remembered.file)
+                await self._swap(f"version {remembered.version}", lambda: remembered)
             except TrimtabError:
                 _logger.exception("slot %s fetches version %s again", self.name, remembered.version)
                 await self._retry(remembered.version)
@@ -127,33 +158,39 @@ class Slot:
             except TimeoutError:
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
-    async def _load(self, version: str | None, alias: str, file: Path | None = None) -> Live:
+    async def _load(self, version: str | None, alias: str) -> Live:
+        fetch = partial(loader.fetch, self._mlflow_uri, self._spec.model, self._folder)
+        what = f"version {version}" if version else f"alias {alias}"
+        return await self._swap(what, partial(fetch, version=version, alias=alias))
+
+    async def _swap(self, what: str, fetch: Callable[[], loader.Fetched]) -> Live:
+        """Answer with what `fetch` gives, from then on."""
         self._refuse_while_loading()
-        self.loading = f"version {version}" if version else f"alias {alias}"
+        self.loading = what
         started = time.perf_counter()
         try:
-            fetched, model = await asyncio.to_thread(self._prepare, version, alias, file)
+            fetched, model = await asyncio.to_thread(self._prepare, fetch)
         finally:
             self.loading = None
         seconds = time.perf_counter() - started
         live = Live(fetched.version, model, self._metrics.requests(fetched.version))
-        self._remember(fetched)
+        if self._file is None:
+            self._remember(fetched)
         self.live = live
         self._metrics.live(live.version, seconds, model.size_bytes)
-        loader.keep_only(self._folder, fetched.file)
+        if self._file is None:
+            loader.keep_only(self._folder, fetched.file)
         _logger.info("slot %s answers with version %s, loaded in %.1f s", self.name, live.version, seconds)
         return live
 
-    def _prepare(
-        self, version: str | None, alias: str, file: Path | None
-    ) -> tuple[loader.Fetched, OnnxModel]:
-        if file is not None and version is not None:
-            fetched = loader.Fetched(version, file)
-        else:
-            fetched = loader.fetch(
-                self._mlflow_uri, self._spec.model, self._folder, version=version, alias=alias
-            )
+    def _prepare(self, fetch: Callable[[], loader.Fetched]) -> tuple[loader.Fetched, OnnxModel]:
+        fetched = fetch()
         return fetched, OnnxModel(fetched.file, self._spec)
+
+    def _refuse_with_file(self) -> None:
+        if self._file is not None:
+            msg = f"This server answers with {self._file} alone; start one without a file to load versions"
+            raise Refused(msg)
 
     def _refuse_while_loading(self) -> None:
         if self.loading is not None:

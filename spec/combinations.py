@@ -124,6 +124,16 @@ def _causes(spec: ModelSpec) -> Iterator[Contradiction]:
         yield Contradiction(("retrain", "window"), must, format_duration(window))
 
 
+def _measured(spec: ModelSpec) -> Iterator[Contradiction]:
+    stated = spec.optimize.within
+    if spec.optimize.served:
+        return
+    for name in ("memory", "cpu_per_million"):
+        if getattr(stated, name) is not None:
+            must = "cannot be held where optimize.served is 0: it is measured in a model server"
+            yield Contradiction(("optimize", "within", name), must, getattr(stated, name))
+
+
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
 
@@ -137,4 +147,5 @@ _RULES: tuple[Callable[[ModelSpec], Iterator[Contradiction]], ...] = (
     _slices,
     _groups,
     _causes,
+    _measured,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -24,3 +25,14 @@ def stop_on_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def stop_at_end_of_input() -> None:
+    """Have this process get SIGTERM when standard input ends: whoever holds its other end is gone then."""
+
+    def wait() -> None:
+        while os.read(0, 4096):  # not sys.stdin, whose lock the interpreter wants back at its end
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="end-of-input", daemon=True).start()

@@ -43,11 +43,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
-def server_options(port: int) -> Callable[[Command], Command]:
-    """Add ``--host`` and ``--port``."""
+def server_options(port: int, *, least: int = 1) -> Callable[[Command], Command]:
+    """Add ``--host`` and ``--port``; the latter from `least` on, where 0 is a free one."""
 
     def add(command: Command) -> Command:
-        with_port = click.option("--port", type=click.IntRange(1, 65535), default=port, show_default=True)
+        with_port = click.option("--port", type=click.IntRange(least, 65535), default=port, show_default=True)
         return click.option("--host", default="127.0.0.1", show_default=True)(with_port(command))
 
     return add

@@ -84,6 +84,11 @@ def problems(text: str, task: str = "binary", *, classes: str | None = None, pro
             "retrain.on: must name each cause once; found 'schedule'",
         ),
         (
+            "optimize: {served: 0, within: {memory: 300MB}}",
+            "binary",
+            "optimize.within.memory: cannot be held where optimize.served is 0: it is measured in a model",
+        ),
+        (
             "retrain: {window: 14d, holdout: 14d}",
             "binary",
             "retrain.window: must be longer than retrain.holdout, or no row is left to train on; found '2w'",

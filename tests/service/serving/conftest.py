@@ -148,8 +148,14 @@ def start(home: Path, store: Path) -> Iterator[Start]:
     """Start model servers on free ports; whatever still runs at the end is killed."""
     servers: list[Server] = []
 
-    def begin(slot: str = "blue", *, loaded: str | None = "1", mlflow_uri: str | None = None) -> Server:
-        if loaded is not None:
+    def begin(
+        slot: str = "blue",
+        *,
+        loaded: str | None = "1",
+        mlflow_uri: str | None = None,
+        file: Path | None = None,
+    ) -> Server:
+        if loaded is not None and file is None:
             remember(home, store, slot, loaded)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -157,11 +163,17 @@ def start(home: Path, store: Path) -> Iterator[Start]:
         log = home / f"{slot}-{len(servers)}.log"
         environment = os.environ | {
             "TRIMTAB_HOME": str(home),
+            "TRIMTAB_MODELS": str(home),
             "TRIMTAB_MLFLOW_URI": mlflow_uri or uri(store),
         }
         program = [sys.executable, "-c", SERVE, str(home / "tides.yaml"), slot, str(port)]
+        if file is not None:
+            options = ["--slot", slot, "--port", str(port), "--file", str(file), "--until-eof"]
+            program = [sys.executable, "-m", "trimtab", "serve", "tides", *options]
         with log.open("wb") as output:
-            process = subprocess.Popen(program, env=environment, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                program, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+            )
         server = Server(home, slot, port, process, log)
         servers.append(server)
         server.await_status("/v2/health/ready" if loaded else "/v2/health/live")
@@ -171,6 +183,7 @@ def start(home: Path, store: Path) -> Iterator[Start]:
     for server in servers:
         server.process.kill()
         server.process.wait()
+        server.process.stdin.close()
         for connection in server.connections.values():
             connection.close()
 
