@@ -10,6 +10,8 @@ from spec.record import Record
 
 _Price = Annotated[float, Field(ge=0)]
 _Power = Annotated[float, Field(gt=0)]
+JOULES_A_KWH = 3_600_000
+_SECONDS_AN_HOUR = 3_600
 
 
 class Cost(Record):
@@ -27,3 +29,12 @@ class Cost(Record):
     """Of the prices."""
     carbon_g_per_kwh: _Price | None = None
     """Grams of CO2 equivalent of a kilowatt hour, where the machine stands; null where not known."""
+
+    def price(self, joules: float, cpu_seconds: float) -> float | None:
+        """Return what an amount costs, in `currency`; None where no price is stated."""
+        amounts = (
+            (self.price_per_kwh, joules / JOULES_A_KWH),
+            (self.price_per_cpu_hour, cpu_seconds / _SECONDS_AN_HOUR),
+        )
+        stated = [price * amount for price, amount in amounts if price is not None]
+        return sum(stated) if stated else None

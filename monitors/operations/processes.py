@@ -43,6 +43,21 @@ class Usage:
     pids: tuple[int, ...] = ()
 
 
+def usage(name: str, process: psutil.Process) -> Usage:
+    """Return what one process uses, under a name.
+
+    Raises
+    ------
+    psutil.Error
+        It has ended, or belongs to another user.
+    """
+    times = process.cpu_times()
+    seconds = times.user + times.system + times.children_user + times.children_system
+    disk = process.io_counters() if hasattr(process, "io_counters") else None  # macOS does not tell
+    read, written = (disk.read_bytes, disk.write_bytes) if disk is not None else (0, 0)
+    return Usage(name, seconds, process.memory_info().rss, read, written, (process.pid,))
+
+
 class Sampler:
     """Samples the stack whose state folder is `home`.
 
@@ -65,7 +80,7 @@ class Sampler:
                 by_pid[process.pid] = seen[process.pid, process.create_time()] = name
                 if name is None:
                     continue
-                found[name].append(_usage(name, process))
+                found[name].append(usage(name, process))
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue  # it ended while we looked, or is another user's and so not ours
         self._names = seen
@@ -78,14 +93,6 @@ class Sampler:
         if any(env.get(key) and Path(env[key]).absolute() == self._home for key in _HOMES):
             return next((env[key] for key in _NAMES if env.get(key)), None) or parents or _UNNAMED
         return self._names.get((process.pid, process.create_time())) or parents
-
-
-def _usage(name: str, process: psutil.Process) -> Usage:
-    times = process.cpu_times()
-    seconds = times.user + times.system + times.children_user + times.children_system
-    disk = process.io_counters() if hasattr(process, "io_counters") else None  # macOS does not tell
-    read, written = (disk.read_bytes, disk.write_bytes) if disk is not None else (0, 0)
-    return Usage(name, seconds, process.memory_info().rss, read, written, (process.pid,))
 
 
 def _together(parts: list[Usage]) -> Usage:

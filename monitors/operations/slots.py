@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from monitors.deployment import Deployment
 from monitors.operations.energy import Look, Source, grown, spent
 from spec import ModelSpec
-from spec.cost import Cost
-
-_JOULES_A_KWH = 3_600_000.0
-_SECONDS_AN_HOUR = 3600.0
+from spec.cost import JOULES_A_KWH, Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +88,7 @@ class _Account:
             self.joules[source] += joules
 
     def usage(self, key: _Key, resident_bytes: int, cost: Cost) -> SlotUsage:
-        kwh = sum(self.joules.values()) / _JOULES_A_KWH
-        hours = self.cpu_seconds / _SECONDS_AN_HOUR
-        prices = ((cost.price_per_kwh, kwh), (cost.price_per_cpu_hour, hours))
-        stated = [price * amount for price, amount in prices if price is not None]
+        joules = sum(self.joules.values())
         return SlotUsage(
             *key,
             self.cpu_seconds,
@@ -102,7 +96,7 @@ class _Account:
             self.read_bytes,
             self.written_bytes,
             dict(self.joules),
-            sum(stated) if stated else None,
+            cost.price(joules, self.cpu_seconds),
             cost.currency,
-            None if cost.carbon_g_per_kwh is None else cost.carbon_g_per_kwh * kwh,
+            None if cost.carbon_g_per_kwh is None else cost.carbon_g_per_kwh * joules / JOULES_A_KWH,
         )
