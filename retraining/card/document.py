@@ -23,11 +23,11 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells; the columns from index `numbers` on hold numbers."""
+    """Rows of cells; the columns of the indices `numbers` hold numbers."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers: int = 1
+    numbers: range = range(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def _lines(block: Block) -> Iterator[str]:
             yield from (f"- {_escaped(item)}" for item in items)
         case Table(heads, rows, numbers):
             yield _row(heads)
-            yield _row(["---:" if index >= numbers else "---" for index in range(len(heads))], escape=False)
+            yield _row(["---:" if index in numbers else "---" for index in range(len(heads))], escape=False)
             yield from map(_row, rows)
         case Bars(title, values):
             yield from _bars(title, dict(values))

@@ -18,9 +18,11 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin-bottom: .4rem } p.lead { font-s
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; padding-top: .9rem; border-top: 1px solid var(--line) }
 nav { font-size: .9rem; color: var(--soft) }
 nav a { color: inherit; margin-right: .9rem; white-space: nowrap }
-div.wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .92rem }
+div.wide { overflow-x: auto; margin-bottom: 1.1rem }
+table { border-collapse: collapse; width: 100%; font-size: .92rem }
 td, th { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
 vertical-align: top } th { color: var(--soft); font-weight: 600 }
+th { white-space: nowrap }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 figure { margin: 1rem 0 } figcaption { color: var(--soft); font-size: .9rem; margin-bottom: .3rem }
 svg { max-width: 100%; height: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif }
@@ -66,7 +68,7 @@ def _block(block: Block) -> str:
 
 def _table(table: Table) -> str:
     def cells(tag: str, values: Sequence[str]) -> str:
-        kinds = [' class="number"' if index >= table.numbers else "" for index in range(len(values))]
+        kinds = [' class="number"' if index in table.numbers else "" for index in range(len(values))]
         return "".join(
             f"<{tag}{kind}>{escape(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True)
         )

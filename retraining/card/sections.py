@@ -52,7 +52,6 @@ def _purpose(told: Evidence) -> Iterator[Block]:
             ("Not for", about.limits or unsaid.format("limits")),
             ("Answers for it", about.owner or unsaid.format("owner")),
         ),
-        numbers=2,
     )
     known = f"It has learnt from rows up to {_day(taken.holdout_start)} and was judged on rows up to"
     yield Items(
@@ -78,7 +77,7 @@ def _why(told: Evidence) -> Iterator[Block]:
         "requested_at": "Asked at",
         "run": "DAG run",
     }
-    yield Table(("", ""), tuple((name, given[key]) for key, name in names.items() if key in given), numbers=2)
+    yield Table(("", ""), tuple((name, given[key]) for key, name in names.items() if key in given))
     if told.records.taken.onset is not None:
         yield Text(f"The change is dated to {_day(told.records.taken.onset)}.")
 
@@ -95,9 +94,9 @@ def _data(told: Evidence) -> Iterator[Block]:
             ("left out: copies of others", "", f"{taken.copies:,}"),
             ("of the history file", "", f"{taken.history_rows:,}"),
         ),
-        numbers=2,
+        numbers=range(2, 3),
     )
-    yield Table(("source", "address", "version"), tuple(_sources(told)), numbers=3)
+    yield Table(("source", "address", "version"), tuple(_sources(told)))
     yield Text(f"Read at {_time(taken.taken_at)}; SHA-256 of the rows {taken.sha256}.")
     if taken.excluded:
         windows = (f"{_time(w.start)} – {_time(w.end)}, of version {w.version}" for w in taken.excluded)
@@ -143,10 +142,10 @@ def _quality(told: Evidence) -> Iterator[Block]:
         f"On {verdict.rows:,} labelled rows of {verdict.days} days that it has not seen, with 95 % intervals "
         "over days."
     )
-    yield Table(("metric", "this model", beside), rows)
+    yield Table(("metric", "this model", beside), rows, numbers=range(1, 3))
     yield Text("The gates, each of which had to be passed:")
     gates = ((gate.name, "passed" if gate.passed else "failed", gate.reason) for gate in verdict.gates)
-    yield Table(("gate", "", "because"), tuple(gates), numbers=3) if verdict.gates else Items(verdict.reasons)
+    yield Table(("gate", "", "because"), tuple(gates)) if verdict.gates else Items(verdict.reasons)
 
 
 def _groups(told: Evidence) -> Iterator[Block]:
@@ -164,7 +163,7 @@ def _groups(told: Evidence) -> Iterator[Block]:
             )
             for part in told.slices
         )
-        yield Table(("slice", metric, "rows", "beside the others"), tuple(rows), numbers=1)
+        yield Table(("slice", metric, "rows", "beside the others"), tuple(rows), numbers=range(1, 3))
     else:
         yield Text("No slices are declared (monitor.slices.by).")
     if spec.protected:
@@ -204,7 +203,9 @@ def _drift(told: Evidence) -> Iterator[Block]:
         )
         for column in columns[:_TOP]
     )
-    yield Table(("feature", "drifted", "by", "effect", "threshold", "importance"), tuple(rows), numbers=3)
+    yield Table(
+        ("feature", "drifted", "by", "effect", "threshold", "importance"), tuple(rows), numbers=range(3, 6)
+    )
 
 
 def _making(told: Evidence) -> Iterator[Block]:
@@ -235,7 +236,7 @@ def _making(told: Evidence) -> Iterator[Block]:
         )
         for variant in variants[:_MOST_VARIANTS]
     )
-    yield Table(("variant", "loss", "p50 µs", "kB", "why not"), tuple(rows), numbers=5)
+    yield Table(("variant", "loss", "p50 µs", "kB", "why not"), tuple(rows), numbers=range(1, 4))
     if len(variants) > _MOST_VARIANTS:
         yield Text(f"{_MOST_VARIANTS} of {len(variants)} variants; variants.html has all, and every refusal.")
     if records.found.refused:
@@ -262,7 +263,7 @@ def _costs(told: Evidence) -> Iterator[Block]:
         ("CPU time of a million predictions", _measured(cpu, "{:.3g} s"), budget_cpu or ""),
         ("energy of a million predictions", energy, ""),
     )
-    yield Table(("", "this model", "budget"), rows)
+    yield Table(("", "this model", "budget"), rows, numbers=range(1, 3))
     yield Text(
         "Energy is CPU time times the power of a busy core, codecarbon's method where no counter is read; "
         "memory, disks, network and losses of the supply are not in it."
