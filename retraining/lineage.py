@@ -1,0 +1,281 @@
+"""Where a version comes from and what became of it, as one record from the alert to the rollout.
+
+Everything is read back from what was written at the time: the tags and files of the version's MLflow run, and
+the events of the results store. What is not there is said in a sentence, and never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from monitors.records import Event
+from monitors.results import Store
+from retraining.records import Choice, Record, Snapshot, Tuning, Validation
+from retraining.registry import Registry, Reign, Version
+from spec import ModelSpec, NotFound, Settings, did_you_mean
+
+LINKS = ("alert", "triage", "run", "snapshot", "trials", "passes", "gates", "rollout")
+"""The links of the chain, in its order."""
+_RETRAINED = "retrain/"
+_PREFIX = "trimtab."
+_R = TypeVar("_R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link of the chain.
+
+    Parameters
+    ----------
+    told
+        A sentence a statement; where the link is not there, why.
+    facts
+        What it says, JSON-able; empty where it is not there.
+    """
+
+    name: str
+    told: tuple[str, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The story of one version.
+
+    Parameters
+    ----------
+    source
+        What made it: ``retrain/<run>`` or ``adopt-<hash>``.
+    reigns
+        When it was challenger and champion.
+    """
+
+    model: str
+    version: str
+    status: str
+    source: str
+    mlflow_run: str
+    reigns: tuple[Reign, ...]
+    links: tuple[Link, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON types; times as ISO 8601."""
+        plain = asdict(self)
+        plain["links"] = {
+            link.name: {"told": list(link.told), "facts": dict(link.facts)} for link in self.links
+        }
+        told: dict[str, Any] = json.loads(json.dumps(plain, default=_iso))
+        return told
+
+
+def lineage(spec: ModelSpec, settings: Settings, version: str | None = None) -> Lineage:
+    """Return the lineage of a version; of the champion by default.
+
+    Raises
+    ------
+    NotFound
+        There is no such version, or no champion.
+    Unavailable
+        The registry, or the results store, did not answer.
+    """
+    registry = Registry(settings)
+    found = _found(registry, spec.model, version)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {file.name: file for file in registry.artifacts(spec.model, found.version, Path(folder))}
+        records = _Records(files)
+        with Store(settings.results_url) as store:
+            events = store.events(spec.model, kinds=("triage", "retrain", "rollout"))
+        links = tuple(_links(found, records, events))
+    return Lineage(
+        model=spec.model,
+        version=found.version,
+        status=found.status,
+        source=found.tags.get(f"{_PREFIX}source", ""),
+        mlflow_run=found.run_id,
+        reigns=tuple(reign for reign in registry.history(spec.model) if reign.version == found.version),
+        links=links,
+    )
+
+
+def _found(registry: Registry, model: str, version: str | None) -> Version:
+    wanted = version or registry.version(model, "champion")
+    if wanted is None:
+        msg = f"{model} has no champion yet; name a version, or adopt a model with `trimtab adopt {model}`"
+        raise NotFound(msg)
+    known = {item.version: item for item in registry.versions(model)}
+    if wanted not in known:
+        msg = f"{model} has no version {wanted!r} in the registry. {did_you_mean(wanted, known)}"
+        raise NotFound(msg)
+    return known[wanted]
+
+
+class _Records:
+    """The stages' records among the files of a version's run."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    def get(self, kind: type[_R]) -> _R | None:
+        """Return a record; None where there is none, or none that this version of Trimtab can read."""
+        file = self._files.get(f"{kind.__name__.lower()}.json")
+        if file is None:
+            return None
+        try:
+            return kind.model_validate_json(file.read_text("utf-8"))
+        except ValidationError:
+            return None
+
+
+def _links(found: Version, records: _Records, events: Sequence[Event]) -> Iterator[Link]:
+    trigger = {
+        key.removeprefix(f"{_PREFIX}trigger."): value
+        for key, value in found.tags.items()
+        if key.startswith(f"{_PREFIX}trigger.")
+    }
+    source = found.tags.get(f"{_PREFIX}source", "")
+    retrained = source.startswith(_RETRAINED)
+    taken = records.get(Snapshot)
+    yield _alert(trigger) if retrained else _adopted("alert", "nobody asked for it by an alert")
+    yield _triage(trigger, events) if retrained else _adopted("triage", "nothing had to be decided")
+    yield _run(source, trigger, taken, events) if retrained else _adopted("run", "no retrain made it")
+    yield _snapshot(taken) if retrained else _adopted("snapshot", "its rows were given, not read and frozen")
+    yield _trials(records.get(Tuning)) if retrained else _adopted("trials", "whoever made it searched")
+    yield _passes(records.get(Choice)) if retrained else _adopted("passes", "it is served as it was given")
+    yield _gates(records.get(Validation)) if retrained else _adopted("gates", "nothing held it to a champion")
+    yield _rollout(found, events)
+
+
+def _adopted(name: str, why: str) -> Link:
+    return Link(name, (f"None: the model was adopted, and {why}.",))
+
+
+def _lost(name: str, what: str) -> Link:
+    return Link(name, (f"Not known: the version's run in MLflow has no {what}.",))
+
+
+def _alert(trigger: Mapping[str, str]) -> Link:
+    if not trigger.get("alert"):
+        who = "a person" if trigger.get("reason") in {None, "manual"} else trigger["reason"]
+        return Link("alert", (f"None: {who} asked for the retrain.",), dict(trigger))
+    said = f"{trigger['alert']} about version {trigger.get('version', '?')}: {trigger.get('summary', '')}"
+    return Link(
+        "alert", tuple(part for part in (said, trigger.get("description", "")) if part), dict(trigger)
+    )
+
+
+def _triage(trigger: Mapping[str, str], events: Sequence[Event]) -> Link:
+    """Return the decision that was in force when the retrain was asked for."""
+    asked = trigger.get("requested_at")
+    before = [
+        event
+        for event in events
+        if event.kind == "triage" and (asked is None or event.at <= datetime.fromisoformat(asked))
+    ]
+    if not before:
+        return Link("triage", ("None: no decision was stored before the retrain was asked for.",))
+    decided = before[-1]
+    told = [f"{decided.text}, decided at {_time(decided.at)}"]
+    told += [f"evidence: {sentence}" for sentence in decided.payload.get("evidence", ())]
+    return Link("triage", tuple(told), {"at": decided.at.isoformat()} | dict(decided.payload))
+
+
+def _run(source: str, trigger: Mapping[str, str], taken: Snapshot | None, events: Sequence[Event]) -> Link:
+    run = source.removeprefix(_RETRAINED)
+    began = [
+        event
+        for event in events
+        if event.kind == "retrain"
+        and event.payload.get("outcome") == "started"
+        and (taken is None or event.at <= taken.taken_at)
+    ]
+    facts: dict[str, Any] = {"run": run, "reason": trigger.get("reason")}
+    if "run" not in trigger:
+        return Link("run", (f"{run}, from the command line: no DAG ran.",), facts)
+    told = f"{run} of the DAG retrain_*"
+    if began:
+        facts["started_at"] = began[-1].at.isoformat()
+        told += f", started at {_time(began[-1].at)}"
+    return Link("run", (f"{told}.",), facts)
+
+
+def _snapshot(taken: Snapshot | None) -> Link:
+    if taken is None:
+        return _lost("snapshot", "snapshot.json")
+    versions = {
+        "predictions": taken.log_version,
+        "labels": taken.labels_version,
+    }
+    sources = [f"{name} at Delta version {number}" for name, number in versions.items() if number is not None]
+    if taken.history_sha256 is not None:
+        sources.append(f"the history file {taken.history_sha256[:12]}…")
+    span = f"{_time(taken.window_start)} – {_time(taken.window_end)}"
+    told = (
+        f"{taken.train_rows:,} rows to train on and {taken.holdout_rows:,} to judge by, of {span}.",
+        f"From {', '.join(sources)}; SHA-256 {taken.sha256}.",
+    )
+    return Link("snapshot", told, taken.to_json())
+
+
+def _trials(tuning: Tuning | None) -> Link:
+    if tuning is None:
+        return _lost("trials", "tuning.json")
+    told = (
+        f"{found.name}, the best of {found.trials} on the window {found.window!r}: loss {found.loss:.5f}."
+        for found in tuning.found
+    )
+    return Link("trials", tuple(told), tuning.to_json())
+
+
+def _passes(choice: Choice | None) -> Link:
+    if choice is None:
+        return _lost("passes", "choice.json")
+    told = [f"{choice.chosen.name}, of {len(choice.variants)} variants."]
+    told += [f"{choice.why}."] if choice.why else []
+    facts = {"chosen": choice.chosen.to_json(), "why": choice.why, "variants": len(choice.variants)}
+    return Link("passes", tuple(told), facts | {"refused": [item.to_json() for item in choice.refused]})
+
+
+def _gates(verdict: Validation | None) -> Link:
+    if verdict is None:
+        return _lost("gates", "validation.json")
+    told = [f"{gate.name} {'passed' if gate.passed else 'failed'}: {gate.reason}." for gate in verdict.gates]
+    return Link("gates", tuple(told or (f"{verdict.summary()}.",)), verdict.to_json())
+
+
+def _rollout(found: Version, events: Sequence[Event]) -> Link:
+    """Return what the rollout said of the version, and how it ended."""
+    own = [event for event in events if event.kind == "rollout" and _is_about(event, found.version)]
+    told = [f"{_time(event.at)} {event.text.splitlines()[0]}" for event in own]
+    verdict = found.tags.get(f"{_PREFIX}verdict")
+    if promoted := found.tags.get(f"{_PREFIX}promoted_at"):
+        replaced = found.tags.get(f"{_PREFIX}replaced")
+        instead = f" in place of version {replaced}" if replaced else ""
+        told.append(f"Champion since {promoted}{instead}; its status is {found.status}.")
+    elif verdict:
+        told.append(f"Rejected at {found.tags.get(f'{_PREFIX}rejected_at', 'an unknown time')}: {verdict}")
+    if not told:
+        told = [f"None yet: the version is {found.status}."]
+    facts = {"status": found.status, "events": [asdict(event) for event in own]}
+    return Link("rollout", tuple(told), facts | ({"verdict": verdict} if verdict else {}))
+
+
+def _is_about(event: Event, version: str) -> bool:
+    verdict = event.payload.get("verdict") or {}
+    named = event.payload.get("version") or event.payload.get("challenger") or verdict.get("challenger")
+    return str(named) == version
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
+def _iso(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

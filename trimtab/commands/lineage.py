@@ -1,0 +1,46 @@
+"""`trimtab lineage`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from spec import pick
+from trimtab.surroundings import home_option, json_option, models_option, surroundings
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version", required=False)
+@home_option
+@models_option
+@json_option
+def lineage(model: str, version: str | None, home: Path, models: Path | None, *, as_json: bool) -> None:
+    r"""Tell where VERSION of MODEL comes from, and what became of it; by default of the champion.
+
+    From the alert over the triage, the run, its rows, trials, passes and gates to the rollout.
+
+    \b
+    Example:
+      trimtab lineage flights
+      trimtab lineage flights 3 --json
+    """
+    from retraining.lineage import lineage as trace
+
+    specs, settings = surroundings(home, models)
+    found = trace(pick(specs, model), settings, version)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=1))
+        return
+    click.echo(f"{found.model} version {found.version}: {found.status}; made by {found.source}")
+    for link in found.links:
+        click.echo(f"\n{link.name}")
+        for sentence in link.told:
+            click.echo(f"  {sentence}")
+    click.echo("\naliases")
+    for reign in found.reigns:
+        since = "nobody noted since when" if reign.start is None else f"from {reign.start:%Y-%m-%d %H:%M}"
+        until = "until now" if reign.end is None else f"to {reign.end:%Y-%m-%d %H:%M}"
+        click.echo(f"  {reign.alias} {since} {until}")
