@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from time import monotonic
 from typing import Any
 
@@ -18,6 +18,7 @@ from retraining.dataset.rows import FloatArray
 from retraining.fitted import Fitted
 from retraining.graphs import trees
 from retraining.graphs.scorer import Scorer
+from retraining.measurement import served
 from retraining.metrics import objective, row_losses
 from retraining.passes import named
 from retraining.passes.optimization_pass import Trial
@@ -30,14 +31,16 @@ from retraining.variants.choice import Verdict, decide
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
 
+_UNSERVED = dict.fromkeys(field.name for field in fields(served.Served))
+
 
 def optimize(spec: ModelSpec, settings: Settings, run: str) -> Choice:
     """Search chains of passes, measure and choose; doing it again for the same run replaces the choice.
 
     Chains are planned and measured with the proxy of each candidate, which has not seen the validation rows.
-    The chosen one is then carried out on the model of all rows and measured again; where that fails, or
-    breaks the budget, the next best takes its place. What a pass did is kept: a second try does not do it
-    again.
+    The chosen one is then carried out on the model of all rows, measured again, and served by a process of
+    the model server, which is measured too; where that fails, or breaks the budget, the next best takes its
+    place. What a pass did is kept: a second try does not do it again.
 
     Raises
     ------
@@ -45,6 +48,8 @@ def optimize(spec: ModelSpec, settings: Settings, run: str) -> Choice:
         The search has not run.
     Refused
         No variant keeps the budget; with the reasons of each.
+    Unavailable
+        A model server was not ready in time.
     """
     work = Workspace(settings, run)
     bench = _Bench.of(spec, work)
@@ -130,14 +135,42 @@ class _Bench:
         return measured, refused
 
     def choose(self, measured: list[_Measured]) -> Verdict:
-        """Choose, and carry the chosen one out on the model of all rows; the next best where that fails."""
+        """Choose; what is chosen is carried out on the model of all rows, and served, before that stands.
+
+        Where either fails, or a limit is broken then, the next best takes its place. What is left of
+        ``optimize.served`` goes to the front, which the chosen one is seen beside then.
+        """
+        left = self.spec.optimize.served
         while True:
-            variants = [item.variant for item in measured]
-            losses = np.stack([item.losses for item in measured])
-            verdict = decide(self.spec, variants, losses, self.validation.days)
-            if verdict.chosen is None or verdict.variants[verdict.chosen].all_rows:
+            verdict = self._decided(measured, waiting=True)
+            if not left and _is_unserved(verdict):
+                verdict = self._decided(measured, waiting=False)
+            chosen = verdict.chosen
+            if chosen is None:
                 return verdict
-            measured[verdict.chosen] = self._carried_out(measured[verdict.chosen])
+            if not verdict.variants[chosen].all_rows:
+                measured[chosen] = self._carried_out(measured[chosen])
+                continue
+            following = _to_serve(verdict)
+            if not left or following is None:
+                return verdict
+            measured[following] = self._served(measured[following])
+            left -= 1
+
+    def _decided(self, measured: list[_Measured], *, waiting: bool) -> Verdict:
+        variants = [item.variant for item in measured]
+        losses = np.stack([item.losses for item in measured])
+        return decide(self.spec, variants, losses, self.validation.days, waiting=waiting)
+
+    def _served(self, measured: _Measured) -> _Measured:
+        """Return a variant with what the model server takes; with its reason where it cannot be served."""
+        variant = measured.variant
+        try:
+            found = served.measure(self.spec, self.work.path(variant.onnx), self.validation.inputs)
+        except Refused as error:
+            reason = f"it cannot be served: {error}"
+            return replace(measured, variant=variant.model_copy(update={"reasons": (reason,)}))
+        return replace(measured, variant=variant.model_copy(update=asdict(found)))
 
     def _carried_out(self, measured: _Measured) -> _Measured:
         """Return a variant of the model of all rows; with its reason where it cannot be made."""
@@ -149,7 +182,7 @@ class _Bench:
         except Refused as error:
             reason = f"it cannot be carried out on the model of all rows: {error}"
             return replace(measured, variant=variant.model_copy(update={"reasons": (reason,)}))
-        told = {"onnx": file, "all_rows": True} | self._cost(model.graph, file)
+        told = {"onnx": file, "all_rows": True} | _UNSERVED | self._cost(model.graph, file)
         return replace(measured, variant=variant.model_copy(update=told))
 
     def _applied(self, model: Fitted, fit: Rows, name: str, plan: dict[str, Any]) -> tuple[Fitted, str]:
@@ -195,8 +228,27 @@ class _Bench:
         }
 
 
+def _is_unserved(verdict: Verdict) -> bool:
+    return verdict.chosen is None or verdict.variants[verdict.chosen].memory is None
+
+
+def _to_serve(verdict: Verdict) -> int | None:
+    """Return what is to be served next: the chosen one, then the front, the lowest loss first."""
+    if _is_unserved(verdict):
+        return verdict.chosen
+    return min(
+        (
+            index
+            for index, variant in enumerate(verdict.variants)
+            if variant.pareto and not variant.rejected and variant.memory is None
+        ),
+        key=lambda index: verdict.variants[index].loss,
+        default=None,
+    )
+
+
 def _fitted(candidate: Candidate, graph: onnx.ModelProto) -> Fitted:
-    return Fitted(candidate.learner, candidate.params, graph)
+    return Fitted(candidate.learner, candidate.params, graph, continues=candidate.continues)
 
 
 def _refusal(candidate: Candidate, step: Stopped) -> Refusal:

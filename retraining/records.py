@@ -124,6 +124,8 @@ class Candidate(Record):
     """ONNX file fitted on all training rows."""
     native: str | None = None
     """Folder of the pipeline that `onnx` was made of, see `retraining.native`; None if it has no form."""
+    continues: str | None = None
+    """Version of the champion that was trained further; None for one that was fitted anew."""
     parity_rows: int
     parity_difference: float
     """Largest difference between the ONNX graph and the fitted pipeline."""
@@ -170,14 +172,24 @@ class Variant(Record):
     latency_p50: float
     """Seconds of a one-row call in ONNX Runtime on one thread."""
     latency_p99: float
+    served_p50: float | None = None
+    """Seconds of a one-row request to a model server of its own, over HTTP, the client's part included; this
+    and what follows is None where it was not measured, see `retraining.measurement.served.Served`."""
+    served_p99: float | None = None
     rows_per_second: float | None = None
-    """Predictions a second in a batch, in the model server; this and what follows None if not measured."""
-    load_seconds: float | None = None
+    """Rows that the model server answers in requests of 256."""
+    cold_start_seconds: float | None = None
     """From the start of the model server to its first answer."""
+    load_seconds: float | None = None
+    """The part of it in which the file is loaded, checked and warmed up."""
     memory: int | None = None
     """Resident bytes of the model server."""
     cpu_per_million: float | None = None
-    """CPU-seconds of a million predictions."""
+    """CPU-seconds of the model server for a million one-row predictions."""
+    joules_per_million: float | None = None
+    """Estimated energy of these, as of `monitors.operations.energy`."""
+    price_per_million: float | None = None
+    """What both cost, in ``monitor.cost.currency``; None also where the spec states no price."""
     pareto: bool = False
     """Whether no other variant is as good in loss, latency and size, and better in one of them."""
     rejected: bool = False

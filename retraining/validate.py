@@ -17,6 +17,7 @@ from retraining.gates import (
     non_inferiority,
     robustness,
     season,
+    served,
     signature,
     slices,
 )
@@ -35,7 +36,8 @@ def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
     It is accepted when every gate passes: not worse than the champion on the newest rows by more than
     ``validate.margin`` (without a champion: better than the trivial answer), nor on those of a season ago; no
     declared slice shown to lose; protected groups served alike; probabilities calibrated; as robust as the
-    champion; inputs, outputs, size and latency as they must be. Too few days are no evidence.
+    champion; inputs, outputs, size and latency as they must be; answered by a process of the model server as
+    by the graph itself. Too few days are no evidence.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
     DataError
         The champion needs inputs that the spec does not name.
     Unavailable
-        The registry did not answer.
+        The registry did not answer, or a model server was not ready in time.
     """
     work = Workspace(settings, run)
     taken, choice = work.load(Snapshot), work.load(Choice)
@@ -59,6 +61,7 @@ def validate(spec: ModelSpec, settings: Settings, run: str) -> Validation:
         *judged(recent),
         signature.judge(spec, onnx.load(file)),
         budget.judge(spec, choice.chosen),
+        served.judge(spec, file, recent.rows.inputs),
     )
     record = verdict(recent, gates)
     work.save(record)

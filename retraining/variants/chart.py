@@ -24,6 +24,7 @@ _KINDS = {
 }
 _HEIGHT = 3  # of the allowed loss above the lowest one
 _FLATTEST = 1e-3  # of the loss
+_SERVED = ("served p99 ms", "rows/s", "MB resident", "CPU s a million", "cold start s")
 _MARK = ' class="chosen"'
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem;
@@ -155,7 +156,7 @@ def _svg(spec: ModelSpec, choice: Choice) -> str:
 
 
 def _variants(choice: Choice) -> str:
-    heads = ("", "variant", "loss", "p50 µs", "p99 µs", "kB", "front", "why not")
+    heads = ("", "variant", "loss", "p50 µs", "p99 µs", "kB", *_SERVED, "front", "why not")
     rows = [
         (
             str(number),
@@ -164,12 +165,27 @@ def _variants(choice: Choice) -> str:
             f"{variant.latency_p50 * 1e6:,.1f}",
             f"{variant.latency_p99 * 1e6:,.1f}",
             f"{variant.size / 1e3:,.1f}",
+            *_served(variant),
             "yes" if variant.pareto else "",
             "chosen" if variant.chosen else "; ".join(variant.reasons),
         )
         for number, variant in enumerate(ordered(choice), start=1)
     ]
-    return _table(heads, rows, numbers=range(2, 6), marked=[item.chosen for item in ordered(choice)])
+    return _table(
+        heads, rows, numbers=range(2, 6 + len(_SERVED)), marked=[item.chosen for item in ordered(choice)]
+    )
+
+
+def _served(variant: Variant) -> tuple[str, ...]:
+    """Return the cells under `_SERVED`; empty where no model server was asked."""
+    numbers = (
+        (variant.served_p99, 1e3, ",.2f"),
+        (variant.rows_per_second, 1, ",.0f"),
+        (variant.memory, 1e-6, ",.0f"),
+        (variant.cpu_per_million, 1, ",.0f"),
+        (variant.cold_start_seconds, 1, ".1f"),
+    )
+    return tuple("" if value is None else format(value * unit, shown) for value, unit, shown in numbers)
 
 
 def _refusals(choice: Choice) -> str:

@@ -22,6 +22,7 @@ from retraining.metrics import upper_bound
 from retraining.records import Variant
 from retraining.variants.pareto import front
 from spec import ModelSpec
+from spec.model import Within
 
 _WORTH = 0.5  # of the leader's cost, for a loss that is known to be higher
 _FEWEST_DAYS = 2
@@ -37,7 +38,12 @@ class Verdict:
 
 
 def decide(
-    spec: ModelSpec, variants: Sequence[Variant], losses: FloatArray, days: NDArray[np.int64]
+    spec: ModelSpec,
+    variants: Sequence[Variant],
+    losses: FloatArray,
+    days: NDArray[np.int64],
+    *,
+    waiting: bool = False,
 ) -> Verdict:
     """Choose; pure.
 
@@ -50,9 +56,11 @@ def decide(
         [variants, n] loss of each validation row, as of `retraining.metrics.row_losses`.
     days
         [n] index of each row's UTC day, from 0.
+    waiting
+        Whether what was not measured may yet keep its limit; else it breaks it.
     """
     best = min(variant.loss for variant in variants if not variant.passes)
-    broken = [[*variant.reasons, *over_budget(spec, variant, best)] for variant in variants]
+    broken = [[*variant.reasons, *over_budget(spec, variant, best, waiting=waiting)] for variant in variants]
     kept = [index for index, reasons in enumerate(broken) if not reasons]
     marked = _on_front(variants)
     if not kept:
@@ -73,13 +81,15 @@ def cost(variant: Variant) -> float:
     return variant.latency_p50 * variant.size
 
 
-def over_budget(spec: ModelSpec, variant: Variant, best: float) -> Iterator[str]:
+def over_budget(spec: ModelSpec, variant: Variant, best: float, *, waiting: bool = False) -> Iterator[str]:
     """Yield a sentence for each limit of ``optimize.within`` that a variant breaks.
 
     Parameters
     ----------
     best
         Lowest loss of a candidate as it was trained.
+    waiting
+        As of `decide`.
     """
     within = spec.optimize.within
     if not variant.loss <= best * (1 + within.quality_drop):
@@ -93,17 +103,22 @@ def over_budget(spec: ModelSpec, variant: Variant, best: float) -> Iterator[str]
         yield f"p99 of one row {variant.latency_p99 * 1e3:.3f} ms > {limit * 1e3:g} ms"
     if within.size is not None and variant.size > within.size:
         yield f"size {variant.size:,} B > {within.size:,} B"
+    yield from _over_served(within, variant, waiting=waiting)
+
+
+def _over_served(within: Within, variant: Variant, *, waiting: bool) -> Iterator[str]:
+    """Yield what breaks the limits of which only a model server has the numbers."""
     if within.memory is not None:
-        if variant.memory is None:
-            yield "memory was not measured, and within.memory limits it"
-        elif variant.memory > within.memory:
+        if variant.memory is not None and variant.memory > within.memory:
             yield f"memory {variant.memory:,} B > {within.memory:,} B"
+        elif variant.memory is None and not waiting:
+            yield "memory was not measured, and within.memory limits it"
     if within.cpu_per_million is not None:
         limit = within.cpu_per_million.total_seconds()
-        if variant.cpu_per_million is None:
-            yield "CPU time was not measured, and within.cpu_per_million limits it"
-        elif variant.cpu_per_million > limit:
+        if variant.cpu_per_million is not None and variant.cpu_per_million > limit:
             yield f"a million predictions take {variant.cpu_per_million:.3g} CPU-seconds > {limit:g}"
+        elif variant.cpu_per_million is None and not waiting:
+            yield "CPU time was not measured, and within.cpu_per_million limits it"
 
 
 class _Compared:

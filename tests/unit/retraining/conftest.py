@@ -39,8 +39,12 @@ retrain:
   holdout: 10d
   min_rows: 500
   learners: [{learners}]
-  search: {{trials: {trials}, time: 60s, max_rows: 2000, warm_start: false}}
-optimize: {{passes: [prune_trees, quantize], within: {{quality_drop: 1%, latency_p99: 1s, size: 5MB}}}}
+  search: {{trials: {trials}, time: 60s, max_rows: 2000, warm_start: false, fine_tune: false}}
+optimize:
+  passes: [prune_trees, quantize]
+  served: 0
+  within: {{quality_drop: 1%, latency_p99: 1s, size: 5MB}}
+validate: {{served: false{validate}}}
 """
 _CLASSES = ", classes: [none, some, all]"
 _SMALL = {"n_estimators": 25, "max_iter": 25, "num_leaves": 8, "max_leaf_nodes": 8}
@@ -55,14 +59,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shop_yaml() -> Callable[..., str]:
-    """Return the YAML of the shop for a task."""
+    """Return the YAML of the shop for a task; no model server is started, and `validate` adds to its keys."""
 
     def text(
-        task: str = "binary", learners: str = "lightgbm", trials: int = 1, metric: str | None = None
+        task: str = "binary",
+        learners: str = "lightgbm",
+        trials: int = 1,
+        metric: str | None = None,
+        validate: str = "",
     ) -> str:
         classes = _CLASSES if task == "multiclass" else ""
         named = f"\nmonitor: {{performance: {{metric: {metric}}}}}\n" if metric else ""
-        return _SHOP.format(task=task, classes=classes, learners=learners, trials=trials) + named
+        given = {"classes": classes, "learners": learners, "trials": trials}
+        return _SHOP.format(task=task, validate=f", {validate}" if validate else "", **given) + named
 
     return text
 

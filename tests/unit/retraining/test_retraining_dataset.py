@@ -80,7 +80,7 @@ def test_the_season_that_returns_is_kept_from_the_trials(
     shop_yaml: Callable[..., str], orders: Callable[..., pd.DataFrame]
 ) -> None:
     """Rows from one season before the holdout and what follows it are set aside, whole and alone."""
-    spec = loads(shop_yaml() + "validate: {season: 40d}\n")
+    spec = loads(shop_yaml(validate="season: 40d"))
     frame = orders(n=3000)
     taken = snapshot_of(frame)
 

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 MORE = """
 about: {purpose: Choose which orders to check by hand, owner: returns@shop.example}
 monitor: {slices: {by: [country], min_rows: 50}}
-validate: {season: null}
 """
 
 
@@ -46,7 +45,7 @@ def world(
     """A shop whose model was retrained, on six trials, because of an alert."""
     if "world" not in retrained:
         made = registry_world(trials=6)
-        made.spec = loads(shop_yaml(trials=6) + MORE)
+        made.spec = loads(shop_yaml(trials=6, validate="season: null") + MORE)
         put_history(made, orders(n=2500))
         outcome = retrain(made.spec, made.settings, "manual_1")
         assert outcome.version == "1", outcome.validation.summary()

@@ -42,8 +42,9 @@ def test_a_season_that_returns_must_not_surprise(
     without them it would have been accepted.
     """
     world = registry_world()
-    yaml = shop_yaml().replace("holdout: 10d", "holdout: 10d\n  windows: [15d]")
-    world.spec = loads(yaml + f"validate: {{season: {season}, margin: 5%, calibration: 100%}}\n")
+    yaml = shop_yaml(validate=f"season: {season}, margin: 5%, calibration: 100%")
+    yaml = yaml.replace("holdout: 10d", "holdout: 10d\n  windows: [15d]")
+    world.spec = loads(yaml)
     put_history(world, seasons)
     older = seasons[seasons["ordered_at"] < seasons["ordered_at"].max() - timedelta(days=10)]
     newer = seasons.drop(older.index)

@@ -284,7 +284,7 @@ def test_a_slice_with_a_true_null_fails_as_often_as_is_stated(
     shop_yaml: Callable[..., str], times: pd.Series
 ) -> None:
     """Of 200 candidates at the very edge in every slice about 5 % fail; 22 happen 1 time in 1,000."""
-    spec = loads(shop_yaml() + "monitor: {slices: [country]}\nvalidate: {slice_margin: 0}\n")
+    spec = loads(shop_yaml(validate="slice_margin: 0") + "monitor: {slices: [country]}\n")
     rng = np.random.default_rng(11)
     failed = 0
     for _ in range(200):
@@ -352,7 +352,7 @@ def test_small_steps_that_turn_decisions_are_found_when_asked_for(
         return robustness.judge(Exam.of(exam.spec, exam.frame, jagged, smooth, "4")).passed
 
     assert passed(shop_yaml())
-    assert not passed(shop_yaml() + "validate: {adversarial: true}\n")
+    assert not passed(shop_yaml(validate="adversarial: true"))
 
 
 def test_a_graph_of_other_inputs_fails(
