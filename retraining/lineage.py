@@ -93,7 +93,7 @@ def lineage(spec: ModelSpec, settings: Settings, version: str | None = None) -> 
         records = _Records(files)
         with Store(settings.results_url) as store:
             events = store.events(spec.model, kinds=("triage", "retrain", "rollout"))
-        links = tuple(_links(found, records, events))
+        links = tuple(_links(spec.model, found, records, events))
     return Lineage(
         model=spec.model,
         version=found.version,
@@ -134,7 +134,7 @@ class _Records:
             return None
 
 
-def _links(found: Version, records: _Records, events: Sequence[Event]) -> Iterator[Link]:
+def _links(model: str, found: Version, records: _Records, events: Sequence[Event]) -> Iterator[Link]:
     trigger = {
         key.removeprefix(f"{_PREFIX}trigger."): value
         for key, value in found.tags.items()
@@ -145,7 +145,7 @@ def _links(found: Version, records: _Records, events: Sequence[Event]) -> Iterat
     taken = records.get(Snapshot)
     yield _alert(trigger) if retrained else _adopted("alert", "nobody asked for it by an alert")
     yield _triage(trigger, events) if retrained else _adopted("triage", "nothing had to be decided")
-    yield _run(source, trigger, taken, events) if retrained else _adopted("run", "no retrain made it")
+    yield _run(model, source, trigger, taken, events) if retrained else _adopted("run", "no retrain made it")
     yield _snapshot(taken) if retrained else _adopted("snapshot", "its rows were given, not read and frozen")
     yield _trials(records.get(Tuning)) if retrained else _adopted("trials", "whoever made it searched")
     yield _passes(records.get(Choice)) if retrained else _adopted("passes", "it is served as it was given")
@@ -187,7 +187,9 @@ def _triage(trigger: Mapping[str, str], events: Sequence[Event]) -> Link:
     return Link("triage", tuple(told), {"at": decided.at.isoformat()} | dict(decided.payload))
 
 
-def _run(source: str, trigger: Mapping[str, str], taken: Snapshot | None, events: Sequence[Event]) -> Link:
+def _run(
+    model: str, source: str, trigger: Mapping[str, str], taken: Snapshot | None, events: Sequence[Event]
+) -> Link:
     run = source.removeprefix(_RETRAINED)
     began = [
         event
@@ -199,7 +201,7 @@ def _run(source: str, trigger: Mapping[str, str], taken: Snapshot | None, events
     facts: dict[str, Any] = {"run": run, "reason": trigger.get("reason")}
     if "run" not in trigger:
         return Link("run", (f"{run}, from the command line: no DAG ran.",), facts)
-    told = f"{run} of the DAG retrain_*"
+    told = f"{run} of the DAG retrain_{model}"
     if began:
         facts["started_at"] = began[-1].at.isoformat()
         told += f", started at {_time(began[-1].at)}"
