@@ -52,6 +52,8 @@ bench-quality: $(STAMP) ## count false alarms, delays, errors and right decision
 	@$(BIN)/python bench/quality/estimates.py
 	@$(BIN)/python bench/quality/concept.py
 	@$(BIN)/python bench/quality/triage.py
+	@$(BIN)/python bench/quality/optimize.py
+	@$(BIN)/python bench/quality/optimize.py --flights
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
 	@$(BIN)/python -m dashboards refresh

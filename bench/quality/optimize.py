@@ -1,0 +1,311 @@
+"""Whole retrains, their passes and their choice, beside what else one could do in the same time.
+
+    python bench/quality/optimize.py [--only TASK ...] [--rows N] [--search S] [--passes S] [--json FILE]
+    python bench/quality/optimize.py --flights
+
+Of each task (see `optimize_tasks`): what every pass made of the proxy of every candidate, and the choice
+beside the native pipeline of the best candidate, an untouched champion, FLAML and scikit-learn's random
+search, which get the seconds that tune, train and optimize took. All on one thread, all on the holdout,
+which nothing has seen. One run and one seed a task: differences of a percent are not told from chance.
+
+`--flights` times the retrain of models/flights.yaml by the default budgets instead, registration included.
+`overhead` is what prepare, tune and train took beyond the fits and scores inside, as a part of these.
+
+Targets: the choice >= 4 times as fast a row and >= 75 % smaller than the best candidate's native pipeline
+(joblib's bytes) with a loss at most 1 % above it, >= 50 times as fast a row; overhead < 15 %; flights in less
+than 180 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
+
+from bench.peers import environments
+from bench.peers.client import Failed
+from bench.quality import optimize_figures
+from bench.quality.optimize_figures import Figures
+from bench.quality.optimize_tasks import TASKS, Task, flights_by_default
+from retraining import learners, native
+from retraining.dataset.labelled import Rows
+from retraining.flow import retrain
+from retraining.optimize import optimize
+from retraining.prepare import HOLDOUT, TRAIN, load_rows, prepare
+from retraining.records import Choice, Search, Variant
+from retraining.train import train
+from retraining.tune import tune
+from retraining.variants.choice import cost
+from retraining.workspace import Workspace
+from spec import ModelSpec, Settings
+
+RUN = "measured"
+FASTER, SMALLER, WORSE, FASTER_NATIVE = 4, 0.75, 0.01, 50
+OVERHEAD, WHOLE = 0.15, 180
+
+
+@dataclass
+class Clock:
+    """Seconds of each stage, and of the fits and scores inside prepare, tune and train."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+    bare: float = 0.0
+    _open: tuple[str, float] | None = None
+
+    def stage(self, name: str) -> None:
+        """End the stage before, and begin one."""
+        now = time.perf_counter()
+        if self._open is not None:
+            self.stages[self._open[0]] = now - self._open[1]
+        self._open = name, now
+
+    @property
+    def overhead(self) -> float:
+        """What the search took beside fitting and scoring, as a part of that."""
+        return sum(self.stages[name] for name in ("prepare", "tune", "train")) / self.bare - 1
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count what learners take while a search runs."""
+
+        def timed(work: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*arguments: Any) -> Any:
+                started = time.perf_counter()
+                try:
+                    return work(*arguments)
+                finally:
+                    self.bare += time.perf_counter() - started
+
+            return run
+
+        with (
+            patch.object(learners, "fit", timed(learners.fit)),
+            patch.object(learners, "scores", timed(learners.scores)),
+        ):
+            yield
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A task: passes by candidate, the choice and the best native pipeline, peers, and seconds.
+
+    Parameters
+    ----------
+    rows
+        Learnt from, and held out.
+    refused
+        Passes that were not applied to a candidate, and why.
+    untried
+        Passes on any chain that the choice had no time for.
+    skops
+        Bytes of the native pipeline as it is kept beside the version.
+    """
+
+    task: str
+    rows: tuple[int, int]
+    passes: dict[str, list[Figures]]
+    refused: dict[str, str]
+    untried: int
+    chosen: Figures
+    native: Figures
+    skops: int
+    peers: list[Figures]
+    stages: dict[str, float]
+    overhead: float
+
+    def targets(self) -> list[tuple[str, bool]]:
+        """Return each target with its figure, and whether it is met."""
+        faster = self.native.one_row / self.chosen.one_row
+        smaller = 1 - self.chosen.size / self.native.size
+        worse = self.chosen.loss / self.native.loss - 1
+        return [
+            (f"{faster:.0f} times as fast a row (>= {FASTER})", faster >= FASTER),
+            (f"{smaller:.1%} smaller (>= {SMALLER:.0%})", smaller >= SMALLER),
+            (f"loss {worse:+.2%} (<= {WORSE:+.0%})", worse <= WORSE),
+            (f"{faster:.0f} times as fast a row (>= {FASTER_NATIVE})", faster >= FASTER_NATIVE),
+        ]
+
+
+def measure(task: Task, search: float, seconds: float, home: Path) -> Measured:
+    """Retrain a task in a new home, and hold the choice against the others."""
+    spec, settings = task.spec(search=search, optimize=seconds), _settings(home)
+    task.rows.to_parquet(home / "history.parquet", index=False)
+    clock = Clock()
+    with clock.listening():
+        for stage in (prepare, tune, train):
+            clock.stage(stage.__name__)
+            stage(spec, settings, RUN)
+        clock.stage("optimize")
+    choice = optimize(spec, settings, RUN)
+    clock.stage("end")
+    work = Workspace(settings, RUN)
+    learnt, held = (Rows.of(spec, load_rows(work, part)) for part in (TRAIN, HOLDOUT))
+    taken = sum(clock.stages[name] for name in ("tune", "train", "optimize"))
+    best = min((variant for variant in choice.variants if not variant.passes), key=lambda item: item.loss)
+    folder = next(one.native for one in work.load(Search).candidates if one.onnx == best.candidate)
+    if folder is None:
+        message = f"{best.name} has no native form"
+        raise SystemExit(message)
+    file = work.path(folder) / native.FILE
+    peers = [
+        optimize_figures.champion(spec, learnt, held),
+        optimize_figures.random_search(spec, learnt, held, taken),
+    ]
+    try:
+        peers.append(optimize_figures.flaml(spec, learnt, held, taken, home))
+    except Failed as error:
+        print(f"FLAML: not measured: {error}")
+    passes, refused = _by_pass(spec, settings, choice, held)
+    return Measured(
+        task.name,
+        (len(learnt), len(held)),
+        passes,
+        refused,
+        sum("not tried" in refusal.reason for refusal in choice.refused),
+        optimize_figures.of_graph(spec, f"chosen: {choice.chosen.name}", work.path(choice.chosen.onnx), held),
+        optimize_figures.of_pipeline(spec, f"native {best.name}", native.load(file), held),
+        file.stat().st_size,
+        peers,
+        clock.stages,
+        clock.overhead,
+    )
+
+
+def _settings(home: Path) -> Settings:
+    return Settings.from_env(
+        {"TRIMTAB_HOME": str(home), "TRIMTAB_MLFLOW_URI": f"sqlite:///{home / 'mlflow.db'}"}
+    )
+
+
+def _by_pass(
+    spec: ModelSpec, settings: Settings, choice: Choice, held: Rows
+) -> tuple[dict[str, list[Figures]], dict[str, str]]:
+    """Measure the proxies of each candidate: as trained, after each pass alone, and the cheapest chain.
+
+    What the choice had no time for is tried now; what it has tried is kept in the run's folder.
+    """
+    work = Workspace(settings, RUN)
+    refused: dict[str, str] = {}
+    variants = {(one.candidate, one.passes): one for one in choice.variants if not one.passes}
+    for name in spec.optimize.passes:
+        alone = spec.optimize.model_copy(update={"passes": (name,), "time": timedelta(hours=1)})
+        tried = optimize(spec.model_copy(update={"optimize": alone}), settings, RUN)
+        variants |= {(one.candidate, one.passes): one for one in tried.variants}
+        refused |= {f"{each.name}: {each.by}": each.reason for each in tried.refused}
+    for candidate in {one.candidate for one in choice.variants}:
+        if (chain := _cheapest_chain(choice, candidate)) is not None:
+            variants[candidate, chain.passes] = chain
+    found: dict[str, list[Figures]] = {}
+    for (candidate, passes), variant in variants.items():
+        told = " + ".join(passes) or "base"
+        figures = optimize_figures.of_graph(spec, told, work.path(variant.proxy), held)
+        found.setdefault(candidate.rpartition("/")[0], []).append(figures)
+    return found, refused
+
+
+def _cheapest_chain(choice: Choice, candidate: str) -> Variant | None:
+    """Return the cheapest chain of several passes within the budget."""
+    chains = [one for one in choice.variants if one.candidate == candidate and len(one.passes) > 1]
+    return min((one for one in chains if not one.rejected), key=cost, default=None)
+
+
+def show(one: Measured) -> None:
+    """Print the tables of a task and what is met."""
+    print(f"\n== {one.task}: {one.rows[0]:,} training rows, {one.rows[1]:,} held out")
+    print(" ".join(f"{name} {seconds:.1f} s" for name, seconds in one.stages.items()), end="; ")
+    print(f"overhead {one.overhead:.1%}")
+    for candidate, figures in one.passes.items():
+        base = figures[0]
+        print(f"\n{candidate:<44} {HEADER}")
+        for each in figures:
+            print(_line(each, f"{each.size / base.size - 1:+.0%}, {base.one_row / each.one_row:.1f}x"))
+    print(f"\n{'the choice, on all rows':<44} {HEADER}")
+    for each in (one.chosen, one.native, *one.peers):
+        ratio = f"{each.one_row / one.chosen.one_row:.0f}x, {each.size / one.chosen.size:.1f}x"
+        print(_line(each, ratio))
+    print(f"native pipeline as skops: {one.skops / 1e3:,.0f} kB; passes that found no time: {one.untried}")
+    for told, met in one.targets():
+        print(f"  {'met    ' if met else 'NOT MET'} {told}")
+    for told, reason in one.refused.items():
+        print(f"  {told}: {reason}")
+    sys.stdout.flush()
+
+
+HEADER = f"{'loss':>9} {'AUC/R²':>7} {'µs a row':>9} {'rows/s':>10} {'kB':>9}"
+
+
+def _line(each: Figures, note: str) -> str:
+    return (
+        f"{each.name[:44]:<44} {each.loss:>9.4f} {each.skill:>7.4f} {each.one_row * 1e6:>9.1f} "
+        f"{each.rows_per_second:>10,.0f} {each.size / 1e3:>9,.1f}  {note}"
+    )
+
+
+def whole(home: Path) -> dict[str, Any]:
+    """Time the retrain of flights with default budgets, from the snapshot to the registered version."""
+    content, rows = flights_by_default()
+    spec, settings, clock = ModelSpec.model_validate(content), _settings(home), Clock()
+    rows.to_parquet(home / "history.parquet", index=False)
+    told: list[str] = []
+
+    def stage(name: str) -> None:
+        told.append(name)
+        clock.stage(name)
+
+    with clock.listening():
+        outcome = retrain(spec, settings, RUN, tell=stage)
+    clock.stage("end")
+    seconds = sum(clock.stages.values())
+    print(f"\n== retrain of flights, {len(rows):,} rows, every budget as by default")
+    print(" ".join(f"{name} {clock.stages[name]:.1f} s" for name in told))
+    print(outcome.validation.summary(), f"version {outcome.version}")
+    print(f"  {_met(seconds < WHOLE)} {seconds:.0f} s in all (< {WHOLE} s)")
+    print(f"  {_met(clock.overhead < OVERHEAD)} overhead {clock.overhead:.1%} (< {OVERHEAD:.0%})", flush=True)
+    return {"stages": clock.stages, "overhead": clock.overhead, "seconds": seconds, "rows": len(rows)}
+
+
+def _met(met: bool) -> str:  # noqa: FBT001 - the one thing that it says
+    return "met    " if met else "NOT MET"
+
+
+def main() -> None:
+    """Measure each task in a home of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [make.__name__ for make in TASKS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--rows", type=int, default=40_000, help="most rows of a task")
+    parser.add_argument("--search", type=float, default=60, help="seconds of the search")
+    parser.add_argument("--passes", type=float, default=90, help="seconds of the search over chains")
+    parser.add_argument("--flights", action="store_true", help="time the whole retrain of flights instead")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    environments.make("flaml")
+    found: list[dict[str, Any]] = []
+    for make in TASKS if not arguments.flights else ():
+        if make.__name__ in arguments.only:
+            with tempfile.TemporaryDirectory() as folder:
+                one = measure(make(arguments.rows), arguments.search, arguments.passes, Path(folder))
+            show(one)
+            found.append(asdict(one) | {"targets": one.targets()})
+    if arguments.flights:
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(whole(Path(folder)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
