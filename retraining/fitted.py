@@ -30,12 +30,15 @@ class Fitted:
         The whole pipeline as one graph, see `retraining.graphs.export`.
     passes
         The names of the passes that made it what it is, in their order.
+    continues
+        Version of the model that it goes on from; fitting it again would lose what that one knew.
     """
 
     learner: Learner
     params: Params
     graph: onnx.ModelProto
     passes: tuple[str, ...] = ()
+    continues: str | None = None
 
     def changed(self, by: str, graph: onnx.ModelProto) -> Self:
         """Return the model with the graph that a pass made of it."""

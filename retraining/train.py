@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from retraining import learners, native
+from retraining import champion, learners, native
 from retraining.dataset import label_errors, windows
-from retraining.dataset.cut import cut
+from retraining.dataset.cut import Split, cut
 from retraining.dataset.labelled import Rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.parity import Parity, check
+from retraining.metrics import objective
 from retraining.passes import out_of_fold
 from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Search, Snapshot, Tuned, Tuning
@@ -52,6 +54,11 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
             candidates.append(_candidate(spec, work, tuned, *parts))
         except Refused as error:
             refused[tuned.name] = str(error)
+    if spec.retrain.search.fine_tune:
+        try:
+            candidates += _continued(spec, settings, work, split, frame)
+        except Refused as error:
+            refused["the champion, continued"] = str(error)
     if not candidates:
         reasons = "\n".join(f"{name}: {reason}" for name, reason in refused.items())
         msg = f"No learner of {spec.model!r} gave a model that can be served:\n{reasons}"
@@ -85,27 +92,73 @@ def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuni
 
 
 def _candidate(spec: ModelSpec, work: Workspace, tuned: Tuned, older: Rows, every: Rows) -> Candidate:
-    proxy, _, _ = _exported(spec, tuned, older)
-    model, parity, pipeline = _exported(spec, tuned, every)
-    beside = f"{tuned.folder}/native"
-    names = f"{tuned.folder}/proxy.onnx", f"{tuned.folder}/model.onnx"
-    for name, content in zip(names, (proxy, model), strict=True):
-        work.put(name, content)
+    proxy, model = (learners.fit(spec, tuned.learner, tuned.params, part) for part in (older, every))
+    files = _put(spec, work, tuned.folder, (proxy, older), (model, every))
     return Candidate(
         learner=tuned.learner,
         window=tuned.window,
         params=tuned.params,
         trials=tuned.trials,
         validation_loss=tuned.loss,
-        proxy=names[0],
-        onnx=names[1],
-        native=beside if native.save(pipeline, work.path(beside)) else None,
-        parity_rows=parity.rows,
-        parity_difference=parity.difference,
+        **files,
     )
 
 
-def _exported(spec: ModelSpec, tuned: Tuned, rows: Rows) -> tuple[bytes, Parity, Pipeline]:
-    pipeline = learners.fit(spec, tuned.learner, tuned.params, rows)
+def _put(
+    spec: ModelSpec,
+    work: Workspace,
+    folder: str,
+    proxy: tuple[Pipeline, Rows],
+    model: tuple[Pipeline, Rows],
+) -> dict[str, Any]:
+    """Export a proxy and its model, each with the rows that it was fitted on; return a candidate's fields."""
+    older, _ = _exported(spec, *proxy)
+    every, parity = _exported(spec, *model)
+    names = f"{folder}/proxy.onnx", f"{folder}/model.onnx"
+    for name, content in zip(names, (older, every), strict=True):
+        work.put(name, content)
+    beside = f"{folder}/native"
+    return {
+        "proxy": names[0],
+        "onnx": names[1],
+        "native": beside if native.save(model[0], work.path(beside)) else None,
+        "parity_rows": parity.rows,
+        "parity_difference": parity.difference,
+    }
+
+
+def _continued(
+    spec: ModelSpec, settings: Settings, work: Workspace, split: Split, frame: pd.DataFrame
+) -> list[Candidate]:
+    """Return the champion trained further, once until the validation rows and once on all, as a candidate.
+
+    None where there is no champion of ours, or too few rows have come since it was fitted.
+    """
+    known = champion.load(spec, settings, work)
+    if known is None:
+        return []
+    parts = [part[known.unseen(part[spec.data.time])] for part in (split.fit, frame)]
+    if len(parts[0]) < spec.retrain.min_rows:
+        return []
+    older, every = (Rows.of(spec, part) for part in parts)
+    folder = f"{known.learner.value}/continued"
+    proxy = learners.continued(known.pipeline, older)
+    model = learners.continued(known.pipeline, every)
+    held = Rows.of(spec, split.validation)
+    loss = objective(spec.task, held.truth, learners.scores(spec, proxy, held.inputs))
+    files = _put(spec, work, folder, (proxy, older), (model, every))
+    return [
+        Candidate(
+            learner=known.learner,
+            params=known.params,
+            trials=0,
+            validation_loss=loss,
+            continues=known.version,
+            **files,
+        )
+    ]
+
+
+def _exported(spec: ModelSpec, pipeline: Pipeline, rows: Rows) -> tuple[bytes, Parity]:
     content = to_onnx(spec, pipeline).SerializeToString()
-    return content, check(spec, pipeline, content, rows.inputs, spec.retrain.search.seed), pipeline
+    return content, check(spec, pipeline, content, rows.inputs, spec.retrain.search.seed)

@@ -8,6 +8,7 @@ from time import perf_counter
 import optuna
 import pandas as pd
 
+from retraining import champion
 from retraining.dataset import windows
 from retraining.dataset.cut import cut
 from retraining.prepare import TRAIN, load_rows
@@ -64,30 +65,14 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
 def _champions(spec: ModelSpec, settings: Settings) -> Mapping[Learner, Params]:
     """Return the hyperparameters of the champion by its learner; none where it came from elsewhere."""
     registry = Registry(settings)
-    champion = registry.version(spec.model, "champion")
-    if champion is None:
+    version = registry.version(spec.model, "champion")
+    if version is None:
         return {}
-    told = registry.params(spec.model, champion)
+    told = registry.params(spec.model, version)
     learner = next((item for item in Learner if item.value == told.get("learner")), None)
     if learner is None:
         return {}
-    prefix = f"{learner.value}."
-    return {
-        learner: {
-            name.removeprefix(prefix): _number(value)
-            for name, value in told.items()
-            if name.startswith(prefix)
-        }
-    }
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return {learner: champion.hyperparameters(learner, told)}
 
 
 def _tuned(learner: Learner, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> Tuned:

@@ -75,6 +75,8 @@ class Search(Record):
     seed: int = 0
     warm_start: bool = True
     """Try the champion's hyperparameters first, if it came from the same learner."""
+    fine_tune: bool = True
+    """Also train the champion further on the rows since, where its learner can, and compare."""
 
     @field_validator("objectives")
     @classmethod

@@ -24,7 +24,8 @@ def judge(exam: Exam) -> Gate:
     if not isinstance(ours, Estimate) or not isinstance(theirs, Estimate):
         return Gate(name=NAME, passed=True, reason="too few rows to measure the calibration error")
     if exam.against is None:
-        reason = f"calibration error {ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}], no champion's to hold it to"
+        shown = f"calibration error {ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}]"
+        reason = f"{shown}, without a champion's to hold it to"
         return Gate(name=NAME, passed=True, reason=reason, value=ours.value, rows=len(exam.rows))
     limit = theirs.value + exam.spec.validation.calibration
     reason = f"calibration error {ours.value:.4f} [{ours.low:.4f}, {ours.high:.4f}]"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from retraining.learners.continued import continued
 from retraining.learners.fitting import fit, scores
 from retraining.learners.pipelines import averages, build, defaults, first, grid, suggest
 
-__all__ = ["averages", "build", "defaults", "first", "fit", "grid", "scores", "suggest"]
+__all__ = ["averages", "build", "continued", "defaults", "first", "fit", "grid", "scores", "suggest"]

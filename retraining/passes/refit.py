@@ -23,6 +23,9 @@ _KEPT = frozenset({"select_features", "prune_cost_complexity"})
 
 def require(model: Fitted) -> None:
     """Raise `NotApplicable` where fitting again would undo an earlier pass."""
+    if model.continues is not None:
+        msg = f"fitting again would lose what version {model.continues} knew"
+        raise NotApplicable(msg)
     lost = [name for name in model.passes if name not in _KEPT]
     if lost:
         msg = f"fitting again would undo {', '.join(lost)}"

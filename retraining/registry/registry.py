@@ -185,6 +185,18 @@ class Registry:
         with self._mlflow.asking():
             return tracking.records(self._mlflow, run_id, folder)
 
+    def native(self, model: str, version: str, folder: Path) -> Path | None:
+        """Copy a version's pipeline, see `retraining.native`, into a folder; None where it has none.
+
+        Raises
+        ------
+        NotFound
+            There is no such version.
+        """
+        run_id = self._get(model, version).run_id
+        with self._mlflow.asking():
+            return tracking.native(self._mlflow, run_id, folder)
+
     def tag(self, model: str, version: str, key: str, value: str) -> None:
         """Set the tag ``trimtab.<key>`` of a version."""
         self._get(model, version)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from retraining.native import FILE as PIPELINE
 from retraining.registry import flavor
 from retraining.registry.connection import Connection, quiet
 from retraining.release import Release, Rows, Trial
@@ -49,6 +50,16 @@ def records(mlflow: Connection, run_id: str, folder: Path) -> tuple[Path, ...]:
         found = mlflow.client.list_artifacts(run_id)
         names = [item.path for item in found if not item.is_dir and item.path.endswith(".json")]
         return tuple(Path(mlflow.client.download_artifacts(run_id, name, str(folder))) for name in names)
+
+
+def native(mlflow: Connection, run_id: str, folder: Path) -> Path | None:
+    """Copy the pipeline that a run was logged with into a folder; None where there is none."""
+    wanted = f"{NATIVE}/{PIPELINE}"
+    with quiet():
+        if wanted not in {item.path for item in mlflow.client.list_artifacts(run_id, NATIVE)}:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(mlflow.client.download_artifacts(run_id, wanted, str(folder)))
 
 
 def _fill(mlflow: Connection, run_id: str, spec: ModelSpec, release: Release) -> None:
