@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -11,6 +12,8 @@ import pytest
 
 from retraining import learners, passes
 from retraining.fitted import Fitted
+from retraining.measurement import served
+from retraining.measurement.served import Served
 from retraining.optimize import optimize
 from retraining.passes.half import Half
 from retraining.passes.optimization_pass import NotApplicable
@@ -162,6 +165,59 @@ def test_the_next_best_takes_the_place_of_what_cannot_be_carried_out(
     assert pruned.rejected
     assert ("it cannot be carried out on the model of all rows: not this one",) == pruned.reasons
     assert not pruned.all_rows
+
+
+def takes(memory: int) -> Served:
+    """Return what a model server takes, with so much memory."""
+    return Served(0.001, 0.002, 5e4, 1.0, 0.1, memory, 500.0, 2000.0, None)
+
+
+def test_the_best_are_measured_in_the_model_server(
+    searched: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chosen one first, as the file that would be served; then the rest of the front, up to `served`."""
+    world, asked = searched(trials=1), list[str]()
+    monkeypatch.setattr(served, "measure", lambda _spec, file, _rows: asked.append(file.name) or takes(100))
+
+    one = optimize(changed(world.spec, served=1), world.settings, "r")
+    two = optimize(changed(world.spec, served=9), world.settings, "r")
+
+    assert [Path(one.chosen.onnx).name] * 2 == asked[:2]
+    assert (100, 500.0, 0.002) == (one.chosen.memory, one.chosen.cpu_per_million, one.chosen.served_p99)
+    assert [one.chosen.name] == [item.name for item in one.variants if item.memory is not None]
+    front = {item.name for item in two.variants if item.pareto and not item.rejected}
+    assert {two.chosen.name} | front == {item.name for item in two.variants if item.memory is not None}
+    assert len(asked) == 1 + len(front | {two.chosen.name})
+
+
+def test_a_limit_that_only_the_server_shows_costs_the_choice(
+    searched: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes too much memory, or cannot be served, gives its place to the next best."""
+    world = searched(trials=1)
+    spec = changed(world.spec, {"memory": 150}, served=2)
+    best = optimize(world.spec, world.settings, "r").chosen
+
+    def measure(_spec: ModelSpec, file: Path, _rows: pd.DataFrame) -> Served:
+        return takes(200 if str(file).endswith(best.onnx) else 100)
+
+    def fail(_spec: ModelSpec, file: Path, _rows: pd.DataFrame) -> Served:
+        if str(file).endswith(best.onnx):
+            msg = "it fell over"
+            raise Refused(msg)
+        return takes(100)
+
+    for stand_in, reason in ((measure, "memory 200 B > 150 B"), (fail, "it cannot be served: it fell over")):
+        monkeypatch.setattr(served, "measure", stand_in)
+        choice = optimize(spec, world.settings, "r")
+        (lost,) = (item for item in choice.variants if item.onnx == best.onnx)
+        assert (reason,) == lost.reasons
+        assert lost.rejected
+        assert (100, True) == (choice.chosen.memory, choice.chosen.all_rows)
+
+    monkeypatch.setattr(served, "measure", measure)
+    with pytest.raises(Refused, match=r"memory was not measured, and within\.memory limits it"):
+        optimize(changed(spec, served=1), world.settings, "r")
 
 
 def test_the_number_of_variants_is_bounded(searched: Callable[..., Any]) -> None:
