@@ -245,28 +245,30 @@ def _making(told: Evidence) -> Iterator[Block]:
 
 
 def _costs(told: Evidence) -> Iterator[Block]:
-    chosen, within, cost = told.records.choice.chosen, told.spec.optimize.within, told.spec.monitor.cost
-    cpu = chosen.cpu_per_million
-    energy = "not measured"
-    if cpu is not None:
-        joules = cpu * cost.watts_per_core
-        energy = f"{joules / _WH:.3g} Wh at {cost.watts_per_core:g} W a core"
+    chosen, within = told.records.choice.chosen, told.spec.optimize.within
+    cpu, joules, price = chosen.cpu_per_million, chosen.joules_per_million, chosen.price_per_million
+    http = None if chosen.served_p99 is None else chosen.served_p99 * 1e3
     p99 = None if within.latency_p99 is None else f"{within.latency_p99.total_seconds() * 1e3:g} ms"
     budget_cpu = None if within.cpu_per_million is None else f"{within.cpu_per_million.total_seconds():g} s"
-    rows = (
+    rows = [
         ("size", f"{chosen.size / 1e3:,.1f} kB", _bytes(within.size)),
         ("one row, median", f"{chosen.latency_p50 * 1e6:,.0f} µs", ""),
         ("one row, 99th percentile", f"{chosen.latency_p99 * 1e6:,.0f} µs", p99 or ""),
-        ("batch", _measured(chosen.rows_per_second, "{:,.0f} rows/s"), ""),
-        ("start of the model server", _measured(chosen.load_seconds, "{:.2f} s"), ""),
+        ("one request over HTTP, 99th percentile", _measured(http, "{:,.2f} ms"), ""),
+        ("requests of 256 rows", _measured(chosen.rows_per_second, "{:,.0f} rows/s"), ""),
+        ("cold start of the model server", _measured(chosen.cold_start_seconds, "{:.2f} s"), ""),
         ("memory of the model server", _bytes(chosen.memory) or "not measured", _bytes(within.memory)),
         ("CPU time of a million predictions", _measured(cpu, "{:.3g} s"), budget_cpu or ""),
-        ("energy of a million predictions", energy, ""),
-    )
-    yield Table(("", "this model", "budget"), rows, numbers=range(1, 3))
+        ("energy of a million predictions", _measured(joules and joules / _WH, "{:.3g} Wh"), ""),
+    ]
+    if price is not None:
+        currency = told.spec.monitor.cost.currency
+        rows.append(("price of a million predictions", f"{price:.3g} {currency}", ""))
+    yield Table(("", "this model", "budget"), tuple(rows), numbers=range(1, 3))
     yield Text(
-        "Energy is CPU time times the power of a busy core, codecarbon's method where no counter is read; "
-        "memory, disks, network and losses of the supply are not in it."
+        "Measured in a model server of its own. Energy is the machine's own count where it can be read, else "
+        "the power of a busy core and of memory, codecarbon's method; disks, network and the supply's losses "
+        "are not in it."
     )
 
 
