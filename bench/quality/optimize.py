@@ -44,6 +44,7 @@ from retraining.flow import retrain
 from retraining.optimize import optimize
 from retraining.prepare import HOLDOUT, TRAIN, load_rows, prepare
 from retraining.records import Choice, Search, Variant
+from retraining.registry import Registry
 from retraining.train import train
 from retraining.tune import tune
 from retraining.variants.choice import cost
@@ -197,9 +198,12 @@ def measure(task: Task, search: float, seconds: float, home: Path) -> Measured:
 
 
 def _settings(home: Path) -> Settings:
-    return Settings.from_env(
+    """Return a new home's settings, its registry set up, which a retrain finds done."""
+    settings = Settings.from_env(
         {"TRIMTAB_HOME": str(home), "TRIMTAB_MLFLOW_URI": f"sqlite:///{home / 'mlflow.db'}"}
     )
+    Registry(settings).version(RUN, "champion")
+    return settings
 
 
 def _by_pass(
