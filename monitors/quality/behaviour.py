@@ -34,15 +34,17 @@ def constant(column: pd.Series, name: str, reference: Reference, past: Past) -> 
     return Violation(Check.CONSTANT, len(present), detail, name)
 
 
-def unit(column: pd.Series, name: str, reference: Reference, past: Past, least: float) -> Violation | None:
-    """Return a number whose unit has changed, by a factor of at least `least`."""
+def unit(
+    column: pd.Series, name: str, reference: Reference, past: Past, least: float, stated: str | None = None
+) -> Violation | None:
+    """Return a number whose unit, perhaps `stated`, has changed, by a factor of at least `least`."""
     window = statistics.quartiles(numbers(column))
     usual = None if window is None else _usual(name, reference, past, window.n)
     if window is None or usual is None:
         return None
     found, windows = unit_change(window, usual, least), 1
     if found is None:
-        together = change_together(window, past.quartiles.get(name, ()), usual, least)
+        together = change_together(window, past.quartiles.get(name, ()), usual, least, stated)
         if together is None:
             return None
         found, windows = together.change, together.windows

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from monitors.quality.quartiles import FEWEST_WINDOWS, Earlier, Quartiles, Spread, Usual
 from monitors.quality.unit_change import MOVED, UnitChange, conversions
+from monitors.quality.units import meets
 
 _SURPRISE = {3: 1e-6, 7: 1e-5}
 """Windows that are held together, and the p-value that is surprising: three are far from a normal law."""
@@ -47,7 +48,7 @@ class Together:
 
 
 def change_together(
-    newest: Quartiles, earlier: Sequence[Earlier], usual: Usual, least: float
+    newest: Quartiles, earlier: Sequence[Earlier], usual: Usual, least: float, unit: str | None = None
 ) -> Together | None:
     """Return the known conversion that the newest windows together need, or None.
 
@@ -59,8 +60,14 @@ def change_together(
         What single sound windows are like.
     least
         Smallest factor, or one over it, that counts; above 1. Temperatures are told whatever theirs is.
+    unit
+        The unit that the number is said to have, which rules conversions out.
     """
-    likely = [each for each in conversions(usual, least) if _is_nearer(newest, usual, each)]
+    likely = [
+        each
+        for each in conversions(usual, least)
+        if meets(unit, each.known) and _is_nearer(newest, usual, each)
+    ]
     if not likely:
         return None
     still = bool(earlier) and earlier[-1].wrong

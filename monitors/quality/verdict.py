@@ -101,7 +101,7 @@ def _behaviour(
     if quality.constant:
         yield from _some(behaviour.constant(column, name, reference, past))
     if quality.unit_change is not None and feature.type is FeatureType.NUMERIC:
-        yield from _some(behaviour.unit(column, name, reference, past, quality.unit_change))
+        yield from _some(behaviour.unit(column, name, reference, past, quality.unit_change, feature.unit))
 
 
 def _some(violation: Violation | None) -> tuple[Violation, ...]:

@@ -136,3 +136,15 @@ def test_a_short_past_says_nothing() -> None:
         earlier = [Earlier(window) for window in (*days[: past - 8], *days[:8], *days[8:10])]
         usual = of_windows([each.quartiles for each in earlier[:past]])
         assert (change_together(days[10], earlier, usual, LEAST) is not None) == told
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"), [(None, True), ("mi", True), ("furlongs", True), ("degF", False), ("hPa", False)]
+)
+def test_a_stated_unit_rules_conversions_out(unit: str | None, told: bool) -> None:  # noqa: FBT001 - a parameter
+    """Miles may have become kilometres; degrees and pressures cannot, whatever their values do."""
+    days = converted(distances(PAST + 7, 1, level=0.05), PAST, PAST + 7, MILES)
+    earlier = [Earlier(window) for window in days[:-1]]
+    usual = of_windows(days[:PAST])
+
+    assert (change_together(days[-1], earlier, usual, LEAST, unit) is not None) == told
