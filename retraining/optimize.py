@@ -24,6 +24,7 @@ from retraining.passes import named
 from retraining.passes.optimization_pass import Trial
 from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Choice, Refusal, Search, Snapshot, Variant
+from retraining.train import kept
 from retraining.variants import chart
 from retraining.variants.cache import Cache
 from retraining.variants.chains import Chains, Link, Stopped
@@ -97,7 +98,7 @@ class _Bench:
     @classmethod
     def of(cls, spec: ModelSpec, work: Workspace) -> _Bench:
         found, taken = work.load(Search), work.load(Snapshot)
-        train = load_rows(work, TRAIN)
+        train = kept(spec, work, load_rows(work, TRAIN))
         split = cut(spec, train, taken)
         usable = windows.usable(spec, taken)
         older, every = (

@@ -56,6 +56,7 @@ def prepare(spec: ModelSpec, settings: Settings, run: str, *, again: Snapshot | 
     if known.empty:
         must = "must hold labelled rows"
         raise DataError([Problem(place, must, "none", "Append labels, or name data.history")])
+    rows.check(spec, known, place)
     copied = duplicates.copies(spec, known)
     parts = _cut(spec, known[~copied])
     if problems := list(_problems(spec, place, parts)):

@@ -101,6 +101,8 @@ class Tuning(Record):
     """What the search found: the best of each learner, and of several objectives the cheapest near it."""
 
     found: tuple[Tuned, ...]
+    refused: dict[str, str] = {}
+    """Learner to the reason why none of its trials counts."""
     folds: int
     trials: str
     """CSV file of every trial."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -44,11 +45,13 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
     frame = load_rows(work, TRAIN)
     usable = windows.usable(spec, taken)
     doubted = _doubted(spec, work, frame, tuning)
-    if spec.retrain.label_errors == "remove":
-        frame = frame[~frame[spec.data.id].isin(doubted)]
+    frame = kept(spec, work, frame)
     split = cut(spec, frame, taken)
     candidates, refused = [], {}
     for tuned in tuning.found:
+        if tuned.window not in usable:
+            refused[tuned.name] = f"its training window, {tuned.window}, is not in retrain.windows any more"
+            continue
         parts = (windows.learnt(spec, usable[tuned.window], part, taken) for part in (split.fit, frame))
         try:
             candidates.append(_candidate(spec, work, tuned, *parts))
@@ -73,6 +76,14 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
     return record
 
 
+def kept(spec: ModelSpec, work: Workspace, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the training rows [n] that count: where the spec says so, those without doubtful labels."""
+    if spec.retrain.label_errors != "remove" or not work.path(DOUBTED).exists():
+        return frame
+    doubted = pd.read_csv(work.path(DOUBTED), dtype={spec.data.id: "str"})[spec.data.id]
+    return frame[~frame[spec.data.id].isin(doubted)]
+
+
 def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuning) -> pd.Series[str]:
     """Return the ids of the training rows whose label is probably wrong, as of the best that was tuned."""
     ids = frame[spec.data.id]
@@ -81,6 +92,8 @@ def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuni
     newest = frame.tail(spec.retrain.search.max_rows)
     best = min(tuning.found, key=lambda tuned: tuned.loss)
     part = Rows.of(spec, newest)
+    if len(np.unique(part.truth)) < len(spec.data.target.classes or (False, True)):
+        return ids.iloc[:0]
     try:
         answers = out_of_fold.answers(spec, best.learner, best.params, part)
     except Refused:

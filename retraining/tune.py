@@ -17,7 +17,7 @@ from retraining.registry import Registry
 from retraining.trials.folds import folds
 from retraining.trials.study import WINDOW, Study, front, loss_of
 from retraining.workspace import Workspace
-from spec import ModelSpec, Settings
+from spec import ModelSpec, Refused, Settings
 from spec.retrain import Learner
 
 TRIALS = "trials.csv"
@@ -28,7 +28,7 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
 
     Trials are fitted on older rows of the training file and scored on later spans, the newest as long as the
     holdout but at most a quarter of the training span. Trials and time are shared out evenly over the
-    learners. The same rows, spec and number of finished trials give the same result.
+    learners. The same rows and spec give the same result, where no try was cut short.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
         The run has no snapshot.
     DataError
         The rows cannot be cut by time into two parts that hold every class.
+    Refused
+        No learner finished a trial; with the reason of each.
     Unavailable
         The registry, which knows the champion's hyperparameters, did not answer.
     """
@@ -46,7 +48,7 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
     parts, usable = folds(spec, split), windows.usable(spec, taken)
     wanted, share = spec.retrain.search, len(spec.retrain.learners)
     champions = _champions(spec, settings) if wanted.warm_start else {}
-    found, trials = [], []
+    found, refused, trials = [], {}, []
     for learner in spec.retrain.learners:
         known = (champions[learner],) if learner in champions else ()
         study = Study(spec, learner, taken, parts, usable, known).run(
@@ -55,9 +57,22 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
             wanted.time.total_seconds() / share,
         )
         trials.append(study.trials_dataframe().assign(learner=learner.value))
-        found += [_tuned(learner, study, trial) for trial in front(spec, study)]
+        try:
+            found += [_tuned(learner, study, trial) for trial in front(spec, study)]
+        except Refused as error:
+            refused[learner.value] = str(error)
     work.write(TRIALS, lambda draft: pd.concat(trials, ignore_index=True).to_csv(draft, index=False))
-    record = Tuning(found=tuple(found), folds=len(parts), trials=TRIALS, seconds=perf_counter() - start)
+    if not found:
+        listed = "\n".join(f"{learner}: {reason}" for learner, reason in refused.items())
+        msg = f"No learner of {spec.model!r} finished a trial:\n{listed}"
+        raise Refused(msg)
+    record = Tuning(
+        found=tuple(found),
+        refused=refused,
+        folds=len(parts),
+        trials=TRIALS,
+        seconds=perf_counter() - start,
+    )
     work.save(record)
     return record
 

@@ -124,6 +124,18 @@ def _causes(spec: ModelSpec) -> Iterator[Contradiction]:
         yield Contradiction(("retrain", "window"), must, format_duration(window))
 
 
+def _search(spec: ModelSpec) -> Iterator[Contradiction]:
+    stated, search = spec.retrain, spec.retrain.search
+    for name in _repeated(stated.learners):
+        yield Contradiction(("retrain", "learners"), "must name each learner once", name)
+    if "own" in stated.learners and stated.own is None:
+        must = "must say what it is where learners has own: {factory: package.module:function}"
+        yield Contradiction(("retrain", "own"), must, None)
+    if search.sampler == "cma_es" and len(search.objectives) > 1:
+        must = "must be nsga2, tpe, random or grid where there are several objectives"
+        yield Contradiction(("retrain", "search", "sampler"), must, "cma_es")
+
+
 def _measured(spec: ModelSpec) -> Iterator[Contradiction]:
     stated = spec.optimize.within
     if spec.optimize.served:
@@ -147,5 +159,6 @@ _RULES: tuple[Callable[[ModelSpec], Iterator[Contradiction]], ...] = (
     _slices,
     _groups,
     _causes,
+    _search,
     _measured,
 )

@@ -46,7 +46,7 @@ def cut(spec: ModelSpec, train: pd.DataFrame, taken: Snapshot) -> Split:
     Raises
     ------
     DataError
-        A part does not hold every class.
+        A part holds no row, or not every class.
     """
     times = train[spec.data.time]
     span = times.iloc[-1] - times.iloc[0]
@@ -55,6 +55,7 @@ def cut(spec: ModelSpec, train: pd.DataFrame, taken: Snapshot) -> Split:
     past = in_season(spec, times, taken)
     most = spec.retrain.search.max_rows
     split = Split(train[older & ~past].tail(most), train[newest].tail(most), train[older & past])
+    _require_rows(spec, split)
     if spec.task is not Task.REGRESSION:
         _require_classes(spec, split)
     return split
@@ -70,6 +71,18 @@ def in_season(spec: ModelSpec, times: pd.Series[pd.Timestamp], taken: Snapshot) 
         return pd.Series(data=False, index=times.index)
     first, last = taken.holdout_start - season, taken.window_end - season + spec.retrain.holdout
     return (times >= first) & (times <= last)
+
+
+def _require_rows(spec: ModelSpec, split: Split) -> None:
+    parts = {"older": split.fit, "newest": split.validation}
+    hint = "Widen retrain.window, or shorten retrain.holdout; data.target.delay lies between the two"
+    problems = [
+        Problem(f"{spec.model}: {name} rows of the training span", "must be some", "none", hint)
+        for name, part in parts.items()
+        if part.empty
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _require_classes(spec: ModelSpec, split: Split) -> None:

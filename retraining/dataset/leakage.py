@@ -26,13 +26,16 @@ def suspects(spec: ModelSpec, frame: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     frame
-        [n] labelled rows by time; the first half is learnt from, up to 20,000 rows of each half.
+        [n] labelled rows by time; the first half is learnt from, up to 20,000 rows of each half. None is
+        suspected where a half lacks a class, or holds one value alone.
     """
     half = len(frame) // 2
     older, newer = frame.iloc[:half].tail(_MOST_ROWS), frame.iloc[half:].head(_MOST_ROWS)
     before, after = rows.inputs(spec, older), rows.inputs(spec, newer)
     truth, later = rows.target(spec, older), rows.target(spec, newer)
-    if spec.task is not Task.REGRESSION and not len(np.unique(truth)) == len(np.unique(later)) > 1:
+    classes = len(spec.data.target.classes or (False, True))
+    least = 2 if spec.task is Task.REGRESSION else classes
+    if min(len(np.unique(truth)), len(np.unique(later))) < least:
         return {}
     found = {}
     for name, feature in spec.features.items():

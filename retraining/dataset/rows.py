@@ -74,6 +74,9 @@ def _features(spec: ModelSpec, frame: pd.DataFrame, where: str) -> Iterator[Prob
             )
         elif feature.type in _REAL and not _is_real(frame[name]):
             yield Problem(place, f"must be {feature.type}", str(frame[name].dtype))
+        elif feature.type in _REAL and (count := _infinite(frame[name])):
+            hint = "A value that is not known is null"
+            yield Problem(place, "must be null or fit into float32", f"{count} infinite values", hint)
         elif feature.type is FeatureType.CATEGORICAL and not _is_text(frame[name]):
             hint = "A category is served as a string; convert the column with astype(str)"
             yield Problem(place, "must hold strings", str(frame[name].dtype), hint)
@@ -108,6 +111,12 @@ def _foreign(spec: ModelSpec, column: pd.Series[Any]) -> list[str]:
         return [str(value) for value in np.unique(values[~np.isfinite(values)])]
     known = (False, True) if spec.task is Task.BINARY else spec.data.target.classes or ()
     return sorted(repr(value) for value in column.unique() if value not in known)
+
+
+def _infinite(column: pd.Series[Any]) -> int:
+    """Count the values that are infinite, or become so in the float32 that is served."""
+    values = column.to_numpy("float64", na_value=np.nan)
+    return int((np.abs(values) > np.finfo(np.float32).max).sum())
 
 
 def _is_real(column: pd.Series[Any]) -> bool:

@@ -20,12 +20,13 @@ _LEAST = 100
 
 
 def usable(spec: ModelSpec, taken: Snapshot) -> dict[str, TrainingWindow]:
-    """Return the spec's windows by name; `onset` is left out where no change is dated."""
-    return {
+    """Return the windows of the spec by name, but `onset` where no change is dated; all rows if none is left."""
+    found: dict[str, TrainingWindow] = {
         name_of(window): window
         for window in spec.retrain.windows
         if window != "onset" or taken.onset is not None
     }
+    return found or {"all": "all"}
 
 
 def name_of(window: TrainingWindow) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from retraining.gates import non_inferiority
 from retraining.gates.exam import Exam
 from retraining.records import Gate
+from spec import DataError
 
 NAME = "season"
 
@@ -26,7 +27,10 @@ def judge(exam: Exam | None) -> Gate:
         return Gate(name=NAME, passed=True, reason="there are no rows from a season ago yet")
     if exam.against is None:
         return Gate(name=NAME, passed=True, reason="there is no champion that could know the season better")
-    found = non_inferiority.measure(exam)
+    try:
+        found = non_inferiority.measure(exam)
+    except DataError as error:
+        return Gate(name=NAME, passed=True, reason=f"a season ago does not tell: {error.problems[0].found}")
     if found.upper is None:
         reason = f"a season ago has {found.days} days with labels, too few to tell (validate.min_days)"
         return Gate(name=NAME, passed=True, reason=reason, rows=found.rows, days=found.days)

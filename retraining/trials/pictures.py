@@ -24,11 +24,12 @@ def pictures(learner: Learner, journal: Path) -> Iterator[tuple[str, bytes]]:
     Parameters
     ----------
     journal
-        The trials as `retraining.trials.study` keeps them.
+        The trials as `retraining.trials.study` keeps them; the newest study counts.
     """
-    study = optuna.load_study(
-        study_name=learner.value, storage=JournalStorage(JournalFileBackend(str(journal)))
-    )
+    if not journal.exists():  # of a run that was made again: its search is the other run's
+        return
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.load_study(study_name=optuna.get_all_study_names(storage)[-1], storage=storage)
     finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not finished:
         return

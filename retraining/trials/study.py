@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from retraining.trials.samplers import pruner, sampler
 from spec import ModelSpec, Refused
 from spec.retrain import Learner, TrainingWindow
 
+_FAILURES = (ValueError, ArithmeticError, Refused)
+"""What ends a trial and not the search: hyperparameters with which nothing finite, or servable, comes out."""
 WINDOW = "window"
 """The parameter that names the training window."""
 
@@ -49,6 +52,16 @@ class Study:
     windows: Mapping[str, TrainingWindow]
     known: tuple[Params, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The study's name: of other rows, windows or wishes it is another study."""
+        told = self.spec.model_dump_json(
+            include={"task", "data", "features", "retrain", "validation"},
+            exclude={"retrain": {"search": {"trials", "time"}}},
+        )
+        parts = (told, self.taken.sha256, str(self.taken.onset), str(self.taken.old_weight), str(self.known))
+        return f"{self.learner.value}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+
     def run(self, file: Path, trials: int, seconds: float) -> optuna.Study:
         """Run trials until so many are finished; what an earlier try finished in `file` counts.
 
@@ -61,20 +74,23 @@ class Study:
         wanted = self.spec.retrain.search
         file.parent.mkdir(parents=True, exist_ok=True)
         several = len(wanted.objectives) > 1
+        storage = JournalStorage(JournalFileBackend(str(file)))
+        done = _finished(storage, self.name)
+        grid = learners.grid(self.spec, self.learner) | {WINDOW: list(self.windows)}
         study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(file))),
-            study_name=self.learner.value,
+            storage=storage,
+            study_name=self.name,
             load_if_exists=True,
             directions=["minimize"] * len(wanted.objectives),
-            sampler=sampler(wanted, learners.grid(self.spec, self.learner) | {WINDOW: list(self.windows)}),
+            # A sampler that begins anew with the same seed would try again what was tried.
+            sampler=sampler(wanted.model_copy(update={"seed": wanted.seed + done}), grid),
             pruner=None if several else pruner(wanted),
         )
         if not study.trials and wanted.sampler != "grid":
             for params in (*self.known, learners.first(self.spec, self.learner)):
                 study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)
-        done = sum(trial.state.is_finished() for trial in study.trials)
         if done < trials:
-            study.optimize(self._objectives, n_trials=trials - done, timeout=seconds)
+            study.optimize(self._objectives, n_trials=trials - done, timeout=seconds, catch=_FAILURES)
         return study
 
     def _objectives(self, trial: optuna.Trial) -> float | tuple[float, ...]:
@@ -104,6 +120,11 @@ class Study:
         return windows.learnt(self.spec, self.windows[window], fold.fit, self.taken)
 
 
+def _finished(storage: JournalStorage, name: str) -> int:
+    names = {study.study_name: study for study in optuna.get_all_study_summaries(storage)}
+    return names[name].n_trials if name in names else 0
+
+
 def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:
     """Return the finished trial of the least loss, and of several objectives the cheapest one near it.
 
@@ -112,11 +133,12 @@ def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:
     Raises
     ------
     Refused
-        No trial was finished in time.
+        No trial was finished.
     """
     finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not finished:
-        msg = f"no trial of {study.study_name} was finished in time; give retrain.search.time more"
+        failed = sum(trial.state is TrialState.FAIL for trial in study.trials)
+        msg = f"of {len(study.trials)} trials {failed} failed and none was finished in time"
         raise Refused(msg)
     best = min(finished, key=lambda trial: (loss_of(trial), trial.number))
     if len(study.directions) == 1:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from monitors import inference_log, labels
 from monitors.metrics import Array, statistic
+from retraining.dataset.labelled import days_of
 from retraining.dataset.rows import inputs, target
 from retraining.graphs.scorer import Scorer
-from retraining.dataset.labelled import days_of
 from retraining.registry import Registry
 from spec import ModelSpec, PerformanceMetric, Settings
 

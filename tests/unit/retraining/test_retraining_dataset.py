@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retraining.dataset import duplicates, leakage, windows
+from retraining.dataset import duplicates, leakage, rows, windows
 from retraining.dataset.cut import cut
 from retraining.records import Snapshot
 from spec import DataError, ModelSpec, loads
@@ -162,3 +162,36 @@ def test_only_a_feature_that_gives_the_truth_away_is_suspected(
     if task != "regression":
         told = leakage.suspects(shop(task), frame.assign(country=codes.astype("str")))
         assert ["country"] == list(told)
+
+
+def test_halves_that_lack_a_class_suspect_nothing(
+    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
+) -> None:
+    """Two of three classes, or one value alone, tell nothing of a leak."""
+    classes, values = orders("multiclass", n=600), orders("regression", n=600)
+    classes["returned"] = np.where(classes.index < 300, "none", np.where(classes.index % 2, "some", "all"))
+
+    assert {} == leakage.suspects(shop("multiclass"), classes)
+    assert {} == leakage.suspects(shop("regression"), values.assign(returned=1.0))
+
+
+def test_a_delay_that_leaves_no_row_is_an_error(
+    shop_yaml: Callable[..., str], orders: Callable[..., pd.DataFrame]
+) -> None:
+    """Values have no classes to be missed, so the empty part is said itself."""
+    spec = loads(shop_yaml("regression").replace("delay: 1d", "delay: 55d"))
+    frame = orders("regression", n=600)
+
+    with pytest.raises(DataError, match="older rows of the training span: must be some; found none"):
+        cut(spec, frame, snapshot_of(frame))
+
+
+def test_a_value_beyond_what_is_served_is_an_error(
+    shop: Callable[..., ModelSpec], orders: Callable[..., pd.DataFrame]
+) -> None:
+    """Infinity, and what becomes infinite as float32, is told with its column and count."""
+    frame = orders(n=100).assign(country="de")
+    frame.loc[[3, 4], "weight"] = [np.inf, 1e300]
+
+    with pytest.raises(DataError, match="'weight': must be null or fit into float32; found 2 infinite"):
+        rows.check(shop(), frame, "here")

@@ -104,7 +104,6 @@ def test_an_estimator_of_ones_own_is_searched_and_served(
     [
         ("own: {factory: 'own_models:nothing'}", "must name a function that can be imported"),
         ("own: {factory: 'own_models:unnamed'}", "must return a scikit-learn Pipeline whose last step"),
-        ("own: null", "must name a factory where learners has own"),
     ],
 )
 def test_a_factory_that_makes_no_pipeline_is_refused(
@@ -115,6 +114,12 @@ def test_a_factory_that_makes_no_pipeline_is_refused(
 
     with pytest.raises(DataError, match=f"retrain.own.*{found}"):
         tune(world.spec, world.settings, "r")
+
+
+def test_own_without_a_factory_is_refused_by_the_spec(wanted: Callable[..., str]) -> None:
+    """Naming the learner without saying what it is is a contradiction of the file."""
+    with pytest.raises(SpecError, match="must say what it is where learners has own"):
+        loads(wanted("own: null", learners="own"))
 
 
 def test_a_range_that_falls_is_refused_by_the_spec(wanted: Callable[..., str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retraining import retrain
+from retraining import learners, retrain
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
 from retraining.dataset.windows import learnt
@@ -20,7 +20,8 @@ from retraining.registry import Registry
 from retraining.train import train
 from retraining.tune import tune
 from retraining.workspace import Workspace
-from spec import NotFound, loads
+from spec import NotFound, Refused, loads
+from spec.retrain import Learner
 
 
 @pytest.fixture
@@ -197,3 +198,73 @@ def test_balanced_classes_weigh_the_same(
     sums = np.bincount(part.truth, part.weights)
     np.testing.assert_allclose(sums, sums.mean())
     assert learnt(loads(shop_yaml("multiclass")), "all", frame, record).weights is None
+
+
+def test_other_rows_are_searched_anew(
+    taken: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
+) -> None:
+    """A run that is prepared again on other rows keeps no trial of the old ones."""
+    world = taken("linear", trials=2)
+    first = tune(world.spec, world.settings, "r").found[0]
+    put_history(world, orders(seed=3, flip=True))
+    prepare(world.spec, world.settings, "r")
+
+    second = tune(world.spec, world.settings, "r").found[0]
+
+    assert (2, 2) == (first.trials, second.trials)
+    assert first.loss != second.loss
+
+
+def test_a_search_that_goes_on_tries_other_values(
+    taken: Callable[..., Any], shop_yaml: Callable[..., str]
+) -> None:
+    """More trials wanted of a run: the sampler does not begin with its first draws again."""
+    world = taken()
+    yaml = shop_yaml(learners="linear", trials=3).replace("time: 60s", "time: 60s, sampler: random")
+    world.spec = loads(yaml)
+    tune(world.spec, world.settings, "r")
+    world.spec = loads(yaml.replace("trials: 3", "trials: 6"))
+
+    found = tune(world.spec, world.settings, "r")
+
+    trials = pd.read_csv(Workspace(world.settings, "r").path(found.trials))
+    assert 6 == len(trials) == trials["params_strength"].nunique()
+
+
+def test_a_window_that_nothing_dates_leaves_all(
+    taken: Callable[..., Any], shop_yaml: Callable[..., str]
+) -> None:
+    """`windows: [onset]` alone trains on all rows where no change is dated."""
+    world = taken()
+    world.spec = loads(
+        shop_yaml(learners="linear").replace("holdout: 10d", "holdout: 10d\n  windows: [onset]")
+    )
+
+    assert "all" == tune(world.spec, world.settings, "r").found[0].window
+
+
+def test_a_learner_whose_trials_fail_does_not_end_the_others(
+    taken: Callable[..., Any], shop_yaml: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is kept; where every learner fails, the stage says so."""
+    world = taken()
+    world.spec = loads(shop_yaml(learners="linear, lightgbm", trials=2))
+    fit = learners.fit
+
+    def diverging(spec: Any, learner: Learner, *args: Any) -> Any:
+        if learner is Learner.LIGHTGBM:
+            msg = "infinite"
+            raise ValueError(msg)
+        return fit(spec, learner, *args)
+
+    monkeypatch.setattr(learners, "fit", diverging)
+
+    found = tune(world.spec, world.settings, "r")
+
+    assert [Learner.LINEAR] == [tuned.learner for tuned in found.found]
+    assert {"lightgbm": "of 1 trials 1 failed and none was finished in time"} == found.refused
+    world.spec = loads(shop_yaml(learners="lightgbm", trials=2))
+    with pytest.raises(
+        Refused, match="No learner of 'shop' finished a trial:\nlightgbm: of 2 trials 2 failed"
+    ):
+        tune(world.spec, world.settings, "r")

@@ -257,6 +257,9 @@ def test_what_was_learnt_a_season_ago_must_not_be_forgotten(
     assert not season.judge(exam_of(shop(), truth, bad, good, times)).passed
     assert season.judge(exam_of(shop(), truth, good, good, times)).passed
     assert season.judge(None).passed
+    one_class = exam_of(shop(), np.zeros(len(truth), int), bad, good, times)
+    assert season.judge(one_class).passed
+    assert season.judge(one_class).reason.startswith("a season ago does not tell: ")
     assert season.judge(exam_of(shop(), truth[few], bad[few], good[few], times[few])).passed
     assert season.judge(exam_of(shop(), truth, bad, good, times, None)).passed
 
