@@ -20,7 +20,7 @@ _LEAST = 100
 
 
 def usable(spec: ModelSpec, taken: Snapshot) -> dict[str, TrainingWindow]:
-    """Return the windows of the spec by name, but `onset` where no change is dated; all rows if none is left."""
+    """Return the windows by name, but `onset` where no change is dated; `all` where none is left."""
     found: dict[str, TrainingWindow] = {
         name_of(window): window
         for window in spec.retrain.windows
