@@ -14,15 +14,15 @@ from retraining.dataset.rows import FloatArray
 from retraining.gates.exam import Answer
 
 _ROWS, _FEWEST, _BACKGROUND = 200, 10, 10
-_MOST_ASKED = 200_000  # rows that the graph is asked in all: a second or two
+_MOST_VALUES = 5_000_000  # that are fed to the graph in all: a second or two
 _BATCH = 20_000
 
 
 def mean_abs_shap(answer: Answer, inputs: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     """Return the mean |SHAP value| of each feature, the largest first, in the unit of the model's answer.
 
-    Of several classes each answer counts. Only as many rows are explained as a bounded number of questions to
-    the graph allows: 10 to 200.
+    Of several classes each answer counts. Up to 200 rows are explained against 10; with many features fewer,
+    down to 10 against one, so that the time is bounded.
 
     Parameters
     ----------
@@ -31,9 +31,11 @@ def mean_abs_shap(answer: Answer, inputs: pd.DataFrame, seed: int = 0) -> dict[s
     """
     rng = np.random.default_rng(seed)
     drawn = inputs.iloc[rng.permutation(len(inputs))]
-    background = drawn.head(min(_BACKGROUND, len(drawn) // 2))
-    rows = _MOST_ASKED // (2 * (inputs.shape[1] + 1) * len(background))
-    asked = drawn.iloc[len(background) :].head(min(max(rows, _FEWEST), _ROWS))
+    width = inputs.shape[1]
+    each = 2 * (width + 1) * width  # values that explaining one row against one takes
+    against = min(max(_MOST_VALUES // (each * _FEWEST), 1), _BACKGROUND, len(drawn) // 2)
+    background, rest = drawn.head(against), drawn.iloc[against:]
+    asked = rest.head(min(max(_MOST_VALUES // (each * against), _FEWEST), _ROWS))
     means = np.abs(shap_values(answer, asked, background, rng)).mean(axis=(0, 2))
     named = zip(map(str, inputs.columns), map(float, means), strict=True)
     return dict(sorted(named, key=lambda item: -item[1]))
