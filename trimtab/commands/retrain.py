@@ -36,7 +36,7 @@ def retrain(
     With --here it exits 0 when the candidate was registered as challenger, 1 when it was rejected.
 
     \b
-    Examples:
+    Example:
       trimtab retrain flights
       trimtab retrain flights --here
       trimtab retrain flights --here --again here-2013-07-04T120000Z
