@@ -18,6 +18,9 @@ def concept() -> Row:
     change = promql.of_champion(
         promql.gauge("trimtab_loss_change", "model", "version", "reason", bound="value")
     )
+    labels = promql.of_champion(
+        promql.gauge("trimtab_label_rate", "model", "version", "label", bound="value")
+    )
     return Row(
         "Concept drift",
         [
@@ -48,6 +51,16 @@ def concept() -> Row:
                     "none",
                 ),
                 Query(f"max by (reason) ({change})", "{{reason}}"),
+            ),
+            lines(
+                Text(
+                    "Mean of the newest labels",
+                    "Share of each class, or mean of the values, among the newest labels of the champion's "
+                    "predictions. What comes true more often than it did needs other probabilities.",
+                    "none",
+                ),
+                Query(f"max by (label) ({labels})", "{{label}}"),
+                span=24,
             ),
         ],
     )

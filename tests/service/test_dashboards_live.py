@@ -48,6 +48,7 @@ VALUES = {
     "cause": ("performance",),
     "why": ("Labels show harm.",),
     "reason": ("inputs", "relation"),
+    "label": ("True",),
     "figure": ("latency_p99", "throughput"),
     "kind": ("jump", "creep"),
     "slice": ("carrier=AA", "carrier=UA"),
