@@ -58,7 +58,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         models=Path("models").absolute(),
         day_seconds=1.2,
         start=datetime(2013, 5, 1, tzinfo=UTC),
-        until=datetime(2013, 11, 1, tzinfo=UTC),
+        until=datetime(2013, 12, 20, tzinfo=UTC),
         trees=30,
     )
     console = Console(file=io.StringIO(), width=160)
