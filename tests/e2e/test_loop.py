@@ -52,7 +52,7 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    """Replay May to October, one flight in four, with a smaller first forest; nothing else is done."""
+    """Replay May to mid-December, one flight in four, with a smaller first forest; nothing else is done."""
     plan = Plan(
         home=tmp_path_factory.mktemp("loop") / "home",
         models=Path("models").absolute(),
