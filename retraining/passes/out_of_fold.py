@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining import learners
 from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
-from retraining.graphs.parity import answer
 from retraining.passes.optimization_pass import NotApplicable
 from retraining.records import Params
 from spec import ModelSpec, Task
@@ -40,13 +36,10 @@ def _answered(
     spec: ModelSpec, learner: Learner, params: Params, fit: Rows, held: NDArray[np.bool_]
 ) -> FloatArray:
     _require_classes(spec, fit, ~held)
-    weights: dict[str, Any] = {}
-    if fit.weights is not None:
-        weights["model__sample_weight"] = fit.weights[~held]
-    with threadpool_limits(1):  # OpenMP's threads wait for each other by spinning: ruinous beside other work
-        teacher = learners.build(spec, learner, params)
-        teacher.fit(fit.inputs[~held], fit.truth[~held], **weights)
-        scores, _ = answer(spec, teacher, fit.inputs[held])
+    weights = None if fit.weights is None else fit.weights[~held]
+    others = Rows(fit.inputs[~held], fit.truth[~held], fit.days[~held], weights)
+    teacher = learners.fit(spec, learner, params, others)
+    scores = learners.scores(spec, teacher, fit.inputs[held])
     return scores.reshape(len(scores), -1)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
-
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining import learners
 from retraining.fitted import Fitted, Rows
@@ -62,9 +59,7 @@ def refit(
     seen = set(usage.used(model.graph)) - set(without)
     features = {name: feature for name, feature in spec.features.items() if name in seen}
     narrow = spec.model_copy(update={"features": features})
-    weights: dict[str, Any] = {} if fit.weights is None else {"model__sample_weight": fit.weights}
-    with threadpool_limits(1):  # OpenMP's threads wait for each other by spinning: ruinous beside other work
-        pipeline = learners.build(narrow, model.learner, changed).fit(fit.inputs, fit.truth, **weights)
+    pipeline = learners.fit(narrow, model.learner, changed, fit)
     graph = to_onnx(spec, pipeline)
     check(spec, pipeline, graph.SerializeToString(), fit.inputs, spec.retrain.search.seed)
     return replace(model, params=changed, graph=graph, passes=(*model.passes, by))
