@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from retraining import champion, learners, native
@@ -38,6 +39,8 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
         The run was not tuned.
     Refused
         No candidate can be served; with the reason of each.
+    Unavailable
+        The registry, which has the champion to be trained further, did not answer.
     """
     start = perf_counter()
     work = Workspace(settings, run)
@@ -85,23 +88,27 @@ def kept(spec: ModelSpec, work: Workspace, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuning) -> pd.Series[str]:
-    """Return the ids of the training rows whose label is probably wrong, as of the best that was tuned."""
-    ids = frame[spec.data.id]
-    if spec.retrain.label_errors == "off" or spec.task is Task.REGRESSION:
-        return ids.iloc[:0]
+    """List the training rows whose label is probably wrong, by the best that was tuned; return their ids."""
     newest = frame.tail(spec.retrain.search.max_rows)
-    best = min(tuning.found, key=lambda tuned: tuned.loss)
-    part = Rows.of(spec, newest)
-    if len(np.unique(part.truth)) < len(spec.data.target.classes or (False, True)):
-        return ids.iloc[:0]
-    try:
-        answers = out_of_fold.answers(spec, best.learner, best.params, part)
-    except Refused:
-        return ids.iloc[:0]  # a class has too few days to be left out in turn
-    doubtful = newest.iloc[label_errors.suspected(spec, part, answers)]
+    doubtful = newest.iloc[_suspected(spec, Rows.of(spec, newest), tuning)]
     listed = doubtful[[spec.data.id, spec.data.time, spec.data.target.name]]
     work.write(DOUBTED, lambda draft: listed.to_csv(draft, index=False))
     return doubtful[spec.data.id]
+
+
+def _suspected(spec: ModelSpec, part: Rows, tuning: Tuning) -> NDArray[np.int64]:
+    """Return which of the rows [n] are doubtful; none where nobody asks, or a class is too rare to tell."""
+    none = np.empty(0, "int64")
+    if spec.retrain.label_errors == "off" or spec.task is Task.REGRESSION:
+        return none
+    if len(np.unique(part.truth)) < len(spec.data.target.classes or (False, True)):
+        return none
+    best = min(tuning.found, key=lambda tuned: tuned.loss)
+    try:
+        answers = out_of_fold.answers(spec, best.learner, best.params, part)
+    except Refused:
+        return none
+    return label_errors.suspected(spec, part, answers)
 
 
 def _candidate(spec: ModelSpec, work: Workspace, tuned: Tuned, older: Rows, every: Rows) -> Candidate:

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from retraining.dataset.cut import cut
+from retraining.passes import out_of_fold
+from retraining.passes.optimization_pass import NotApplicable
 from retraining.prepare import TRAIN, load_rows, prepare
 from retraining.records import Snapshot
-from retraining.train import DOUBTED, train
+from retraining.train import DOUBTED, kept, train
 from retraining.tune import tune
 from retraining.workspace import Workspace
 from spec import DataError, SpecError, loads
@@ -172,3 +174,29 @@ def test_labels_that_are_probably_wrong_are_listed_or_left_out(
     assert found.doubted_labels == len(listed)
     assert len(listed & wrong) >= 0.8 * len(wrong)
     assert len(listed & wrong) >= 0.8 * len(listed)
+
+
+def test_a_list_of_doubtful_labels_never_outlives_its_rows(
+    prepared: Callable[..., Any],
+    wanted: Callable[..., str],
+    orders: Callable[..., pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a second try cannot tell, what the first one listed is gone, and nothing is left out by it."""
+    frame = orders(n=3000)
+    frame["amount"] = frame["returned"].map({True: 200.0, False: 10.0})
+    frame.loc[frame.index[100:2300:40], "returned"] ^= True
+    world = prepared(wanted("label_errors: remove"), frame)
+    work = Workspace(world.settings, "r")
+    tune(world.spec, world.settings, "r")
+    assert train(world.spec, world.settings, "r").doubted_labels > 0
+
+    def cannot_tell(*_: object) -> None:
+        msg = "too few days hold class 1"
+        raise NotApplicable(msg)
+
+    monkeypatch.setattr(out_of_fold, "answers", cannot_tell)
+
+    assert 0 == train(world.spec, world.settings, "r").doubted_labels
+    rows = load_rows(work, TRAIN)
+    assert len(rows) == len(kept(world.spec, work, rows))
