@@ -182,6 +182,7 @@ def test_the_champions_hyperparameters_are_tried_first(
     found = tune(world.spec, world.settings, "b").found[0]
 
     assert champion["linear.strength"] == str(found.params["strength"])
+    assert found.params != learners.defaults(Learner.LINEAR)
 
 
 def test_balanced_classes_weigh_the_same(
