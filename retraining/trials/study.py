@@ -74,18 +74,17 @@ class Study:
         wanted = self.spec.retrain.search
         file.parent.mkdir(parents=True, exist_ok=True)
         several = len(wanted.objectives) > 1
-        storage = JournalStorage(JournalFileBackend(str(file)))
-        done = _finished(storage, self.name)
         grid = learners.grid(self.spec, self.learner) | {WINDOW: list(self.windows)}
         study = optuna.create_study(
-            storage=storage,
+            storage=JournalStorage(JournalFileBackend(str(file))),
             study_name=self.name,
             load_if_exists=True,
             directions=["minimize"] * len(wanted.objectives),
-            # A sampler that begins anew with the same seed would try again what was tried.
-            sampler=sampler(wanted.model_copy(update={"seed": wanted.seed + done}), grid),
             pruner=None if several else pruner(wanted),
         )
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        # A sampler that begins anew with the same seed would try again what was tried.
+        study.sampler = sampler(wanted.model_copy(update={"seed": wanted.seed + done}), grid)
         if not study.trials and wanted.sampler != "grid":
             for params in (*self.known, learners.first(self.spec, self.learner)):
                 study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)
@@ -118,11 +117,6 @@ class Study:
     def learnt(self, fold: Fold, window: str) -> Rows:
         """Return the rows of a fold that a window lets a trial learn from, weighed."""
         return windows.learnt(self.spec, self.windows[window], fold.fit, self.taken)
-
-
-def _finished(storage: JournalStorage, name: str) -> int:
-    names = {study.study_name: study for study in optuna.get_all_study_summaries(storage)}
-    return names[name].n_trials if name in names else 0
 
 
 def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:

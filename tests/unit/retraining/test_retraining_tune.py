@@ -11,13 +11,15 @@ import pytest
 from retraining import learners, retrain
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
-from retraining.dataset.windows import learnt
+from retraining.dataset.windows import learnt, usable
 from retraining.graphs.scorer import Scorer
 from retraining.metrics import objective
 from retraining.prepare import TRAIN, load_rows, prepare
 from retraining.records import Snapshot, Tuning
 from retraining.registry import Registry
 from retraining.train import train
+from retraining.trials.folds import folds
+from retraining.trials.study import Study
 from retraining.tune import tune
 from retraining.workspace import Workspace
 from spec import NotFound, Refused, loads
@@ -269,3 +271,17 @@ def test_a_learner_whose_trials_fail_does_not_end_the_others(
         Refused, match="No learner of 'shop' finished a trial:\nlightgbm: of 2 trials 2 failed"
     ):
         tune(world.spec, world.settings, "r")
+
+
+def test_a_search_that_was_killed_before_its_first_trial_ended_goes_on(taken: Callable[..., Any]) -> None:
+    """Trials that wait are not trials that are done."""
+    world = taken("linear", trials=1)
+    work = Workspace(world.settings, "r")
+    record = work.load(Snapshot)
+    parts = folds(world.spec, cut(world.spec, load_rows(work, TRAIN), record))
+    study = Study(world.spec, Learner.LINEAR, record, parts, usable(world.spec, record))
+    file = work.path("linear/trials.log")
+
+    assert all(not trial.state.is_finished() for trial in study.run(file, 1, 0.0).trials)
+
+    assert 1 == sum(trial.state.is_finished() for trial in study.run(file, 1, 60.0).trials)
