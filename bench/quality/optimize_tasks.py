@@ -75,7 +75,7 @@ class Task:
                 },
                 "retrain": {
                     "learners": self.learners,
-                    "search": {"time": f"{search:g}s", "trials": 20, "warm_start": False},
+                    "search": {"time": f"{search:g}s", "trials": 20, "warm_start": False, "fine_tune": False},
                 },
                 "optimize": {"passes": PASSES, "time": f"{optimize:g}s", "served": 0},
                 "validate": {"season": None},
