@@ -14,21 +14,25 @@ _LOST = frozenset({("retrain", "rejected"), ("retrain", "failed"), ("rollout", "
 def rejected(events: Iterable[Event]) -> int:
     """Count the candidates that were lost in a row, back to the last one that was promoted.
 
-    A retrain that a person started begins the count anew: whoever looks into it is not held up.
+    A run counts once, however often its tasks were tried, and as it ended last. A retrain that a person
+    started begins the count anew: whoever looks into it is not held up.
 
     Parameters
     ----------
     events
         Of one model and the two kinds, oldest first.
     """
-    lost = 0
-    for event in events:
+    lost: set[str | int] = set()
+    for number, event in enumerate(events):
         outcome = (event.kind, event.payload.get("outcome"))
+        run = event.payload.get("run", number)  # events of older versions do not name their run
         if outcome in _LOST:
-            lost += 1
+            lost.add(run)
+        elif outcome == ("retrain", "accepted"):
+            lost.discard(run)
         elif outcome == ("rollout", "promoted") or _by_a_person(event):
-            lost = 0
-    return lost
+            lost.clear()
+    return len(lost)
 
 
 def _by_a_person(event: Event) -> bool:

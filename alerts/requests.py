@@ -122,6 +122,7 @@ class RetrainRequest:
             "requested_at": self.requested_at.isoformat(),
             "summary": self.summary,
             "description": self.description,
+            "episode": self.episode,
         }
 
 

@@ -42,7 +42,9 @@ def build(spec: ModelSpec) -> DAG:
             model, settings = surroundings.model(name)
             request = _request()
             text = f"retrain of {name} started: {request['reason']}"
-            notices.record(model, settings, "retrain", text, outcome="started", request=request)
+            notices.record(
+                model, settings, "retrain", text, outcome="started", run=_run_id(), request=request
+            )
             return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Search each learner's hyperparameters and training window on folds forward in time.")
@@ -79,7 +81,9 @@ def build(spec: ModelSpec) -> DAG:
             text = f"candidate {outcome}: {'; '.join(validation.reasons)}"
             get_current_context()["ti"].xcom_push("summary", text)
             if not validation.accepted:
-                notices.record(model, settings, "retrain", text, outcome=outcome, request=_request())
+                notices.record(
+                    model, settings, "retrain", text, outcome=outcome, run=_run_id(), request=_request()
+                )
             return bool(validation.accepted)
 
         @task(
@@ -95,9 +99,8 @@ def build(spec: ModelSpec) -> DAG:
             request = {"run": _run_id()} | _request()
             version: str = run(model, settings, _run_id(), trigger=request)
             text = f"version {version} is registered as challenger"
-            notices.record(
-                model, settings, "retrain", text, outcome="accepted", version=version, request=request
-            )
+            made = {"version": version, "run": _run_id(), "request": request}
+            notices.record(model, settings, "retrain", text, outcome="accepted", **made)
             return version
 
         roll_out = TriggerDagRunOperator(
@@ -123,6 +126,7 @@ def _form(spec: ModelSpec) -> dict[str, Param]:
         "summary": "The alert's summary.",
         "description": "The alert's description: values and limits.",
         "requested_at": "Clock time of the request, ISO 8601.",
+        "episode": "The alert's episode; its attempts have one.",
     }
     return {
         "model": Param(spec.model, type="string", enum=[spec.model], description="The model to retrain."),
@@ -137,7 +141,7 @@ def _record_failure(name: str) -> Callable[[Any], None]:
     def record(context: Any) -> None:
         model, settings = surroundings.model(name)
         text = f"retrain of {name} failed in {context['ti'].task_id}"
-        notices.record(model, settings, "retrain", text, outcome="failed")
+        notices.record(model, settings, "retrain", text, outcome="failed", run=str(context["run_id"]))
 
     return record
 

@@ -101,7 +101,12 @@ def build(spec: ModelSpec) -> DAG:
             verdict = next((found for found in reversed(verdicts) if found), None)
             rollout = ti.xcom_pull(task_ids="load")
             text = reject_challenger(model, settings, rollout, verdict)
-            notices.record(model, settings, "rollout", text, outcome="rolled_back", verdict=verdict)
+            lost = {
+                "run": _context()["run_id"],
+                "version": rollout and rollout["challenger"],
+                "verdict": verdict,
+            }
+            notices.record(model, settings, "rollout", text, outcome="rolled_back", **lost)
             return text
 
         last = promote()

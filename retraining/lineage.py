@@ -144,7 +144,7 @@ def _links(model: str, found: Version, records: _Records, events: Sequence[Event
     retrained = source.startswith(_RETRAINED)
     taken = records.get(Snapshot)
     yield _alert(trigger) if retrained else _adopted("alert", "nobody asked for it by an alert")
-    yield _triage(trigger, events) if retrained else _adopted("triage", "nothing had to be decided")
+    yield _triage(trigger, taken, events) if retrained else _adopted("triage", "nothing had to be decided")
     yield _run(model, source, trigger, taken, events) if retrained else _adopted("run", "no retrain made it")
     yield _snapshot(taken) if retrained else _adopted("snapshot", "its rows were given, not read and frozen")
     yield _trials(records.get(Tuning)) if retrained else _adopted("trials", "whoever made it searched")
@@ -171,14 +171,12 @@ def _alert(trigger: Mapping[str, str]) -> Link:
     )
 
 
-def _triage(trigger: Mapping[str, str], events: Sequence[Event]) -> Link:
-    """Return the decision that was in force when the retrain was asked for."""
+def _triage(trigger: Mapping[str, str], taken: Snapshot | None, events: Sequence[Event]) -> Link:
+    """Return the decision that was in force when the retrain was asked for, or else when it read its rows."""
     asked = trigger.get("requested_at")
-    before = [
-        event
-        for event in events
-        if event.kind == "triage" and (asked is None or event.at <= datetime.fromisoformat(asked))
-    ]
+    read = None if taken is None else taken.taken_at
+    until = datetime.fromisoformat(asked) if asked else read
+    before = [event for event in events if event.kind == "triage" and (until is None or event.at <= until)]
     if not before:
         return Link("triage", ("None: no decision was stored before the retrain was asked for.",))
     decided = before[-1]
@@ -190,21 +188,25 @@ def _triage(trigger: Mapping[str, str], events: Sequence[Event]) -> Link:
 def _run(
     model: str, source: str, trigger: Mapping[str, str], taken: Snapshot | None, events: Sequence[Event]
 ) -> Link:
+    """Return the run, found by its name; where its first task was cleared, the start that led to the rows."""
     run = source.removeprefix(_RETRAINED)
     began = [
         event
         for event in events
         if event.kind == "retrain"
         and event.payload.get("outcome") == "started"
+        and event.payload.get("run") == run
         and (taken is None or event.at <= taken.taken_at)
     ]
-    facts: dict[str, Any] = {"run": run, "reason": trigger.get("reason")}
+    facts: dict[str, Any] = {"run": run, "reason": trigger.get("reason"), "episode": trigger.get("episode")}
     if "run" not in trigger:
         return Link("run", (f"{run}, from the command line: no DAG ran.",), facts)
     told = f"{run} of the DAG retrain_{model}"
     if began:
         facts["started_at"] = began[-1].at.isoformat()
         told += f", started at {_time(began[-1].at)}"
+    if trigger.get("episode"):
+        told += f", for the alert's episode {trigger['episode']}"
     return Link("run", (f"{told}.",), facts)
 
 

@@ -172,3 +172,19 @@ def test_a_retrain_by_a_person_closes_the_breaker() -> None:
     ]
 
     assert history.rejected(events) == 1
+
+
+def of_run(kind: str, outcome: str, run: str) -> Event:
+    """One event of a run that names itself."""
+    return Event("flights", kind, "text", NOW, {"outcome": outcome, "run": run})
+
+
+def test_a_run_counts_once_and_as_it_ended_last() -> None:
+    """Cleared tasks, and the rollout of a lost run, make no second loss; one accepted at last is none."""
+    twice = [of_run("retrain", "rejected", "a"), of_run("retrain", "rejected", "a")]
+    failed_too = [of_run("retrain", "failed", "b"), of_run("rollout", "rolled_back", "b")]
+    cleared = [of_run("retrain", "rejected", "c"), of_run("retrain", "accepted", "c")]
+
+    assert history.rejected(twice) == 1
+    assert history.rejected(twice + failed_too) == 2
+    assert history.rejected(twice + cleared) == 1

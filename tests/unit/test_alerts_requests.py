@@ -122,6 +122,7 @@ def test_the_conf_is_what_the_dag_declares() -> None:
         "requested_at": "2013-06-01T12:00:00+00:00",
         "summary": "worse",
         "description": "0.61 below 0.68",
+        "episode": request.episode,
     }
 
 

@@ -74,6 +74,27 @@ def test_an_alias_that_somebody_else_moved_is_told_without_a_time() -> None:
     assert Reign("champion", "7", None) == found[-1]
 
 
+def snapshot(run: str, taken_at: datetime) -> Snapshot:
+    """Return the record of a run's rows."""
+    return Snapshot(
+        run=run,
+        taken_at=taken_at,
+        log_version=7,
+        labels_version=3,
+        history_sha256=None,
+        window_start=START,
+        holdout_start=START + 240 * HOUR,
+        window_end=START + 480 * HOUR,
+        train_rows=900,
+        holdout_rows=300,
+        gap_rows=10,
+        history_rows=0,
+        copies=0,
+        base_prediction=(0.5,),
+        sha256="ab" * 32,
+    )
+
+
 @pytest.fixture
 def house(
     registry_world: Callable[..., Any],
@@ -107,32 +128,17 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
     """Every link of the chain is there, each with its own record; what a later run did is not in it."""
     world, release = house
     now = world.settings.clock.now()
-    taken = Snapshot(
-        run="r1",
-        taken_at=now,
-        log_version=7,
-        labels_version=3,
-        history_sha256=None,
-        window_start=START,
-        holdout_start=START + 240 * HOUR,
-        window_end=START + 480 * HOUR,
-        train_rows=900,
-        holdout_rows=300,
-        gap_rows=10,
-        history_rows=0,
-        copies=0,
-        base_prediction=(0.5,),
-        sha256="ab" * 32,
-    )
+    taken = snapshot("r1", now)
     record = tmp_path / "snapshot.json"
     record.write_text(taken.model_dump_json(), "utf-8")
-    asked = {"alert": "PerformanceLost", "version": "1", "summary": "shop is worse", "run": "alert__1"}
+    asked = {"alert": "PerformanceLost", "version": "1", "summary": "shop is worse", "run": "r1"}
     trigger = {"reason": "performance", "requested_at": now.isoformat(), **asked}
     tags = {f"trigger.{name}": value for name, value in trigger.items()}
     decided = Triage("shop", "1", Action.RETRAIN, Cause.PERFORMANCE, now, "ROC AUC fell", ("roc_auc 0.6",))
     with Store(world.settings.results_url) as store:
         store.record_event("shop", "triage", "retrain: ROC AUC fell", now, decided.payload())
-        store.record_event("shop", "retrain", "retrain of shop started", now, {"outcome": "started"})
+        started = {"outcome": "started", "run": "r1"}
+        store.record_event("shop", "retrain", "retrain of shop started", now, started)
         registry = Registry(world.settings)
         registry.adopt(world.spec, release)
         version = registry.publish(
@@ -165,6 +171,39 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
     assert "ab" * 32 == plain["links"]["snapshot"]["facts"]["sha256"]
     assert ["challenger", "champion"] == [reign["alias"] for reign in plain["reigns"]]
     assert plain["reigns"][0]["end"] == now.isoformat()
+
+
+def test_runs_that_overlap_or_repeat_are_not_mixed_up(house: tuple[Any, Release], tmp_path: Path) -> None:
+    """Each version names the start of its own run; where that was cleared, the one that led to its rows."""
+    world, release = house
+    registry, now = Registry(world.settings), world.settings.clock.now()
+    began = [
+        ("r1", -9),
+        ("r2", -8),
+        ("r1", -4),
+        ("r3", -2),
+        ("r1", 1),
+    ]  # r1 once more after its rows were read
+    with Store(world.settings.results_url) as store:
+        for run, hours in began:
+            payload = {"outcome": "started", "run": run}
+            store.record_event("shop", "retrain", f"{run} started", now + hours * HOUR, payload)
+        store.record_event("shop", "retrain", "of an older version", now, {"outcome": "started"})
+    versions = {}
+    for run, hours in {"r1": 0, "r2": -1}.items():
+        record = tmp_path / run / "snapshot.json"
+        record.parent.mkdir()
+        record.write_text(snapshot(run, now + hours * HOUR).model_dump_json(), "utf-8")
+        tags = {"trigger.run": run, "trigger.episode": "e5"}
+        made = replace(release, source=f"retrain/{run}", artifacts=(record,), tags=tags)
+        versions[run] = registry.publish(world.spec, made)
+
+    found = {run: lineage(world.spec, world.settings, version) for run, version in versions.items()}
+
+    facts = {run: one.to_json()["links"]["run"]["facts"] for run, one in found.items()}
+    assert (now - 4 * HOUR).isoformat() == facts["r1"]["started_at"]
+    assert (now - 8 * HOUR).isoformat() == facts["r2"]["started_at"]
+    assert "for the alert's episode e5" in told(found["r1"], "run")
 
 
 def test_an_adopted_model_says_what_it_has_not(house: tuple[Any, Release]) -> None:
