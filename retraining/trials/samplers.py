@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from spec.retrain import Search
 
 Grid = Mapping[str, Sequence[Any]]
 """Values to try by parameter."""
+_SMALLEST, _LARGEST = 4, 50  # of a population; the larger is Optuna's own
 
 
 def sampler(wanted: Search, grid: Grid) -> samplers.BaseSampler:
@@ -23,7 +25,7 @@ def sampler(wanted: Search, grid: Grid) -> samplers.BaseSampler:
     grid
         What the sampler ``grid`` tries all combinations of; a parameter without a list keeps its first value.
     """
-    return _SAMPLERS[wanted.sampler](wanted.seed, grid)
+    return _SAMPLERS[wanted.sampler](wanted, grid)
 
 
 def pruner(wanted: Search) -> pruners.BasePruner:
@@ -31,18 +33,31 @@ def pruner(wanted: Search) -> pruners.BasePruner:
     return _PRUNERS[wanted.pruner]()
 
 
-def _cma_es(seed: int, _: Grid) -> samplers.BaseSampler:
+def population(trials: int) -> int:
+    """Return how many trials a generation of NSGA-II has: the root of their number, from 4 to 50.
+
+    The first generation is random. With Optuna's 50 a search of 20 trials would end within it; with the root
+    there are as many generations as trials in each, and a few still where learners share the trials.
+    """
+    return min(max(math.isqrt(trials), _SMALLEST), _LARGEST)
+
+
+def _cma_es(wanted: Search, _: Grid) -> samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        return samplers.CmaEsSampler(seed=wanted.seed, warn_independent_sampling=False)
 
 
-_SAMPLERS: dict[str, Callable[[int, Grid], samplers.BaseSampler]] = {
-    "tpe": lambda seed, _: samplers.TPESampler(seed=seed),
-    "random": lambda seed, _: samplers.RandomSampler(seed=seed),
-    "grid": lambda seed, grid: samplers.GridSampler(dict(grid), seed=seed),
+def _nsga2(wanted: Search, _: Grid) -> samplers.BaseSampler:
+    return samplers.NSGAIISampler(seed=wanted.seed, population_size=population(wanted.trials))
+
+
+_SAMPLERS: dict[str, Callable[[Search, Grid], samplers.BaseSampler]] = {
+    "tpe": lambda wanted, _: samplers.TPESampler(seed=wanted.seed),
+    "random": lambda wanted, _: samplers.RandomSampler(seed=wanted.seed),
+    "grid": lambda wanted, grid: samplers.GridSampler(dict(grid), seed=wanted.seed),
     "cma_es": _cma_es,
-    "nsga2": lambda seed, _: samplers.NSGAIISampler(seed=seed),
+    "nsga2": _nsga2,
 }
 _PRUNERS: dict[str, Callable[[], pruners.BasePruner]] = {
     "median": lambda: pruners.MedianPruner(n_startup_trials=4),

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from retraining.dataset.rows import FloatArray
 from retraining.metrics import upper_bound
 from retraining.records import Variant
+from retraining.variants import limits
 from retraining.variants.pareto import front
 from spec import ModelSpec
-from spec.model import Within
 
 _WORTH = 0.5  # of the leader's cost, for a loss that is known to be higher
 _FEWEST_DAYS = 2
@@ -98,27 +98,7 @@ def over_budget(spec: ModelSpec, variant: Variant, best: float, *, waiting: bool
             f"loss {variant.loss:.5f} is {drop:.2%} above the best candidate's; "
             f"quality_drop is {within.quality_drop:.2%}"
         )
-    if within.latency_p99 is not None and variant.latency_p99 > within.latency_p99.total_seconds():
-        limit = within.latency_p99.total_seconds()
-        yield f"p99 of one row {variant.latency_p99 * 1e3:.3f} ms > {limit * 1e3:g} ms"
-    if within.size is not None and variant.size > within.size:
-        yield f"size {variant.size:,} B > {within.size:,} B"
-    yield from _over_served(within, variant, waiting=waiting)
-
-
-def _over_served(within: Within, variant: Variant, *, waiting: bool) -> Iterator[str]:
-    """Yield what breaks the limits of which only a model server has the numbers."""
-    if within.memory is not None:
-        if variant.memory is not None and variant.memory > within.memory:
-            yield f"memory {variant.memory:,} B > {within.memory:,} B"
-        elif variant.memory is None and not waiting:
-            yield "memory was not measured, and within.memory limits it"
-    if within.cpu_per_million is not None:
-        limit = within.cpu_per_million.total_seconds()
-        if variant.cpu_per_million is not None and variant.cpu_per_million > limit:
-            yield f"a million predictions take {variant.cpu_per_million:.3g} CPU-seconds > {limit:g}"
-        elif variant.cpu_per_million is None and not waiting:
-            yield "CPU time was not measured, and within.cpu_per_million limits it"
+    yield from limits.broken(within, variant, waiting=waiting)
 
 
 class _Compared:
