@@ -27,6 +27,7 @@ TRUSTED = frozenset(
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
         "retraining.learners.mlp.StandardisedMLPRegressor",
+        "retraining.learners.present.Present",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.tree._tree.Tree",

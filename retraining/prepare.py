@@ -19,7 +19,7 @@ import pandas as pd
 from monitors.results import Store
 from monitors.triage import episodes
 from monitors.triage.records import Action
-from retraining.dataset import duplicates, leakage, rows, sources
+from retraining.dataset import duplicates, leakage, resolution, rows, sources
 from retraining.records import Snapshot
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, Problem, Settings, Task, format_duration
@@ -139,10 +139,23 @@ def _problems(spec: ModelSpec, place: str, parts: _Parts) -> Iterator[Problem]:
     if len(parts.holdout) < _MIN_HOLDOUT:
         must = f"must hold {_MIN_HOLDOUT} labelled rows in the newest {span} (retrain.holdout)"
         yield Problem(place, must, str(len(parts.holdout)), "Wait for labels, or lengthen retrain.holdout")
+    yield from resolution.blurred(spec, parts.train, place)
+    yield from _nothing_to_learn(spec, parts.train, f"{place}: training rows")
     if spec.task is not Task.REGRESSION:
         least = spec.retrain.min_class_rows
         yield from _rare_classes(spec, parts.train, f"{place}: training rows", least)
         yield from _rare_classes(spec, parts.holdout, f"{place}: holdout rows", 1)
+
+
+def _nothing_to_learn(spec: ModelSpec, train: pd.DataFrame, place: str) -> Iterator[Problem]:
+    if train.empty:
+        return
+    if train[list(spec.features)].isna().all(axis=None):
+        yield Problem(place, "must hold a value of some feature", "nulls in all of them")
+    name = spec.data.target.name
+    if spec.task is Task.REGRESSION and (train[name] == train[name].iloc[0]).all():
+        must = f"must hold more than one value of {name!r}"
+        yield Problem(place, must, f"{train[name].iloc[0]:g} in all {len(train)} rows")
 
 
 def _rare_classes(spec: ModelSpec, part: pd.DataFrame, place: str, least: int) -> Iterator[Problem]:

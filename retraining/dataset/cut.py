@@ -91,7 +91,10 @@ def _require_classes(spec: ModelSpec, split: Split) -> None:
     found = {name: len(np.unique(rows.target(spec, part))) for name, part in parts.items()}
     problems = [
         Problem(
-            f"{spec.model}: {name} rows of the training span", f"must hold all {count} classes", str(seen)
+            f"{spec.model}: {name} rows of the training span",
+            f"must hold all {count} classes",
+            str(seen),
+            "Wait for labels of every class, widen retrain.window, or lengthen retrain.holdout",
         )
         for name, seen in found.items()
         if seen != count

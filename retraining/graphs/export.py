@@ -16,7 +16,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from retraining.graphs import converters
+from retraining.graphs import converters, trees
 from spec import DataError, FeatureType, ModelSpec, Problem, Refused, Task
 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -36,6 +36,8 @@ def to_onnx(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
     order = _class_order(spec, pipeline)
     model = _convert(spec, pipeline)
     _name_outputs(model, spec)
+    if order is None and trees.may_mistake_labels(model):
+        order = [0, 1]
     if order is not None:
         _reorder_classes(model, order)
     _declare_all_inputs(model, spec)
@@ -97,7 +99,7 @@ def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def _reorder_classes(model: onnx.ModelProto, order: list[int]) -> None:
-    """Put the classes in the spec's order and answer their index instead of their name."""
+    """Put the classes in the spec's order and answer the index of the likeliest instead of its name."""
     graph = model.graph
     for node in graph.node:
         for index, name in enumerate(node.output):

@@ -26,6 +26,7 @@ _REAL_ROWS = 10_000
 _EDGE_BASES = 4
 _DECISIONS = 200
 _LIGHTGBM_ZERO = 1e-34  # LightGBM takes smaller values for zero, before it compares
+_LARGEST = float(np.finfo(np.float32).max)
 _UNSEEN = "\u2060never seen\u2060"
 _WORST = 5
 
@@ -150,8 +151,8 @@ def _real_edges(column: pd.Series[float]) -> Iterator[tuple[str, float]]:
     low, high = (float(column.min()), float(column.max())) if column.notna().any() else (0.0, 1.0)
     reach = 10 * (high - low) + 1
     yield "missing", np.nan
-    yield "far below", float(np.float32(low - reach))
-    yield "far above", float(np.float32(high + reach))
+    yield "far below", max(float(low - reach), -_LARGEST)
+    yield "far above", min(float(high + reach), _LARGEST)
     yield "zero", 0.0
 
 

@@ -56,6 +56,22 @@ def thresholds(model: onnx.ModelProto) -> NDArray[np.float64]:
     return np.concatenate(values) if values else np.empty(0)
 
 
+def may_mistake_labels(model: onnx.ModelProto) -> bool:
+    """Return whether a boosted binary ensemble, or its first trees, may label a row by its less likely class.
+
+    ONNX Runtime compares the sum of the leaves with 0.5 where no leaf is negative, as it is right for a
+    forest's votes, and with 0 otherwise; the logit of a boosted ensemble is always to be held against 0.
+    """
+    node = _ensemble(model)
+    if node is None or node.op_type != "TreeEnsembleClassifier":
+        return False
+    if not any(item.name == "post_transform" and item.s == b"LOGISTIC" for item in node.attribute):
+        return False
+    owners = _ints(node, "class_treeids")
+    first = np.asarray(_attribute(node, "class_weights").floats)[owners == owners.min()]
+    return bool((first >= 0).all())
+
+
 def _ensemble(model: onnx.ModelProto) -> NodeProto | None:
     found = [node for node in model.graph.node if node.op_type in _FIELDS]
     return found[0] if len(found) == 1 else None

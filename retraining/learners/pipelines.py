@@ -25,11 +25,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from retraining.learners import mlp, own
+from retraining.learners.present import Present
 from retraining.records import Params
 from spec import FeatureType, ModelSpec, Task
 from spec.retrain import Learner
 
 _UNSEEN = -1
+_REAL = (FeatureType.NUMERIC, FeatureType.BOOLEAN)
 
 
 def suggest(spec: ModelSpec, learner: Learner, trial: optuna.Trial) -> Params:
@@ -90,7 +92,8 @@ def _hist_gradient_boosting(spec: ModelSpec, params: Params, _: int) -> tuple[Co
     regression = spec.task is Task.REGRESSION
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     model = kind(**params, early_stopping=False, random_state=spec.retrain.search.seed)
-    return _codes(spec, "passthrough"), model
+    reals = Present(list(spec.features_of(*_REAL)))
+    return _codes(spec, "passthrough", reals), model
 
 
 def _random_forest(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
@@ -118,16 +121,15 @@ def _scaled(spec: ModelSpec, *before: Any) -> ColumnTransformer:
     return _columns(spec, make_pipeline(_imputer(), *before, StandardScaler()), one_hot)
 
 
-def _codes(spec: ModelSpec, real: Any) -> ColumnTransformer:
+def _codes(spec: ModelSpec, real: Any, reals: Present | None = None) -> ColumnTransformer:
     unseen = {"handle_unknown": "use_encoded_value", "unknown_value": _UNSEEN}
-    return _columns(spec, real, OrdinalEncoder(dtype=np.float32, **unseen))
+    return _columns(spec, real, OrdinalEncoder(dtype=np.float32, **unseen), reals)
 
 
-def _columns(spec: ModelSpec, real: Any, text: Any) -> ColumnTransformer:
-    reals = list(spec.features_of(FeatureType.NUMERIC, FeatureType.BOOLEAN))
-    texts = list(spec.features_of(FeatureType.CATEGORICAL))
-    parts = [("real", real, reals), ("text", text, texts)]
-    return ColumnTransformer([part for part in parts if part[2]])
+def _columns(spec: ModelSpec, real: Any, text: Any, reals: Present | None = None) -> ColumnTransformer:
+    numbers, texts = list(spec.features_of(*_REAL)), list(spec.features_of(FeatureType.CATEGORICAL))
+    parts = [("real", real, reals or numbers)] if numbers else []
+    return ColumnTransformer(parts + ([("text", text, texts)] if texts else []))
 
 
 def _imputer() -> SimpleImputer:
