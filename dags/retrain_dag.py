@@ -4,19 +4,21 @@
 
 **Triage.** A red `prepare` says what the data lack. A run that ends after `validate` with the rest skipped
 is a *rejected* candidate: the log of `validate` has the interval and the reasons, and Slack has them too.
+Both leave a model card in MLflow, and `trimtab lineage MODEL --run RUN` tells how far the run came.
 A red `tune` or `register` is ours or the registry's: see the task's log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from dags import notices, surroundings
-from spec import ModelSpec
+from spec import ModelSpec, Settings
 
 REASONS = ["performance", "harmful_drift", "schedule", "new_labels", "manual"]
 
@@ -45,38 +47,44 @@ def build(spec: ModelSpec) -> DAG:
             notices.record(
                 model, settings, "retrain", text, outcome="started", run=_run_id(), request=request
             )
-            return run(model, settings, _run_id()).model_dump(mode="json")
+            with _accounted(model, settings, "prepare"):
+                return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Search each learner's hyperparameters and training window on folds forward in time.")
         def tune() -> dict[str, Any]:
             from retraining.tune import tune as run
 
             model, settings = surroundings.model(name)
-            return run(model, settings, _run_id()).model_dump(mode="json")
+            with _accounted(model, settings, "tune"):
+                return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Fit what was found, without the newest rows and on all, and export both to ONNX.")
         def train() -> dict[str, Any]:
             from retraining.train import train as run
 
             model, settings = surroundings.model(name)
-            return run(model, settings, _run_id()).model_dump(mode="json")
+            with _accounted(model, settings, "train"):
+                return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task(doc_md="Try chains of passes, measure each; choose the cheapest of the best within the budget.")
         def optimize() -> dict[str, Any]:
             from retraining.optimize import optimize as run
 
             model, settings = surroundings.model(name)
-            return run(model, settings, _run_id()).model_dump(mode="json")
+            with _accounted(model, settings, "optimize"):
+                return run(model, settings, _run_id()).model_dump(mode="json")
 
         @task.short_circuit(
             doc_md="Compare with the champion on the same held-out rows, by an interval over days.",
             on_success_callback=notices.slack(spec, "{{ ti.xcom_pull(task_ids='validate', key='summary') }}"),
         )
         def validate() -> bool:
+            from retraining.rejection import rejected
             from retraining.validate import validate as run
 
             model, settings = surroundings.model(name)
-            validation = run(model, settings, _run_id())
+            with _accounted(model, settings, "validate"):
+                validation = run(model, settings, _run_id())
             outcome = "accepted" if validation.accepted else "rejected"
             text = f"candidate {outcome}: {'; '.join(validation.reasons)}"
             get_current_context()["ti"].xcom_push("summary", text)
@@ -84,6 +92,7 @@ def build(spec: ModelSpec) -> DAG:
                 notices.record(
                     model, settings, "retrain", text, outcome=outcome, run=_run_id(), request=_request()
                 )
+                rejected(model, settings, _run_id(), _trigger())
             return bool(validation.accepted)
 
         @task(
@@ -96,10 +105,9 @@ def build(spec: ModelSpec) -> DAG:
             from retraining.register import register as run
 
             model, settings = surroundings.model(name)
-            request = {"run": _run_id()} | _request()
-            version: str = run(model, settings, _run_id(), trigger=request)
+            version: str = run(model, settings, _run_id(), trigger=_trigger())
             text = f"version {version} is registered as challenger"
-            made = {"version": version, "run": _run_id(), "request": request}
+            made = {"version": version, "run": _run_id(), "request": _request()}
             notices.record(model, settings, "retrain", text, outcome="accepted", **made)
             return version
 
@@ -154,6 +162,20 @@ def _request() -> dict[str, Any]:
     """The params of this run without the model, which every record names already."""
     params: dict[str, Any] = dict(get_current_context()["params"])
     return {key: value for key, value in params.items() if key != "model"}
+
+
+def _trigger() -> dict[str, Any]:
+    """What the registry keeps of the request."""
+    return {"run": _run_id()} | _request()
+
+
+@contextmanager
+def _accounted(model: ModelSpec, settings: Settings, stage: str) -> Iterator[None]:
+    """Keep the reasons where a stage ends the retrain; its task fails with them."""
+    from retraining.rejection import accounted
+
+    with accounted(model, settings, _run_id(), stage, _trigger()):
+        yield
 
 
 for _spec in surroundings.specs().values():

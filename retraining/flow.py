@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from retraining.optimize import optimize
 from retraining.prepare import prepare
 from retraining.records import Snapshot, Tuning, Validation
 from retraining.register import register
+from retraining.rejection import accounted, rejected
 from retraining.train import train
 from retraining.tune import TRIALS, tune
 from retraining.validate import validate
@@ -34,6 +36,8 @@ def retrain(
 ) -> Outcome:
     """Run every stage in turn; raises what the stages raise.
 
+    Where no version comes of it, the reasons, a card and the records are kept in MLflow.
+
     Parameters
     ----------
     run
@@ -43,23 +47,31 @@ def retrain(
     tell
         Is told each stage as it begins.
     """
-    tell("prepare")
-    if again is None:
-        prepare(spec, settings, run)
-        tell("tune")
-        tune(spec, settings, run)
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        tell(name)
+        with accounted(spec, settings, run, name):
+            yield
+
+    earlier = None if again is None else Workspace(settings, again)
+    with stage("prepare"):
+        prepare(spec, settings, run, again=None if earlier is None else earlier.load(Snapshot))
+    if earlier is None:
+        with stage("tune"):
+            tune(spec, settings, run)
     else:
-        earlier, work = Workspace(settings, again), Workspace(settings, run)
-        prepare(spec, settings, run, again=earlier.load(Snapshot))
+        work = Workspace(settings, run)
         work.save(earlier.load(Tuning))
         work.put(TRIALS, earlier.path(TRIALS).read_bytes())
-    tell("train")
-    train(spec, settings, run)
-    tell("optimize")
-    optimize(spec, settings, run)
-    tell("validate")
-    verdict = validate(spec, settings, run)
+    with stage("train"):
+        train(spec, settings, run)
+    with stage("optimize"):
+        optimize(spec, settings, run)
+    with stage("validate"):
+        verdict = validate(spec, settings, run)
     if not verdict.accepted:
+        rejected(spec, settings, run)
         return Outcome(verdict, None)
     tell("register")
     return Outcome(verdict, register(spec, settings, run))

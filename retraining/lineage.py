@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from monitors.records import Event
 from monitors.results import Store
 from retraining.records import Choice, Record, Snapshot, Tuning, Validation
-from retraining.registry import Registry, Reign, Version
+from retraining.registry import Registry, Reign, Rejection, Version
 from spec import ModelSpec, NotFound, Settings, did_you_mean
 
 LINKS = ("alert", "triage", "run", "snapshot", "trials", "passes", "gates", "rollout")
@@ -48,10 +48,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The story of one version.
+    """The story of one version, or of a retrain that ended without one.
 
     Parameters
     ----------
+    version
+        None of a retrain that ended without one.
     source
         What made it: ``retrain/<run>`` or ``adopt-<hash>``.
     reigns
@@ -59,7 +61,7 @@ class Lineage:
     """
 
     model: str
-    version: str
+    version: str | None
     status: str
     source: str
     mlflow_run: str
@@ -76,31 +78,39 @@ class Lineage:
         return told
 
 
-def lineage(spec: ModelSpec, settings: Settings, version: str | None = None) -> Lineage:
+def lineage(
+    spec: ModelSpec, settings: Settings, version: str | None = None, *, run: str | None = None
+) -> Lineage:
     """Return the lineage of a version; of the champion by default.
+
+    Parameters
+    ----------
+    run
+        Instead of a version, the name of a retrain: of its version, or up to what refused it.
 
     Raises
     ------
     NotFound
-        There is no such version, or no champion.
+        There is no such version or run, or no champion.
     Unavailable
         The registry, or the results store, did not answer.
     """
     registry = Registry(settings)
-    found = _found(registry, spec.model, version)
+    found = _found(registry, spec.model, version) if run is None else _of_run(registry, spec.model, run)
     with tempfile.TemporaryDirectory() as folder:
-        files = {file.name: file for file in registry.artifacts(spec.model, found.version, Path(folder))}
+        files = {file.name: file for file in registry.records(found.run_id, Path(folder))}
         records = _Records(files)
         with Store(settings.results_url) as store:
             events = store.events(spec.model, kinds=("triage", "retrain", "rollout"))
         links = tuple(_links(spec.model, found, records, events))
+    named = found.version if isinstance(found, Version) else None
     return Lineage(
         model=spec.model,
-        version=found.version,
-        status=found.status,
+        version=named,
+        status=found.status if isinstance(found, Version) else "rejected",
         source=found.tags.get(f"{_PREFIX}source", ""),
         mlflow_run=found.run_id,
-        reigns=tuple(reign for reign in registry.history(spec.model) if reign.version == found.version),
+        reigns=tuple(reign for reign in registry.history(spec.model) if reign.version == named),
         links=links,
     )
 
@@ -115,6 +125,22 @@ def _found(registry: Registry, model: str, version: str | None) -> Version:
         msg = f"{model} has no version {wanted!r} in the registry. {did_you_mean(wanted, known)}"
         raise NotFound(msg)
     return known[wanted]
+
+
+def _of_run(registry: Registry, model: str, run: str) -> Version | Rejection:
+    """Return the version that a run made, which may have been tried again, or else its rejection."""
+    known: dict[str, Version | Rejection] = {}
+    ended: tuple[Version | Rejection, ...] = (*registry.rejections(model), *registry.versions(model))
+    for found in ended:
+        source = found.tags.get(f"{_PREFIX}source", "")
+        if source.startswith(_RETRAINED):
+            known[source.removeprefix(_RETRAINED)] = found
+    if run not in known:
+        msg = (
+            f"{model} has no retrain {run!r} that made a version or was rejected. {did_you_mean(run, known)}"
+        )
+        raise NotFound(msg)
+    return known[run]
 
 
 class _Records:
@@ -134,23 +160,64 @@ class _Records:
             return None
 
 
-def _links(model: str, found: Version, records: _Records, events: Sequence[Event]) -> Iterator[Link]:
+def _links(
+    model: str, found: Version | Rejection, records: _Records, events: Sequence[Event]
+) -> Iterator[Link]:
+    source = found.tags.get(f"{_PREFIX}source", "")
+    if not source.startswith(_RETRAINED):
+        yield from (_adopted(name, why) for name, why in _ADOPTED.items())
+    else:
+        yield from _made(model, found, source, records, events)
+    yield _rollout(found, events) if isinstance(found, Version) else _rejected(found)
+
+
+_ADOPTED = {
+    "alert": "nobody asked for it by an alert",
+    "triage": "nothing had to be decided",
+    "run": "no retrain made it",
+    "snapshot": "its rows were given, not read and frozen",
+    "trials": "whoever made it searched",
+    "passes": "it is served as it was given",
+    "gates": "nothing held it to a champion",
+}
+_MAKERS = {
+    "snapshot": ("prepare",),
+    "trials": ("tune",),
+    "passes": ("train", "optimize"),
+    "gates": ("validate",),
+}
+"""The stages that a link tells of."""
+
+
+def _made(
+    model: str, found: Version | Rejection, source: str, records: _Records, events: Sequence[Event]
+) -> Iterator[Link]:
+    """Yield the links of a retrain but for the last; after what refused it, that they were not reached."""
     trigger = {
         key.removeprefix(f"{_PREFIX}trigger."): value
         for key, value in found.tags.items()
         if key.startswith(f"{_PREFIX}trigger.")
     }
-    source = found.tags.get(f"{_PREFIX}source", "")
-    retrained = source.startswith(_RETRAINED)
     taken = records.get(Snapshot)
-    yield _alert(trigger) if retrained else _adopted("alert", "nobody asked for it by an alert")
-    yield _triage(trigger, taken, events) if retrained else _adopted("triage", "nothing had to be decided")
-    yield _run(model, source, trigger, taken, events) if retrained else _adopted("run", "no retrain made it")
-    yield _snapshot(taken) if retrained else _adopted("snapshot", "its rows were given, not read and frozen")
-    yield _trials(records.get(Tuning)) if retrained else _adopted("trials", "whoever made it searched")
-    yield _passes(records.get(Choice)) if retrained else _adopted("passes", "it is served as it was given")
-    yield _gates(records.get(Validation)) if retrained else _adopted("gates", "nothing held it to a champion")
-    yield _rollout(found, events)
+    yield _alert(trigger)
+    yield _triage(trigger, taken, events)
+    yield _run(model, source, trigger, taken, events)
+    told = {
+        "snapshot": _snapshot(taken),
+        "trials": _trials(records.get(Tuning)),
+        "passes": _passes(records.get(Choice)),
+        "gates": _gates(records.get(Validation)),
+    }
+    by = found.tags.get(f"{_PREFIX}rejected_by", "") if isinstance(found, Rejection) else ""
+    ended = False
+    for name, link in told.items():
+        if ended:
+            yield Link(name, (f"Not reached: {by} ended the retrain.",))
+        elif by in _MAKERS[name]:
+            ended = True
+            yield Link(name, (f"Refused by {by}: {found.tags[f'{_PREFIX}verdict']}",), {"refused_by": by})
+        else:
+            yield link
 
 
 def _adopted(name: str, why: str) -> Link:
@@ -269,6 +336,12 @@ def _rollout(found: Version, events: Sequence[Event]) -> Link:
         told = [f"None yet: the version is {found.status}."]
     facts = {"status": found.status, "events": [asdict(event) for event in own]}
     return Link("rollout", tuple(told), facts | ({"verdict": verdict} if verdict else {}))
+
+
+def _rejected(found: Rejection) -> Link:
+    at, by = (found.tags.get(f"{_PREFIX}{name}", "unknown") for name in ("rejected_at", "rejected_by"))
+    told = f"None: rejected at {at} by {by}, it has no version."
+    return Link("rollout", (told,), {"status": "rejected", "rejected_by": by, "rejected_at": at})
 
 
 def _is_about(event: Event, version: str) -> bool:

@@ -69,6 +69,29 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """A retrain that ended without a version, on its way into the tracking server.
+
+    Parameters
+    ----------
+    source
+        What it was made by: ``retrain/<run>``; a later attempt of the same source takes its place.
+    tags
+        What asked for it, who refused it and why; stored as ``trimtab.<name>``.
+    params, metrics, artifacts, rows, trials
+        As of `Release`, as far as the retrain came.
+    """
+
+    source: str
+    tags: Mapping[str, str]
+    artifacts: tuple[Path, ...]
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rows: Rows | None = None
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A model file on its way into the registry.
 
@@ -114,6 +137,11 @@ class Release:
     native: Path | None = None
     rows: Rows | None = None
     trials: tuple[Trial, ...] = ()
+
+
+def triggered(trigger: Mapping[str, Any]) -> dict[str, str]:
+    """Return what asked for a retrain as tags; what nobody said is left out."""
+    return {f"trigger.{name}": str(value) for name, value in trigger.items() if value is not None}
 
 
 def population(spec: ModelSpec, scorer: Scorer, train: pd.DataFrame) -> pd.DataFrame:

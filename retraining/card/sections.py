@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from monitors.column_pair import Effect
 from monitors.comparison import ColumnComparison
 from monitors.performance import Estimate
 from retraining.card.document import Bars, Block, Document, Items, Section, Table, Text
 from retraining.card.evidence import Evidence
-from retraining.records import Candidate
-from spec import Task
+from retraining.records import Candidate, Snapshot
+from spec import ModelSpec, Task
 
 _TOP = 15  # features in a chart or table
 _MOST_VARIANTS = 12
@@ -21,16 +22,19 @@ _WH = 3600  # joules
 
 
 def write(told: Evidence) -> Document:
-    """Return the card of an accepted candidate."""
-    spec, chosen = told.spec, told.records.choice.chosen
+    """Return the card of a candidate that was judged; of a rejected one it begins with the reasons."""
+    spec, chosen, verdict = told.spec, told.records.choice.chosen, told.records.verdict
     lead = (
         f"A {spec.task.value} model that answers {spec.data.target.name!r} from {len(spec.features)} "
         f"features. Made by the retrain {told.run}: {chosen.name}."
     )
+    if not verdict.accepted:
+        lead += " It was rejected, has no version and is not served."
     sections = (
+        *(() if verdict.accepted else (Section("Why it was rejected", tuple(_rejected(told))),)),
         Section("Purpose and limits", tuple(_purpose(told))),
-        Section("Why it was retrained", tuple(_why(told))),
-        Section("Data", tuple(_data(told))),
+        Section("Why it was retrained", tuple(why(told.trigger, told.records.taken.onset))),
+        Section("Data", (*data(spec, told.records.taken), *_doubts(told))),
         Section("How good it is", tuple(_quality(told))),
         Section("Slices and fairness", tuple(_groups(told))),
         Section("What it looks at", tuple(_features(told))),
@@ -63,8 +67,14 @@ def _purpose(told: Evidence) -> Iterator[Block]:
     )
 
 
-def _why(told: Evidence) -> Iterator[Block]:
-    given = {name: str(value) for name, value in told.trigger.items() if value not in {None, ""}}
+def _rejected(told: Evidence) -> Iterator[Block]:
+    failed = tuple(gate for gate in told.records.verdict.gates if not gate.passed)
+    yield Items(tuple(f"{gate.name}: {gate.reason}" for gate in failed))
+
+
+def why(trigger: Mapping[str, Any], onset: datetime | None = None) -> Iterator[Block]:
+    """Yield what asked for a retrain, and since when the world is another, as far as it is dated."""
+    given = {name: str(value) for name, value in trigger.items() if value not in {None, ""}}
     if not given:
         yield Text("Somebody ran it from the command line, without an alert.")
         return
@@ -78,12 +88,12 @@ def _why(told: Evidence) -> Iterator[Block]:
         "run": "DAG run",
     }
     yield Table(("", ""), tuple((name, given[key]) for key, name in names.items() if key in given))
-    if told.records.taken.onset is not None:
-        yield Text(f"The change is dated to {_day(told.records.taken.onset)}.")
+    if onset is not None:
+        yield Text(f"The change is dated to {_day(onset)}.")
 
 
-def _data(told: Evidence) -> Iterator[Block]:
-    spec, taken = told.spec, told.records.taken
+def data(spec: ModelSpec, taken: Snapshot) -> Iterator[Block]:
+    """Yield what rows a retrain had, and from where."""
     span = f"{_day(taken.window_start)} – {_day(taken.holdout_start)}"
     yield Table(
         ("rows", "event time", "number"),
@@ -96,7 +106,7 @@ def _data(told: Evidence) -> Iterator[Block]:
         ),
         numbers=range(2, 3),
     )
-    yield Table(("source", "address", "version"), tuple(_sources(told)))
+    yield Table(("source", "address", "version"), tuple(_sources(spec, taken)))
     yield Text(f"Read at {_time(taken.taken_at)}; SHA-256 of the rows {taken.sha256}.")
     if taken.excluded:
         windows = (f"{_time(w.start)} – {_time(w.end)}, of version {w.version}" for w in taken.excluded)
@@ -107,14 +117,17 @@ def _data(told: Evidence) -> Iterator[Block]:
         yield Text(
             f"Features that alone tell the truth suspiciously well, and may not be known in time: {named}."
         )
+
+
+def _doubts(told: Evidence) -> Iterator[Block]:
     doubted = told.records.found.doubted_labels
     if doubted:
-        kept = "were removed" if spec.retrain.label_errors == "remove" else "were kept"
+        kept = "were removed" if told.spec.retrain.label_errors == "remove" else "were kept"
         yield Text(f"{doubted:,} training labels are probably wrong; they {kept}.")
 
 
-def _sources(told: Evidence) -> Iterator[tuple[str, str, str]]:
-    data, taken = told.spec.data, told.records.taken
+def _sources(spec: ModelSpec, taken: Snapshot) -> Iterator[tuple[str, str, str]]:
+    data = spec.data
     for name, address, version in (
         ("predictions", data.inference_log, taken.log_version),
         ("labels", data.labels, taken.labels_version),
@@ -273,13 +286,15 @@ def _costs(told: Evidence) -> Iterator[Block]:
 
 
 def _approval(told: Evidence) -> Iterator[Block]:
-    approver = told.trigger.get("approved_by")
-    if approver:
-        yield Text(f"{approver}.")
-    else:
-        yield Text(
-            "None needed: it passed every gate, and the rollout's gates decide about each share of traffic."
-        )
+    gates = ", ".join(gate.name for gate in told.records.verdict.gates)
+    if not told.records.verdict.accepted:
+        yield Text("Nobody.")
+        return
+    yield Text(f"As a challenger, automatic: gates {gates}.")
+    yield Text(
+        "As champion, whoever the version's tag trimtab.approved_by names: the rollout's gates, or a person. "
+        "`trimtab lineage` tells it with the time."
+    )
 
 
 def _candidate(told: Evidence) -> Candidate:

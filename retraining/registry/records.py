@@ -26,6 +26,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """A retrain that ended without a version: the MLflow run of its records, and the tags that tell why."""
+
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def source(self) -> str:
+        """``retrain/<run>``."""
+        return self.tags["trimtab.source"]
+
+
+@dataclass(frozen=True, slots=True)
 class Reign:
     """A version had an alias, in the clock's time [start, end).
 

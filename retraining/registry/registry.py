@@ -19,8 +19,8 @@ from monitors.results import Store
 from retraining.lock import held
 from retraining.registry import history, tracking
 from retraining.registry.connection import Connection, quiet
-from retraining.registry.records import Alias, Reign, Version
-from retraining.release import Release
+from retraining.registry.records import Alias, Reign, Rejection, Version
+from retraining.release import Attempt, Release
 from spec import ModelSpec, NotFound, Refused, Settings, did_you_mean
 
 _FILE = "model.onnx"
@@ -173,15 +173,18 @@ class Registry:
             os.replace(Path(draft) / _FILE, path)
         return path
 
-    def artifacts(self, model: str, version: str, folder: Path) -> tuple[Path, ...]:
-        """Copy the records of a version's run into a folder: its JSON files, without the model itself.
+    def keep(self, spec: ModelSpec, attempt: Attempt) -> str:
+        """Keep what a retrain without a version leaves, the last of its source; return its MLflow run."""
+        with self._locked(spec.model), self._mlflow.asking():
+            return tracking.keep(self._mlflow, spec.model, attempt)
 
-        Raises
-        ------
-        NotFound
-            There is no such version.
-        """
-        run_id = self._get(model, version).run_id
+    def rejections(self, model: str) -> tuple[Rejection, ...]:
+        """Return the retrains of a model that ended without a version, the oldest first."""
+        with self._mlflow.asking():
+            return tracking.rejections(self._mlflow, model)
+
+    def records(self, run_id: str, folder: Path) -> tuple[Path, ...]:
+        """Copy the records of an MLflow run, of a version or a rejection, into a folder: its JSON files."""
         with self._mlflow.asking():
             return tracking.records(self._mlflow, run_id, folder)
 

@@ -1,10 +1,11 @@
-"""A release as an MLflow run: its files, numbers and rows, and the trials of its search as runs below it."""
+"""A release, or an attempt without one, as an MLflow run: files, numbers, rows; its trials as runs below."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 from retraining.native import FILE as PIPELINE
 from retraining.registry import flavor
 from retraining.registry.connection import Connection, quiet
-from retraining.release import Release, Rows, Trial
+from retraining.registry.records import Rejection
+from retraining.release import Attempt, Release, Rows, Trial
 from spec import ModelSpec
 
 MODEL, NATIVE = "model", "native"
@@ -22,26 +24,40 @@ _PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
 
 def log(mlflow: Connection, spec: ModelSpec, release: Release) -> str:
     """Log a release as a run and register its model; return the version."""
-    client, tags = mlflow.client, _tags(release)
+    client = mlflow.client
     if not client.search_registered_models(f"name = '{spec.model}'"):
         client.create_registered_model(spec.model)
-    experiment = mlflow.experiment(spec.model)
-    run = client.create_run(experiment, run_name=release.source, tags=tags)
-    try:
-        _fill(mlflow, run.info.run_id, spec, release)
-        for trial in release.trials:
-            _log_trial(client, experiment, run.info.run_id, trial)
-    except BaseException:
-        client.set_terminated(run.info.run_id, "FAILED")
-        raise
-    client.set_terminated(run.info.run_id)
+    with _told(mlflow, spec.model, release) as run:
+        _log_model(client, run.info.run_id, spec, release)
     created = client.create_model_version(
         spec.model,
         f"{run.info.artifact_uri}/{MODEL}",
         run.info.run_id,
-        tags=tags | {"trimtab.status": "registered"},
+        tags=_tags(release) | {"trimtab.status": "registered"},
     )
     return str(created.version)
+
+
+def keep(mlflow: Connection, model: str, attempt: Attempt) -> str:
+    """Log an attempt as a run, in place of earlier ones of its source; return the run's id."""
+    client, earlier = (
+        mlflow.client,
+        [one for one in rejections(mlflow, model) if one.source == attempt.source],
+    )
+    with _told(mlflow, model, attempt) as run:
+        pass
+    for old in earlier:
+        for below in _runs(mlflow, model, f"tags.`{_PARENT}` = '{old.run_id}'"):
+            client.delete_run(below.info.run_id)
+        client.delete_run(old.run_id)
+    return str(run.info.run_id)
+
+
+def rejections(mlflow: Connection, model: str) -> tuple[Rejection, ...]:
+    """Return the attempts of a model that were kept, the oldest first."""
+    found = _runs(mlflow, model, "tags.`trimtab.status` = 'rejected'")
+    ended = [Rejection(run.info.run_id, dict(run.data.tags)) for run in found]
+    return tuple(sorted(ended, key=lambda one: one.tags.get("trimtab.rejected_at", "")))
 
 
 def records(mlflow: Connection, run_id: str, folder: Path) -> tuple[Path, ...]:
@@ -62,18 +78,42 @@ def native(mlflow: Connection, run_id: str, folder: Path) -> Path | None:
         return Path(mlflow.client.download_artifacts(run_id, wanted, str(folder)))
 
 
-def _fill(mlflow: Connection, run_id: str, spec: ModelSpec, release: Release) -> None:
-    client = mlflow.client
-    _log_numbers(client, run_id, release.params, release.metrics, mlflow.milliseconds())
-    if release.rows is not None:
-        _log_rows(client, run_id, release.rows)
+@contextmanager
+def _told(mlflow: Connection, model: str, made: Release | Attempt) -> Iterator[Any]:
+    """Give a run that has what both a release and an attempt have; it fails where anything fails."""
+    client, experiment = mlflow.client, mlflow.experiment(model)
+    run = client.create_run(experiment, run_name=made.source, tags=_tags(made))
+    run_id = run.info.run_id
+    try:
+        _log_numbers(client, run_id, made.params, made.metrics, mlflow.milliseconds())
+        if made.rows is not None:
+            _log_rows(client, run_id, made.rows)
+        yield run
+        for file in made.artifacts:
+            client.log_artifact(run_id, str(file))
+        for trial in made.trials:
+            _log_trial(client, experiment, run_id, trial)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+
+
+def _runs(mlflow: Connection, model: str, wanted: str) -> Iterator[Any]:
+    there = mlflow.client.get_experiment_by_name(model)
+    token: str | None = None
+    while there is not None and token != "":
+        page = mlflow.client.search_runs([there.experiment_id], wanted, page_token=token)
+        yield from page
+        token = page.token or ""
+
+
+def _log_model(client: Any, run_id: str, spec: ModelSpec, release: Release) -> None:
     with tempfile.TemporaryDirectory() as folder:
         flavor.write(spec, release, Path(folder) / MODEL)
         client.log_artifacts(run_id, folder)
     if release.native is not None:
         client.log_artifacts(run_id, str(release.native), NATIVE)
-    for file in release.artifacts:
-        client.log_artifact(run_id, str(file))
 
 
 def _log_numbers(
@@ -117,6 +157,6 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def _tags(release: Release) -> dict[str, str]:
-    named = {"source": release.source, **release.tags}
+def _tags(made: Release | Attempt) -> dict[str, str]:
+    named = {"source": made.source, **made.tags}
     return {f"trimtab.{name}": text[:_LONGEST_TAG] for name, text in named.items()}

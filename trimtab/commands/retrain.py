@@ -77,4 +77,6 @@ def _as_text(model: str, run: str, outcome: Outcome) -> str:
         lines.append(
             f"version {outcome.version} is the challenger; its rollout starts with: trimtab rollout {model}"
         )
+    else:
+        lines.append(f"its story, up to what refused it: trimtab lineage {model} --run {run}")
     return "\n".join(lines)

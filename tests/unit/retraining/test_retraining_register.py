@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from retraining import native, retrain
+from retraining.account import CARD, CARD_PAGE
 from retraining.dataset import rows
 from retraining.graphs import parity
 from retraining.graphs.scorer import Scorer
 from retraining.records import Choice, Search, Snapshot
-from retraining.register import CARD, CARD_PAGE, register
+from retraining.register import register
 from retraining.registry import Registry
 from retraining.workspace import Workspace
 from spec import loads
@@ -155,7 +156,7 @@ def test_the_card_tells_what_a_reader_has_to_decide_by(world: Any) -> None:
     assert re.search(r"\| country=de \| 0\.\d+", card)
     assert f"{chosen.size / 1e3:,.1f} kB" in card
     assert "| energy of a million predictions |" in card
-    assert "None needed" in card
+    assert "As a challenger, automatic: gates recent, season, slices" in card
     assert "nan" not in card.lower().replace("n_estimators", "")
 
 
