@@ -13,12 +13,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 import skops.io  # type: ignore[import-untyped]
+from lightgbm import LGBMModel
 from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UnsupportedTypeException  # type: ignore[import-untyped]
 
+from retraining.learners import xgboost
 from spec import DataError, Problem, Refused
 
-FILE, BOOSTER = "pipeline.skops", "booster.txt"
+FILE, BOOSTER, XGBOOST = "pipeline.skops", "booster.txt", "booster.json"
 TRUSTED = frozenset(
     {
         "collections.OrderedDict",
@@ -31,13 +33,16 @@ TRUSTED = frozenset(
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 """What a file may hold beside what skops takes for safe: the parts of the learners that we fit."""
 
 
 def save(pipeline: Pipeline, folder: Path) -> bool:
-    """Write ``pipeline.skops`` into a folder, and the text of a LightGBM model beside it.
+    """Write ``pipeline.skops`` into a folder, and LightGBM's text or XGBoost's JSON beside it.
 
     Returns
     -------
@@ -51,9 +56,11 @@ def save(pipeline: Pipeline, folder: Path) -> bool:
         draft.unlink(missing_ok=True)
         return False
     draft.replace(folder / FILE)
-    booster = getattr(pipeline.steps[-1][1], "booster_", None)
-    if booster is not None:
-        booster.save_model(str(folder / BOOSTER))
+    model = pipeline.steps[-1][1]
+    if isinstance(model, LGBMModel):
+        model.booster_.save_model(str(folder / BOOSTER))
+    elif xgboost.is_model(model):
+        model.get_booster().save_model(str(folder / XGBOOST))
     return True
 
 
@@ -71,7 +78,8 @@ def load(file: Path, *, trust: Collection[str] = ()) -> Pipeline:
     DataError
         There is no such file, or it is none of skops'.
     Refused
-        It holds types that nobody trusts; all are named, and none was built.
+        It holds types that nobody trusts; all are named, and none was built. Or they are of a library that
+        is not installed.
     """
     foreign = [name for name in untrusted(file) if name not in {*TRUSTED, *trust}]
     if foreign:
@@ -79,7 +87,11 @@ def load(file: Path, *, trust: Collection[str] = ()) -> Pipeline:
         flags = " ".join(f"--trust {name}" for name in foreign)
         msg = f"{file} holds types that are not trusted:{listed}\nIf you know who wrote them: {flags}"
         raise Refused(msg)
-    loaded = skops.io.load(file, trusted=untrusted(file))
+    try:
+        loaded = skops.io.load(file, trusted=untrusted(file))
+    except ModuleNotFoundError as error:
+        msg = f"{file} needs the package {error.name}, which is not installed"
+        raise Refused(msg) from error
     if not isinstance(loaded, Pipeline):
         must = "must hold a fitted sklearn.pipeline.Pipeline"
         raise DataError([Problem(str(file), must, type(loaded).__name__)])

@@ -8,7 +8,7 @@ from time import perf_counter
 import optuna
 import pandas as pd
 
-from retraining import champion
+from retraining import champion, learners
 from retraining.dataset import windows
 from retraining.dataset.cut import cut
 from retraining.prepare import TRAIN, load_rows
@@ -35,13 +35,14 @@ def tune(spec: ModelSpec, settings: Settings, run: str) -> Tuning:
     NotFound
         The run has no snapshot.
     DataError
-        The rows cannot be cut by time into two parts that hold every class.
+        The rows cannot be cut by time into two parts that hold every class, or a learner is not installed.
     Refused
         No learner finished a trial; with the reason of each.
     Unavailable
         The registry, which knows the champion's hyperparameters, did not answer.
     """
     start = perf_counter()
+    learners.require(spec.retrain.learners)
     work = Workspace(settings, run)
     taken = work.load(Snapshot)
     split = cut(spec, load_rows(work, TRAIN), taken)

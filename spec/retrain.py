@@ -18,6 +18,8 @@ class Learner(StrEnum):
     """Learners that the search may choose from."""
 
     LIGHTGBM = "lightgbm"
+    XGBOOST = "xgboost"
+    """Of the extra `xgboost`."""
     HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
     RANDOM_FOREST = "random_forest"
     LINEAR = "linear"

@@ -47,6 +47,10 @@ def to_onnx(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
 
 def _convert(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
     converters.register()
+    if type(pipeline.steps[-1][1]).__module__.startswith("xgboost."):
+        from retraining.graphs import xgboost  # noqa: PLC0415 - an extra
+
+        xgboost.register()
     text = spec.features_of(FeatureType.CATEGORICAL)
     types = [
         (name, StringTensorType([None, 1]) if name in text else FloatTensorType([None, 1]))

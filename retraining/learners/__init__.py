@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from retraining.learners.continued import continued
 from retraining.learners.fitting import fit, scores
-from retraining.learners.pipelines import averages, build, defaults, first, grid, suggest
+from retraining.learners.pipelines import averages, build, defaults, first, grid, require, suggest
 
-__all__ = ["averages", "build", "continued", "defaults", "first", "fit", "grid", "scores", "suggest"]
+__all__ = [
+    "averages",
+    "build",
+    "continued",
+    "defaults",
+    "first",
+    "fit",
+    "grid",
+    "require",
+    "scores",
+    "suggest",
+]

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining.dataset.labelled import Rows
+from retraining.learners import xgboost
 from spec import Refused
 
 _MORE_TREES = 0.25
@@ -22,8 +23,8 @@ _FEWEST_TREES, _EPOCHS = 10, 5
 def continued(pipeline: Pipeline, rows: Rows) -> Pipeline:
     """Return a pipeline that goes on where another one ended; the other one stays as it is.
 
-    Its columns are taken as they are. LightGBM grows a quarter more trees on the errors of the old ones; a
-    perceptron that classifies goes through the rows five times more.
+    Its columns are taken as they are. LightGBM and XGBoost grow a quarter more trees on the errors of the old
+    ones; a perceptron that classifies goes through the rows five times more.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def continued(pipeline: Pipeline, rows: Rows) -> Pipeline:
         inputs = columns.transform(rows.inputs)
         if isinstance(model, LGBMClassifier | LGBMRegressor):
             grown: Any = _grown(model, inputs, rows)
+        elif xgboost.is_model(model):
+            grown = xgboost.continued(model, inputs, rows, _more(model.get_booster().num_boosted_rounds()))
         elif isinstance(model, MLPClassifier):
             grown = _went_on(model, inputs, rows)
         else:
@@ -53,9 +56,12 @@ def continued(pipeline: Pipeline, rows: Rows) -> Pipeline:
 
 
 def _grown(model: Any, inputs: Any, rows: Rows) -> Any:
-    trees = max(_FEWEST_TREES, round(model.n_estimators_ * _MORE_TREES))
-    more = type(model)(**model.get_params() | {"n_estimators": trees})
+    more = type(model)(**model.get_params() | {"n_estimators": _more(model.n_estimators_)})
     return more.fit(inputs, rows.truth, sample_weight=rows.weights, init_model=model.booster_)
+
+
+def _more(trees: int) -> int:
+    return max(_FEWEST_TREES, round(trees * _MORE_TREES))
 
 
 def _went_on(model: MLPClassifier, inputs: Any, rows: Rows) -> MLPClassifier:

@@ -6,7 +6,7 @@ Only parts whose conversion is exact are used: gradient boosting on ordinal code
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from retraining.learners import mlp, own
+from retraining.learners import mlp, own, xgboost
 from retraining.learners.present import Present
 from retraining.records import Params
 from spec import FeatureType, ModelSpec, Task
@@ -69,6 +69,12 @@ def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1
     return Pipeline([("columns", columns), ("model", model)])
 
 
+def require(learners: Collection[Learner]) -> None:
+    """Raise `DataError` where a learner needs a library that is not installed."""
+    if Learner.XGBOOST in learners:
+        xgboost.require()
+
+
 def averages(learner: Learner) -> bool:
     """Return whether the model is the mean of its trees rather than their sum."""
     return learner is Learner.RANDOM_FOREST
@@ -94,6 +100,10 @@ def _hist_gradient_boosting(spec: ModelSpec, params: Params, _: int) -> tuple[Co
     model = kind(**params, early_stopping=False, random_state=spec.retrain.search.seed)
     reals = Present(list(spec.features_of(*_REAL)))
     return _codes(spec, "passthrough", reals), model
+
+
+def _xgboost(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
+    return _codes(spec, "passthrough"), xgboost.model(spec, params, threads)
 
 
 def _random_forest(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
@@ -138,6 +148,7 @@ def _imputer() -> SimpleImputer:
 
 _PARTS: dict[Learner, Callable[[ModelSpec, Params, int], tuple[ColumnTransformer, Any]]] = {
     Learner.LIGHTGBM: _lightgbm,
+    Learner.XGBOOST: _xgboost,
     Learner.HIST_GRADIENT_BOOSTING: _hist_gradient_boosting,
     Learner.RANDOM_FOREST: _random_forest,
     Learner.LINEAR: _linear,
@@ -167,6 +178,7 @@ _SPACES: dict[Learner, Callable[[optuna.Trial], Params]] = {
     },
     Learner.LINEAR: lambda trial: {"strength": trial.suggest_float("strength", 1e-3, 1e3, log=True)},
     Learner.MLP: mlp.suggest,
+    Learner.XGBOOST: xgboost.suggest,
 }
 _DEFAULTS: dict[Learner, Params] = {
     Learner.LIGHTGBM: {
@@ -188,6 +200,7 @@ _DEFAULTS: dict[Learner, Params] = {
     Learner.RANDOM_FOREST: {"n_estimators": 60, "min_samples_leaf": 20, "max_features": 0.35},
     Learner.LINEAR: {"strength": 1.0},
     Learner.MLP: mlp.DEFAULTS,
+    Learner.XGBOOST: xgboost.DEFAULTS,
 }
 _GRIDS: dict[Learner, dict[str, tuple[int | float | str, ...]]] = {
     Learner.LIGHTGBM: {"n_estimators": (100, 300), "num_leaves": (15, 31, 63), "learning_rate": (0.05, 0.1)},
@@ -203,4 +216,5 @@ _GRIDS: dict[Learner, dict[str, tuple[int | float | str, ...]]] = {
     },
     Learner.LINEAR: {"strength": (0.01, 0.1, 1.0, 10.0, 100.0)},
     Learner.MLP: {"depth": (1, 2), "width": (32, 128), "alpha": (0.1, 1.0)},
+    Learner.XGBOOST: xgboost.GRID,
 }

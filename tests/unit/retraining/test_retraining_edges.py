@@ -24,11 +24,12 @@ from spec.retrain import Learner
 
 END = datetime(2024, 3, 10, tzinfo=UTC)
 LEARNERS = [
-    Learner.LIGHTGBM,
-    Learner.HIST_GRADIENT_BOOSTING,
-    Learner.RANDOM_FOREST,
-    Learner.LINEAR,
-    Learner.MLP,
+    ("binary", Learner.LIGHTGBM),
+    ("regression", Learner.LIGHTGBM),
+    ("binary", Learner.HIST_GRADIENT_BOOSTING),
+    ("regression", Learner.RANDOM_FOREST),
+    ("binary", Learner.LINEAR),
+    ("regression", Learner.MLP),
 ]
 SMALL = {"n_estimators": 12, "max_iter": 12, "epochs": 3}
 ODD = ["", " ", "ä" * 5, "x" * 5000, "'\"\\", "日本", "a\nb", "NaN", "None", "0", "\x00z", "e\u0301", "é"]
@@ -102,11 +103,10 @@ def put(make_world: Callable[..., Any], put_history: Callable[..., None]) -> Cal
     return make
 
 
-@pytest.mark.parametrize("task", ["binary", "regression"])
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("task", "learner"), LEARNERS)
 @pytest.mark.parametrize("case", SERVED)
 def test_an_odd_table_is_learnt_and_served_exactly(
-    case: str, learner: Learner, task: str, orders: Callable[..., pd.DataFrame], tmp_path: Path
+    case: str, task: str, learner: Learner, orders: Callable[..., pd.DataFrame], tmp_path: Path
 ) -> None:
     """Every learner fits it, its graph answers as the pipeline does, and its native form as both."""
     features, make = SERVED[case]
