@@ -6,6 +6,7 @@ were fitted on; so nothing is stopped early here.
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -79,8 +80,7 @@ def require() -> ModuleType:
         It is not installed.
     """
     try:
-        import xgboost  # noqa: PLC0415 - an extra that most do without
+        return import_module("xgboost")  # an extra that most do without
     except ModuleNotFoundError:
         must, hint = "needs XGBoost for the learner xgboost", "Install it: pip install 'trimtab[xgboost]'"
         raise DataError([Problem("retrain.learners", must, "it is not installed", hint)]) from None
-    return xgboost
