@@ -45,16 +45,20 @@ def recent(
     Returns
     -------
     ``recent_risk``, by method ``7d`` and so on (the days) or `SINCE_DRIFT`, with its 95 % interval and as
-    limit (1 + tolerance)·(the reference's mean) and what chance adds to the difference of both. Empty
-    where the reference is of one day, whose luck nobody knows.
+    limit (1 + tolerance)·(the reference's mean) and what chance adds to the difference of both; and
+    ``reference_risk``, that mean, with what is tolerated as limit. Empty where the reference is of one day,
+    whose luck nobody knows.
     """
     if source.day_error is None:
         return ()
+    allowed = 1 + spec.monitor.concept_drift.tolerance
     told = (
-        _against(spec, source, span, method, level)
+        _against(source, span, method, level, allowed)
         for method, span, level in _spans(spec.monitor.performance.over, days, drifted)
     )
-    return tuple(number for number in told if number is not None)
+    usual = Measurement("reference_risk", source.mean, limit=allowed * source.mean, n=source.rows)
+    found = tuple(number for number in told if number is not None)
+    return (*found, usual) if found else ()
 
 
 def _spans(
@@ -70,7 +74,7 @@ def _spans(
 
 
 def _against(
-    spec: ModelSpec, source: Source, span: Sequence[BlockLoss], method: str, level: float
+    source: Source, span: Sequence[BlockLoss], method: str, level: float, allowed: float
 ) -> Measurement | None:
     own = mean_error(span)
     if own is None or source.day_error is None:
@@ -81,7 +85,6 @@ def _against(
     mean = float(np.average([day.mean for day in span], weights=rows))
     freedom = source.days + len(span) - 2
     error = _error(source, span, own)
-    allowed = 1 + spec.monitor.concept_drift.tolerance
     chance = float(t.ppf(1 - level, freedom)) * math.hypot(error, allowed * source.day_error)
     reach = float(t.ppf(1 - _USUAL, freedom)) * error
     return Measurement(

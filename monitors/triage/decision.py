@@ -1,9 +1,9 @@
 """What to do: a pure function of what the monitors know.
 
 In this order: wrong data are repaired by people and trained into nothing; harm that labels show, beyond
-what chance shows in many looks, is retrained away; a slow or silent service is repaired; harm that is
-expected of drifted inputs is retrained away before the labels come; what nobody can tell without labels
-asks for them; harm that may be chance, and a shift that does none, are watched.
+what chance shows in many looks, is retrained away, until labels take it back; a slow or silent service is
+repaired; harm that is expected of drifted inputs is retrained away before the labels come; what nobody can
+tell without labels asks for them; harm that may be chance, and a shift that does none, are watched.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from monitors.triage.evidence import (
     Evidence,
     covers,
     is_beyond_chance,
+    is_cleared,
     is_worse,
     labels_due,
     loss_is_beyond_chance,
@@ -61,6 +62,18 @@ def _shown_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str
         text = "Labels show harm: the loss is above what the version was registered with, beyond chance."
         return Action.RETRAIN, Cause.PERFORMANCE, text
     return None
+
+
+def _standing_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
+    """Ask on for the retrain of a version until labels clear it: a quiet week does not."""
+    before = evidence.before
+    if before is None or before.episode != (evidence.version, Action.RETRAIN, Cause.PERFORMANCE):
+        return None
+    if is_cleared(spec, evidence, before.at):
+        return None
+    text = why.performance(spec, evidence.newest("performance"), "Realised")
+    since = f"Labels showed harm by {before.at:%Y-%m-%d %H:%M}, and have not taken it back."
+    return Action.RETRAIN, Cause.PERFORMANCE, f"{since} {text}"
 
 
 def _perhaps_harm(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
@@ -183,6 +196,7 @@ def _labels_clear(spec: ModelSpec, evidence: Evidence) -> bool:
 _RULES: tuple[_Rule, ...] = (
     _wrong_data,
     _shown_harm,
+    _standing_harm,
     _broken_service,
     _expected_harm,
     _wanted_anyway,

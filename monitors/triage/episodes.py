@@ -9,6 +9,7 @@ from monitors.results import Store
 from monitors.revision import code_revision
 from monitors.triage.records import KIND, Action, Triage
 
+_REPAIRS = {Action.FIX_DATA, Action.FIX_INFRA}
 _NEEDS_SOMEBODY = frozenset(Action) - {Action.NONE, Action.WATCH}
 
 
@@ -16,6 +17,15 @@ def latest(store: Store, model: str) -> Triage | None:
     """Return the decision of the model's present episode; None before the first."""
     event = store.last_event(model, KIND)
     return None if event is None else Triage.of_payload(event.payload)
+
+
+def standing(store: Store, model: str) -> Triage | None:
+    """Return the newest decision that was no repair of data or service: repairs settle no other question."""
+    for event in reversed(store.events(model, kinds=[KIND])):
+        triage = Triage.of_payload(event.payload)
+        if triage.action not in _REPAIRS:
+            return triage
+    return None
 
 
 def begins(before: Triage | None, triage: Triage) -> bool:

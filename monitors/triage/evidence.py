@@ -11,6 +11,7 @@ from monitors.label_shift import shifted
 from monitors.quality.violation import FAULTS, WINDOWS, Check
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
+from monitors.triage.records import Triage
 from monitors.windows import Window
 from spec import ModelSpec, PerformanceMetric
 
@@ -29,17 +30,26 @@ class Evidence:
         faulty one.
     due
         What the calendar and the labels ask for.
+    before
+        The decision of the episode that came before, whatever version it was about; see `episodes.standing`.
     """
 
     version: str
     results: Results
     due: Due = field(default_factory=Due)
+    before: Triage | None = None
 
     @classmethod
-    def of(cls, version: str, results: Iterable[WindowResult], due: Due | None = None) -> Self:
+    def of(
+        cls,
+        version: str,
+        results: Iterable[WindowResult],
+        due: Due | None = None,
+        before: Triage | None = None,
+    ) -> Self:
         """Take the version's results out of all."""
         own = (result for result in results if result.version == version)
-        return cls(version, tuple(sorted(own, key=lambda result: result.start)), due or Due())
+        return cls(version, tuple(sorted(own, key=lambda result: result.start)), due or Due(), before)
 
     @property
     def at(self) -> datetime | None:
@@ -170,6 +180,27 @@ def highest_risk(spec: ModelSpec, evidence: Evidence) -> Measurement | None:
         and (n.n or 0) >= spec.monitor.performance.min_labels
     ]
     return max(beyond, key=lambda ranked: ranked[0])[1] if beyond else None
+
+
+def is_cleared(spec: ModelSpec, evidence: Evidence, began: datetime) -> bool:
+    """Return whether labels take back that they have shown harm, as an episode said that began at a time.
+
+    No alarm of performance may be newer than the windows that it pools, nor the mean loss of twice as many
+    days be above what is tolerated. One look that no longer proves harm proves no health: days differ.
+    """
+    performance = evidence.newest("performance")
+    if performance is None or performance.status != "ok":
+        return False
+    alarms = (r.end for r in evidence.results if r.monitor == "performance" and r.status == "alarm")
+    over = spec.monitor.performance.over
+    if performance.end - max(alarms, default=began) < over * spec.monitor.window:
+        return False
+    concept = evidence.newest("concept")
+    usual = number(concept, "reference_risk")
+    if usual is None or usual.limit is None:
+        return True
+    newest = number(concept, "recent_risk", f"{2 * over}d")
+    return newest is not None and newest.value <= usual.limit
 
 
 def _wholly_worse(measured: Measurement, *, higher_is_better: bool) -> bool:

@@ -32,7 +32,9 @@ class Watch:
         """Decide on a version and store the decision; None where nothing is known of it."""
         started = time.perf_counter()
         reference = None if known is None else known.reference
-        evidence = Evidence.of(version, self._memory.newest(version), self._due(reference, now))
+        results, asked = self._memory.newest(version), self._due(reference, now)
+        standing = episodes.standing(self._store, self._spec.model)
+        evidence = Evidence.of(version, results, asked, standing)
         triage = decide(self._spec, evidence)
         if triage is None:
             return None

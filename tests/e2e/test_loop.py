@@ -100,7 +100,8 @@ def test_people_were_told_what_and_why(loop: Loop) -> None:
 
     assert "TrimtabRetrainNeeded" in told
     reasons = [run["conf"]["description"] for run in _runs(loop.stack, "retrain_flights")]
-    assert all(reason.startswith("Labels show harm. Realised roc_auc is 0.") for reason in reasons)
+    assert all(reason.startswith("Labels show") for reason in reasons)
+    assert all("Realised roc_auc is 0." in reason for reason in reasons)
     assert "registered as challenger" in told
     assert "passed shadow" in told
     assert "promoted to champion" in told

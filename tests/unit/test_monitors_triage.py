@@ -339,3 +339,49 @@ def test_a_harmless_shift_of_the_labels_is_watched(effect: float, p: float, acti
     harmed = decided(*sound(5), moved, result("concept", 5, "ok", risk))
     assert harmed.action is Action.RETRAIN
     assert any("12% of the labels" in each for each in harmed.evidence) == (action is Action.WATCH)
+
+
+def quiet(day: int, loss: float = 0.2, spec: ModelSpec | None = None) -> Triage:
+    """The decision after harm until day 5, days of no alarm, and a mean loss of eight days."""
+    risk = Measurement("recent_risk", loss, method="8d", low=loss - 0.1, high=loss + 0.1, limit=0.5, n=800)
+    usual = Measurement("reference_risk", 0.2, limit=0.22, n=4000)
+    harmed = [result("performance", 5, "alarm", BAD)]
+    days = [one for since in range(7, day + 2) for one in sound(since)]
+    before = replace(decided(*sound(5), *harmed), at=START + 6 * DAY)
+    results = [*sound(5), *harmed, *days, result("concept", day, "ok", risk, usual)]
+    triage = decide(spec or model(), Evidence.of("1", results, None, before))
+    assert triage is not None
+    return triage
+
+
+def test_shown_harm_stands_until_labels_take_it_back() -> None:
+    """Four windows are pooled: the fourth day without any of the alarm's clears the model, not the third."""
+    assert (quiet(8).action, quiet(8).cause) == (Action.RETRAIN, Cause.PERFORMANCE)
+    assert quiet(8).why.startswith("Labels showed harm by 2024-05-07 00:00, and have not taken it back.")
+    assert quiet(9).action is Action.NONE
+
+
+def test_a_loss_above_what_is_tolerated_clears_nothing() -> None:
+    """A fortnight at 0.23, where 0.22 is tolerated, keeps the request, whatever the metric says."""
+    assert quiet(9, loss=0.23).action is Action.RETRAIN
+    assert quiet(9, loss=0.215).action is Action.NONE
+
+
+def test_harm_of_a_version_does_not_stand_for_the_next() -> None:
+    """What was asked of version 1 is nothing to version 2."""
+    before = replace(decided(*sound(5), result("performance", 5, "alarm", BAD)), version="0")
+    triage = decide(model(), Evidence.of("1", sound(5), None, before))
+    assert triage is not None
+    assert triage.action is Action.NONE
+
+
+def test_a_repair_does_not_settle_a_retrain(tmp_path: Path) -> None:
+    """The decision that stands is the newest that is no repair of data or of the service."""
+    harm = decided(*sound(5), result("performance", 5, "alarm", BAD))
+    fault = decided(*sound(6), result("quality", 6, "alarm", BROKEN))
+    with Store(f"sqlite:///{tmp_path / 'results.db'}") as store:
+        assert episodes.standing(store, "shop") is None
+        for at, triage in enumerate((harm, fault)):
+            episodes.save(store, triage, DAY, START + at * DAY, 0.0)
+        assert episodes.latest(store, "shop") == fault
+        assert episodes.standing(store, "shop") == harm
