@@ -35,7 +35,8 @@ def build(spec: ModelSpec) -> DAG:
                 None,
                 type=["string", "null"],
                 description="Registry version; the alias challenger if left empty.",
-            )
+            ),
+            "asked_by": Param(None, type=["string", "null"], description="Who asked, if it was a person."),
         },
     ) as dag:
 
@@ -46,8 +47,11 @@ def build(spec: ModelSpec) -> DAG:
             model, settings = surroundings.model(name)
             with final_refusals():
                 found = load_challenger(model, settings, _context()["params"]["version"])
+            asked_by = _context()["params"]["asked_by"]
             text = f"rollout of version {found['challenger']} started in slot {found['slot']}"
-            notices.record(model, settings, "rollout", text, outcome="started", version=found["challenger"])
+            text += f", asked for by {asked_by}" if asked_by else ""
+            told = {"version": found["challenger"], "asked_by": asked_by}
+            notices.record(model, settings, "rollout", text, outcome="started", **told)
             return found
 
         steps = [
@@ -75,9 +79,12 @@ def build(spec: ModelSpec) -> DAG:
             from dags.steps import promote_challenger
 
             model, settings = surroundings.model(name)
-            rollout = _context()["ti"].xcom_pull(task_ids="load")
+            ti = _context()["ti"]
+            rollout = ti.xcom_pull(task_ids="load")
+            verdicts = [ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps]
+            gates = [gate["gate"] for verdict in verdicts if verdict for gate in verdict["gates"]]
             with final_refusals():
-                promote_challenger(model, settings, rollout)
+                promote_challenger(model, settings, rollout, gates)
             text = f"version {rollout['challenger']} is champion"
             notices.record(
                 model, settings, "rollout", text, outcome="promoted", version=rollout["challenger"]

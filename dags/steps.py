@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -98,20 +99,28 @@ def look(
     return judge(evidence, spec, share)
 
 
-def promote_challenger(spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
+def promote_challenger(
+    spec: ModelSpec, settings: Settings, rollout: dict[str, Any], gates: Sequence[str]
+) -> None:
     """Settle the traffic on the challenger's slot, then move the alias; safe to repeat.
+
+    Parameters
+    ----------
+    gates
+        The gates that were passed on the way; they approve.
 
     Raises
     ------
     Refused
         The lease was lost: the traffic is back at the champion.
     """
-    from retraining.registry import Registry
+    from retraining.registry import Approval, Registry
     from rollout import leases
 
     leases.promote(_router(settings), spec.model, rollout["slot"])
     # Forced: what was rolled out may have been named by a person, or a newer challenger may wait by now.
-    Registry(settings).promote(spec.model, rollout["challenger"], force=True)
+    approval = Approval.by_gates(gates)
+    Registry(settings).promote(spec.model, rollout["challenger"], approval, force=True)
 
 
 def reject_challenger(

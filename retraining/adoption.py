@@ -22,7 +22,7 @@ from retraining.gates import signature
 from retraining.graphs import parity
 from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer
-from retraining.registry import Registry
+from retraining.registry import Approval, Registry
 from retraining.release import Release, band, importances, population
 from retraining.release import held as held_out
 from retraining.workspace import Workspace
@@ -41,6 +41,8 @@ def adopt(
     pipeline: Pipeline,
     train_frame: pd.DataFrame,
     holdout_frame: pd.DataFrame | None = None,
+    *,
+    approval: Approval | None = None,
 ) -> str:
     """Register a fitted scikit-learn pipeline as the champion and return its version.
 
@@ -57,6 +59,8 @@ def adopt(
         [n ≥ 100] the rows that it was fitted on: features, time (timezone-aware) and target.
     holdout_frame
         Rows of the same columns that it has not seen; what it does on them is what will be expected of it.
+    approval
+        Who wants it, and why; by default the user whose process this is.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def adopt(
             learner=type(pipeline.steps[-1][1]).__name__,
             native=beside if native.save(pipeline, beside) else None,
             metrics={"parity_difference": faithful.difference},
+            approval=approval,
         ),
         train,
         held,
@@ -98,7 +103,13 @@ def adopt(
 
 
 def adopt_graph(
-    spec: ModelSpec, settings: Settings, file: Path, train_frame: pd.DataFrame, holdout_frame: pd.DataFrame
+    spec: ModelSpec,
+    settings: Settings,
+    file: Path,
+    train_frame: pd.DataFrame,
+    holdout_frame: pd.DataFrame,
+    *,
+    approval: Approval | None = None,
 ) -> str:
     """Register an ONNX file as the champion and return its version; no code of its maker is run.
 
@@ -110,7 +121,7 @@ def adopt_graph(
     file
         One input a feature, named as it, [None, 1], float32 or string (``""`` is null); the outputs ``label``
         and ``probabilities`` [None, classes], or ``variable`` [None, 1].
-    train_frame, holdout_frame
+    train_frame, holdout_frame, approval
         As of `adopt`.
 
     Raises
@@ -130,7 +141,8 @@ def adopt_graph(
     scores = Scorer(spec.task, stored).predict(rows.inputs(spec, held))
     if problems := list(_answers(spec, file, scores)):
         raise DataError(problems)
-    return _crowned(spec, settings, _Adopted(work.run, stored, "onnx"), train, held, scores)
+    adopted = _Adopted(work.run, stored, "onnx", approval=approval)
+    return _crowned(spec, settings, adopted, train, held, scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,7 @@ class _Adopted:
     learner: str
     native: Path | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    approval: Approval | None = None
 
 
 def _crowned(
@@ -169,7 +182,7 @@ def _crowned(
         },
         native=adopted.native,
     )
-    return Registry(settings).adopt(spec, release)
+    return Registry(settings).adopt(spec, release, adopted.approval)
 
 
 def _workspace(settings: Settings, content: bytes) -> Workspace:

@@ -329,7 +329,9 @@ def _rollout(found: Version, events: Sequence[Event]) -> Link:
     if promoted := found.tags.get(f"{_PREFIX}promoted_at"):
         replaced = found.tags.get(f"{_PREFIX}replaced")
         instead = f" in place of version {replaced}" if replaced else ""
-        told.append(f"Champion since {promoted}{instead}; its status is {found.status}.")
+        by, because = (found.tags.get(f"{_PREFIX}approved_{name}", "") for name in ("by", "because"))
+        approved = f", approved by {by}{because and f' ({because})'}" if by else ""
+        told.append(f"Champion since {promoted}{instead}{approved}; its status is {found.status}.")
     elif verdict:
         told.append(f"Rejected at {found.tags.get(f'{_PREFIX}rejected_at', 'an unknown time')}: {verdict}")
     if not told:

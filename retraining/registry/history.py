@@ -34,7 +34,7 @@ def reigns(events: Iterable[Event], now: Mapping[str, str]) -> tuple[Reign, ...]
     def begin(alias: Alias, version: str, event: Event) -> None:
         if alias not in held or held[alias].version != version:
             end(alias, event)
-            held[alias] = Reign(alias, version, event.at)
+            held[alias] = Reign(alias, version, event.at, approved=str(event.payload.get("approved", "")))
 
     for event in events:
         version, outcome = str(event.payload.get("version")), event.payload.get("outcome")

@@ -48,9 +48,12 @@ class Reign:
         None where nobody noted it: the alias was moved past Trimtab, such as in MLflow's own pages.
     end
         None while it lasts.
+    approved
+        Who made it champion, and why; empty of a challenger, and where nobody noted it.
     """
 
     alias: Alias
     version: str
     start: datetime | None
     end: datetime | None = None
+    approved: str = ""

@@ -18,6 +18,7 @@ from monitors import references
 from monitors.results import Store
 from retraining.lock import held
 from retraining.registry import history, tracking
+from retraining.registry.approval import Approval
 from retraining.registry.connection import Connection, quiet
 from retraining.registry.records import Alias, Reign, Rejection, Version
 from retraining.release import Attempt, Release
@@ -53,18 +54,28 @@ class Registry:
                 self._record(spec.model, f"version {version} is the challenger", version, "published")
         return version
 
-    def adopt(self, spec: ModelSpec, release: Release) -> str:
-        """Register a release with its reference and make it the champion at once; return the version."""
+    def adopt(self, spec: ModelSpec, release: Release, approval: Approval | None = None) -> str:
+        """Register a release with its reference and make it the champion at once; return the version.
+
+        Parameters
+        ----------
+        approval
+            Who wants it; by default the user whose process this is.
+        """
         with self._locked(spec.model):
             version = self._create(spec, release)
-            self._crown(spec.model, version)
+            self._crown(spec.model, version, approval or Approval.by_hand())
         return version
 
-    def promote(self, model: str, version: str, *, force: bool = False) -> None:
+    def promote(
+        self, model: str, version: str, approval: Approval | None = None, *, force: bool = False
+    ) -> None:
         """Make a version the champion, the old champion `previous`, and nobody the challenger.
 
         Parameters
         ----------
+        approval
+            Who approved it; by default the user whose process this is.
         force
             Also take a version that is not the challenger, such as `previous` for a rollback.
 
@@ -81,7 +92,7 @@ class Registry:
             if not force and version not in {challenger, champion}:
                 msg = f"{model} version {version} is not the challenger ({challenger or 'there is none'})"
                 raise Refused(msg)
-            self._crown(model, version)
+            self._crown(model, version, approval or Approval.by_hand())
 
     def reject(self, model: str, version: str, verdict: Mapping[str, Any] | str) -> None:
         """Take the challenger alias from a version and note why.
@@ -228,7 +239,7 @@ class Registry:
         with self._mlflow.asking():
             return tracking.log(self._mlflow, spec, release)
 
-    def _crown(self, model: str, version: str) -> None:
+    def _crown(self, model: str, version: str, approval: Approval) -> None:
         """Move the aliases in an order in which stopping anywhere leaves a champion, and a retry the rest.
 
         The status ``champion`` comes last: a champion without it has tags or its event still to get.
@@ -248,11 +259,14 @@ class Registry:
             old = self.version(model, "previous")
         now = self._now().isoformat()
         self._tag(model, version, "promoted_at", now)
+        self._tag(model, version, "approved_by", approval.by)
+        self._tag(model, version, "approved_because", approval.because)
         if old is not None:
             self._tag(model, version, "replaced", old)
             self._tag(model, old, "status", "retired")
             self._tag(model, old, "retired_at", now)
-        self._record(model, f"version {version} is the champion (before: {old})", version, "promoted")
+        text = f"version {version} is the champion (before: {old})"
+        self._record(model, text, version, "promoted", approved=str(approval))
         self._tag(model, version, "status", "champion")
 
     def _get(self, model: str, version: str) -> Version:
@@ -274,11 +288,10 @@ class Registry:
         with self._mlflow.asking():
             self._mlflow.client.set_model_version_tag(model, version, f"trimtab.{key}", value)
 
-    def _record(self, model: str, text: str, version: str, outcome: str) -> None:
+    def _record(self, model: str, text: str, version: str, outcome: str, **more: str) -> None:
+        payload = {"version": version, "outcome": outcome} | more
         with Store(self._settings.results_url) as store:
-            store.record_event(
-                model, history.KIND, text, self._now(), {"version": version, "outcome": outcome}
-            )
+            store.record_event(model, history.KIND, text, self._now(), payload)
 
     def _now(self) -> datetime:
         return self._settings.clock.now()

@@ -8,6 +8,7 @@ import pytest
 
 import rollout.slots
 from dags import steps
+from retraining.registry import Approval
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split
 from spec import ModelSpec, NotFound, Refused, Settings, Unavailable, load
@@ -20,6 +21,7 @@ ROLLOUT: dict[str, Any] = {
     "began": "2013-04-01T00:00:00+00:00",
 }
 VERDICT = {"decision": "rollback", "reason": "Harm is shown: errors.", "gates": []}
+GATES = ["errors", "quality", "errors"]
 RETURNED = Split(champion="blue")
 
 
@@ -32,6 +34,7 @@ class Aliases:
         del settings
 
     names: dict[str, str]
+    approved: dict[str, str]
     rejected: dict[str, dict[str, Any]]
 
     def version(self, model: str, alias: str) -> str | None:
@@ -42,9 +45,10 @@ class Aliases:
             raise Unavailable(msg)
         return self.names.get(alias)
 
-    def promote(self, model: str, version: str, *, force: bool = False) -> None:
+    def promote(self, model: str, version: str, approval: Approval, *, force: bool = False) -> None:
         """As the registry's."""
         del model, force
+        self.approved[version] = str(approval)
         if self.down:
             msg = "MLflow did not answer"
             raise Unavailable(msg)
@@ -60,6 +64,7 @@ class Aliases:
 def aliases(monkeypatch: pytest.MonkeyPatch) -> type[Aliases]:
     """Version 1 is champion, 2 the challenger."""
     monkeypatch.setattr(Aliases, "names", {"champion": "1", "challenger": "2"}, raising=False)
+    monkeypatch.setattr(Aliases, "approved", {}, raising=False)
     monkeypatch.setattr(Aliases, "rejected", {}, raising=False)
     monkeypatch.setattr(Aliases, "down", False)
     monkeypatch.setattr("retraining.registry.Registry", Aliases)
@@ -146,14 +151,15 @@ def test_a_step_does_not_begin_without_the_lease(
 def test_the_alias_moves_after_the_traffic(
     aliases: type[Aliases], router: MemoryRouter, settings: Settings
 ) -> None:
-    """A promotion settles the traffic on the challenger's slot and names it champion; twice is once."""
+    """A promotion settles the traffic and names the challenger champion, by its gates; twice is once."""
     router.apply("flights", held({"blue": 0, "green": 100}))
 
-    steps.promote_challenger(SPEC, settings, ROLLOUT)
-    steps.promote_challenger(SPEC, settings, ROLLOUT)
+    steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
+    steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
 
     assert Split(champion="green") == router.read("flights")
     assert "2" == aliases.names["champion"]
+    assert {"2": "automatic: gates errors, quality"} == aliases.approved
 
 
 def test_a_roll_back_keeps_the_verdict(
@@ -176,7 +182,7 @@ def test_a_promotion_that_broke_gives_the_traffic_back_without_the_registry(
     router.apply("flights", held({"blue": 0, "green": 100}))
     aliases.down = True
     with pytest.raises(Unavailable):
-        steps.promote_challenger(SPEC, settings, ROLLOUT)
+        steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
 
     with pytest.raises(Unavailable):
         steps.reject_challenger(SPEC, settings, ROLLOUT, None)

@@ -14,6 +14,7 @@ from trimtab.surroundings import home_option, json_option, models_option, surrou
 if TYPE_CHECKING:
     import pandas as pd
 
+    from retraining.registry import Approval
     from spec import ModelSpec, Settings
 
 _FILE: Any = click.Path(dir_okay=False, path_type=Path)
@@ -25,15 +26,19 @@ _FILE: Any = click.Path(dir_okay=False, path_type=Path)
 @click.option("--data", type=_FILE, required=True, help="Parquet file of the rows that it was trained on.")
 @click.option("--holdout", type=_FILE, help="Parquet file of later rows that it has not seen.")
 @click.option("--trust", multiple=True, metavar="TYPE", help="A type in a .skops file that may be built.")
+@click.option("--as", "who", metavar="NAME", help="Who approves it; by default the user of this machine.")
+@click.option("--reason", default="", help="Why; kept with the version.")
 @home_option
 @models_option
 @json_option
-def adopt(  # noqa: PLR0913 - an option each
+def adopt(  # noqa: PLR0913, PLR0917 - an option each
     model: str,
     file: Path,
     data: Path,
     holdout: Path | None,
     trust: tuple[str, ...],
+    who: str | None,
+    reason: str,
     home: Path,
     models: Path | None,
     *,
@@ -49,12 +54,16 @@ def adopt(  # noqa: PLR0913 - an option each
     Example:
       trimtab adopt flights model.onnx --data train.parquet --holdout test.parquet
       trimtab adopt flights model.skops --data train.parquet --trust shop.features.Ratio
+      trimtab adopt flights model.onnx --data t.parquet --holdout h.parquet --as ada --reason "the audit's"
     """
+    from retraining.registry import Approval
+
     specs, settings = surroundings(home, models)
     spec = pick(specs, model)
     train = _rows(data)
     held = None if holdout is None else _rows(holdout)
-    version = _adopted(spec, settings, file, train, held, trust)
+    approval = Approval.by_hand(who, reason)
+    version = _adopted(spec, settings, file, (train, held), trust, approval)
     told = f"version {version} is the champion of {spec.model}"
     click.echo(json.dumps({"model": spec.model, "version": version}) if as_json else told)
 
@@ -63,21 +72,23 @@ def _adopted(
     spec: ModelSpec,
     settings: Settings,
     file: Path,
-    train: pd.DataFrame,
-    held: pd.DataFrame | None,
+    given: tuple[pd.DataFrame, pd.DataFrame | None],
     trust: tuple[str, ...],
+    approval: Approval,
 ) -> str:
     from retraining import adoption, native
 
+    train, held = given
     if file.suffix == ".skops":
-        return adoption.adopt(spec, settings, native.load(file, trust=trust), train, held)
+        pipeline = native.load(file, trust=trust)
+        return adoption.adopt(spec, settings, pipeline, train, held, approval=approval)
     if file.suffix != ".onnx":
         hint = "Convert the model to ONNX, or write it with skops.io.dump"
         raise DataError([Problem(str(file), "must be a .onnx or a .skops file", file.suffix or "none", hint)])
     if held is None:
         hint = "A graph cannot be fitted again on older rows, so what to expect of it needs rows of its own"
         raise DataError([Problem("--holdout", "must name rows that the graph has not seen", "nothing", hint)])
-    return adoption.adopt_graph(spec, settings, file, train, held)
+    return adoption.adopt_graph(spec, settings, file, train, held, approval=approval)
 
 
 def _rows(file: Path) -> pd.DataFrame:

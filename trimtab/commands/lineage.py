@@ -53,4 +53,5 @@ def lineage(
     for reign in found.reigns:
         since = "nobody noted since when" if reign.start is None else f"from {reign.start:%Y-%m-%d %H:%M}"
         until = "until now" if reign.end is None else f"to {reign.end:%Y-%m-%d %H:%M}"
-        click.echo(f"  {reign.alias} {since} {until}")
+        approved = f", approved by {reign.approved}" if reign.approved else ""
+        click.echo(f"  {reign.alias} {since} {until}{approved}")

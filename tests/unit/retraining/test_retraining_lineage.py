@@ -20,7 +20,7 @@ from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer
 from retraining.lineage import LINKS, Lineage, lineage
 from retraining.records import Snapshot
-from retraining.registry import Registry, Reign
+from retraining.registry import Approval, Registry, Reign
 from retraining.registry.history import reigns
 from retraining.release import Release, importances, population
 from spec import NotFound
@@ -148,7 +148,7 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
             store.record_event("shop", "rollout", text, now, {"outcome": "started", "version": named})
         passed = {"outcome": "step", "verdict": {"challenger": version, "decision": "promote"}}
         store.record_event("shop", "rollout", "All gates pass.", now, passed)
-        registry.promote("shop", version)
+        registry.promote("shop", version, Approval.by_hand("ada", "the board agreed"))
         later = replace(decided, why="Something else").payload()
         store.record_event("shop", "triage", "retrain: Something else", now + HOUR, later)
 
@@ -166,7 +166,8 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
     assert "rollout of version 2 started" in told(found, "rollout")
     assert "All gates pass." in told(found, "rollout")
     assert "another" not in told(found, "rollout")
-    assert "in place of version 1; its status is champion" in told(found, "rollout")
+    assert "in place of version 1, approved by ada (the board agreed); its" in told(found, "rollout")
+    assert "ada: the board agreed" == found.reigns[-1].approved
     plain = json.loads(json.dumps(found.to_json()))
     assert "ab" * 32 == plain["links"]["snapshot"]["facts"]["sha256"]
     assert ["challenger", "champion"] == [reign["alias"] for reign in plain["reigns"]]

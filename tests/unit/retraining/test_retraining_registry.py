@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from monitors.results import Store
 from retraining.dataset import rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer
-from retraining.registry import Registry
+from retraining.registry import Approval, Registry
 from retraining.release import Release, importances, population
 from spec import DataError, NotFound, Refused, Unavailable
 from spec.retrain import Learner
@@ -314,3 +315,36 @@ def test_promotions_wait_for_each_other(house: Any) -> None:
         done.set()
         other.join(60)
     assert "1" == registry.version("shop", "champion")
+
+
+def test_who_promoted_a_version_is_kept(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags tell of the last promotion, the history of each: the gates, a person, or whose process it was."""
+    world, release = house
+    registry = Registry(world.settings)
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    registry.adopt(world.spec, release("adopt/a"))
+    registry.publish(world.spec, release("retrain/a"))
+
+    registry.promote("shop", "2", Approval.by_gates(["errors", "quality"]))
+    registry.promote("shop", "1", Approval.by_hand("grace", "2 loses abroad"), force=True)
+
+    first, second = (version.tags for version in registry.versions("shop"))
+    assert ("grace", "2 loses abroad") == (first["trimtab.approved_by"], first["trimtab.approved_because"])
+    assert "automatic: gates errors, quality" == second["trimtab.approved_by"]
+    champions = [reign for reign in registry.history("shop") if reign.alias == "champion"]
+    assert [
+        ("1", "ada"),
+        ("2", "automatic: gates errors, quality"),
+        ("1", "grace: 2 loses abroad"),
+    ] == [(reign.version, reign.approved) for reign in champions]
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user may have no entry; a promotion does not fail for it."""
+
+    def nobody() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+
+    assert f"uid {os.getuid()}" == Approval.by_hand().by
