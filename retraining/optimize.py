@@ -22,12 +22,13 @@ from retraining.measurement import served
 from retraining.metrics import objective, row_losses
 from retraining.passes import named
 from retraining.passes.optimization_pass import Trial
+from retraining.passes.tolerance import Tolerance
 from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Choice, Refusal, Search, Snapshot, Variant
 from retraining.train import kept
 from retraining.variants import chart
 from retraining.variants.cache import Cache
-from retraining.variants.chains import Chains, Link, Stopped
+from retraining.variants.chains import Chains, Link, Origin, Stopped
 from retraining.variants.choice import Verdict, decide
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings
@@ -117,22 +118,26 @@ class _Bench:
         wanted = self.spec.optimize
         plain = [(candidate, self._root(candidate)) for candidate in self.found.candidates]
         plain.sort(key=lambda item: item[1].loss)
-        allowed = plain[0][1].loss * (1 + wanted.within.quality_drop)
         measured = [self._measured(candidate, root) for candidate, root in plain]
+        best = measured[0]
+        allowed = best.variant.loss * (1 + wanted.within.quality_drop)
+        tolerance = Tolerance.of(self.spec, best.losses, self.validation.days)
+        origins = [
+            Origin(
+                Trial(self.spec, root.model, self.older[each.window], self.validation, allowed, tolerance),
+                root,
+            )
+            for each, root in plain
+        ]
+        chains = Chains(origins, self.cache, wanted.passes, monotonic)
         refused = []
-        end, most = monotonic() + wanted.time.total_seconds(), wanted.max_variants - len(plain)
-        for done, (candidate, root) in enumerate(plain):
-            left = len(plain) - done
-            until = monotonic() + (end - monotonic()) / left
-            fit = self.older[candidate.window]
-            trial = Trial(self.spec, root.model, fit, self.validation, allowed)
-            chains = Chains(trial, self.cache, wanted.passes, monotonic)
-            for step in chains.grow(root, -(-most // left), until):
-                if isinstance(step, Stopped):
-                    refused.append(_refusal(candidate, step))
-                else:
-                    measured.append(self._measured(candidate, step))
-                    most -= 1
+        until = monotonic() + wanted.time.total_seconds()
+        for index, step in chains.grow(wanted.max_variants - len(plain), until):
+            candidate, _ = plain[index]
+            if isinstance(step, Stopped):
+                refused.append(_refusal(candidate, step))
+            else:
+                measured.append(self._measured(candidate, step))
         return measured, refused
 
     def choose(self, measured: list[_Measured]) -> Verdict:

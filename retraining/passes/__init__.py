@@ -27,6 +27,16 @@ What fits again comes first, for it would undo a change of the graph; then what 
 the precision. `half` and `quantize` exclude each other.
 """
 
+TUNES = frozenset({"prune_units", "low_rank"})
+"""Passes that let layers learn again, which takes seconds."""
+REFITS = frozenset({"select_features", "prune_cost_complexity", "distil"})
+"""Passes that fit models again, which takes as long as the training, or longer."""
+
+
+def effort(name: str) -> int:
+    """Return how long a pass takes beside others: 0 changes the graph, 1 tunes it, 2 fits again."""
+    return 2 if name in REFITS else int(name in TUNES)
+
 
 def named(name: str) -> Pass:
     """Return a pass by its name in the spec's `optimize.passes`.

@@ -39,7 +39,7 @@ class Distil:
 
         Only students that are smaller than the model count.
         """
-        found: list[tuple[float, Plan]] = []
+        found: list[tuple[float, Plan, Fitted]] = []
         for learner, params in students.options(len(trial.fit)):
             plan: Plan = {"learner": learner.value, "params": params}
             try:
@@ -47,15 +47,16 @@ class Distil:
             except NotFaithful:
                 continue  # another student may be served as it was trained
             if student.graph.ByteSize() < trial.model.graph.ByteSize():
-                found.append((trial.loss(student), plan))
+                found.append((trial.loss(student), plan, student))
         if not found:
             msg = "no student is smaller than the model"
             raise NotApplicable(msg)
-        loss, best = min(found, key=lambda item: item[0])
-        if not loss <= trial.allowed:
-            msg = f"the best student's loss is {loss:.5f}, over {trial.allowed:.5f}"
+        _, plan, best = min(found, key=lambda item: item[0])
+        judged = trial.judged(best, looks=len(found))
+        if not judged.kept:
+            msg = f"the best student's {judged.told}"
             raise NotApplicable(msg)
-        return best
+        return plan
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
         """Teach the plan's student; it looks at no feature that the model does not look at."""

@@ -7,7 +7,7 @@ numbers that they will be served.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from retraining.graphs.scorer import Scorer
 from retraining.networks.backpropagation import outputs
 from retraining.networks.training import Course, Examples, train
 from retraining.networks.unit import Unit
+from retraining.passes.degrees import Degree, harshest
 from retraining.passes.optimization_pass import NotApplicable, Trial
 from spec import ModelSpec, Task
 
@@ -57,13 +58,30 @@ class Opened:
         made = self.tuned(layers) if tuned else layers
         return self.model.changed(by, dense.replace(self.model.graph, made))
 
-    def better(self, trial: Trial, by: str, layers: Sequence[Layer]) -> tuple[bool, float]:
-        """Return whether the layers are better tuned, and the lower loss.
+    def harshest(
+        self,
+        trial: Trial,
+        by: str,
+        degrees: Sequence[Degree],
+        layers: Callable[[Degree], Sequence[Layer]],
+    ) -> tuple[Degree, bool]:
+        """Return the harshest of degrees, the mildest first, within the budget, and whether to tune it."""
+        tuned: dict[Degree, bool] = {}
+
+        def made(degree: Degree) -> Fitted:
+            tuned[degree], model = self.better(trial, by, layers(degree))
+            return model
+
+        found = harshest(trial, degrees, made, options=2)
+        return found, tuned[found]
+
+    def better(self, trial: Trial, by: str, layers: Sequence[Layer]) -> tuple[bool, Fitted]:
+        """Return whether the layers are better tuned, and the model with the better ones.
 
         Mostly they are; on rows of another season a further epoch can make a network too sure of itself.
         """
-        raw, tuned = (trial.loss(self.changed(by, layers, tuned=tuned)) for tuned in (False, True))
-        return (True, tuned) if tuned < raw else (False, raw)
+        raw, tuned = (self.changed(by, layers, tuned=tuned) for tuned in (False, True))
+        return (True, tuned) if trial.loss(tuned) < trial.loss(raw) else (False, raw)
 
 
 def opened(spec: ModelSpec, model: Fitted, fit: Rows) -> Opened:

@@ -26,9 +26,9 @@ class Half:
 
     def plan(self, trial: Trial) -> Plan:
         """Return ``{}``: there is nothing to decide but whether the loss allows it."""
-        loss = trial.loss(self.apply(trial.spec, trial.model, trial.fit, {}))
-        if not loss <= trial.allowed:
-            msg = f"weights in 16 bits cost too much: loss {loss:.5f} > {trial.allowed:.5f}"
+        judged = trial.judged(self.apply(trial.spec, trial.model, trial.fit, {}))
+        if not judged.kept:
+            msg = f"weights in 16 bits cost too much: {judged.told}"
             raise NotApplicable(msg)
         return {}
 

@@ -16,7 +16,7 @@ from retraining.passes.fine_tuning import opened
 from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
 from spec import ModelSpec
 
-_RANKS = (2, 4, 8, 16, 32, 64, 128)
+_RANKS = (128, 64, 32, 16, 8, 4, 2)
 
 
 class LowRank:
@@ -31,12 +31,10 @@ class LowRank:
         if not ranks:
             msg = "the layers are too small for two factors to be smaller"
             raise NotApplicable(msg)
-        for rank in ranks:
-            tuned, loss = network.better(trial, self.name, factored(network.chain.layers, rank))
-            if loss <= trial.allowed:
-                return {"rank": rank, "tuned": tuned}
-        msg = f"no rank up to {ranks[-1]} keeps the loss within {trial.allowed:.5f}"
-        raise NotApplicable(msg)
+        rank, tuned = network.harshest(
+            trial, self.name, ranks, lambda rank: factored(network.chain.layers, rank)
+        )
+        return {"rank": rank, "tuned": tuned}
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
         """Factor the layers and fine-tune on the rows."""

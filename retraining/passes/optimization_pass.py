@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from retraining.fitted import Fitted, Rows
-from retraining.metrics import objective
+from retraining.metrics import objective, row_losses
+from retraining.passes.tolerance import Tolerance
 from spec import ModelSpec, Refused
 
 Plan = Mapping[str, Any]
@@ -27,6 +28,15 @@ Plan = Mapping[str, Any]
 
 class NotApplicable(Refused):
     """The pass has nothing to do on this model, or cannot; the message says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whether a model keeps the quality budget, its loss, and both in words."""
+
+    kept: bool
+    loss: float
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class Trial:
         Later rows that it has not seen.
     allowed
         The largest loss (as of `retraining.metrics.objective`) on the validation rows within the budget.
+    tolerance
+        What the model may lose at worst; None where the loss on the validation rows is taken at its word.
     """
 
     spec: ModelSpec
@@ -48,12 +60,32 @@ class Trial:
     fit: Rows
     validation: Rows
     allowed: float
+    tolerance: Tolerance | None = None
 
     def loss(self, model: Fitted) -> float:
         """Return a model's loss on the validation rows."""
         return objective(
             self.spec.task, self.validation.truth, model.scores(self.spec, self.validation.inputs)
         )
+
+    def judged(self, model: Fitted, looks: int = 1) -> Judged:
+        """Judge a model.
+
+        Parameters
+        ----------
+        looks
+            So many models are looked at, and one that is kept is taken: each has its part of the risk.
+        """
+        task, truth = self.spec.task, self.validation.truth
+        scores = model.scores(self.spec, self.validation.inputs)
+        loss = objective(task, truth, scores)
+        if not loss <= self.allowed:
+            return Judged(kept=False, loss=loss, told=f"loss {loss:.5f} is over {self.allowed:.5f}")
+        if self.tolerance is None:
+            return Judged(kept=True, loss=loss, told=f"loss {loss:.5f}")
+        found = self.tolerance.rise(row_losses(task, truth, scores), looks)
+        told = f"loss {loss:.5f} is {self.tolerance.told(found)}"
+        return Judged(kept=self.tolerance.grants(found), loss=loss, told=told)
 
 
 class Pass(Protocol):
@@ -68,7 +100,7 @@ class Pass(Protocol):
         Raises
         ------
         NotApplicable
-            There is nothing to do, or no degree of it keeps the loss within `trial.allowed`.
+            There is nothing to do, or no degree of it keeps the budget as `trial.judged` sees it.
         """
         ...
 

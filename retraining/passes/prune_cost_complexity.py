@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from retraining.fitted import Fitted, Rows
+from retraining.passes.degrees import bisected
 from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
 from retraining.passes.refit import refit, require
 from spec import ModelSpec, Task
@@ -34,20 +35,11 @@ class PruneCostComplexity:
         require(trial.model)
         scale = float(np.var(trial.fit.truth)) if trial.spec.task is Task.REGRESSION else 1.0
         path = [alpha * scale for alpha in _ALPHAS]
-        enough, too_much = -1, len(path)
-        while too_much - enough > 1:
-            tried = (enough + too_much) // 2
-            if (
-                trial.loss(self.apply(trial.spec, trial.model, trial.fit, {"alpha": path[tried]}))
-                <= trial.allowed
-            ):
-                enough = tried
-            else:
-                too_much = tried
-        if enough < 0:
-            msg = f"no penalty from {path[0]:g} keeps the loss within {trial.allowed:.5f}"
-            raise NotApplicable(msg)
-        return {"alpha": path[enough]}
+
+        def fitted(degree: int) -> Fitted:
+            return self.apply(trial.spec, trial.model, trial.fit, {"alpha": path[degree - 1]})
+
+        return {"alpha": path[bisected(trial, len(path), fitted) - 1]}
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:
         """Fit again with the plan's penalty."""

@@ -6,13 +6,16 @@ last ones. The number is found on the curve of the loss over the number of trees
 
 from __future__ import annotations
 
+from functools import partial
+
 from retraining import learners
 from retraining.fitted import Fitted, Rows
 from retraining.graphs import trees
+from retraining.passes.degrees import harshest
 from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
 from spec import ModelSpec
 
-_SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
 
 
 class PruneTrees:
@@ -26,11 +29,7 @@ class PruneTrees:
         if total is None or total == 1:
             msg = "the graph holds no ensemble of trees" if total is None else "the ensemble has one tree"
             raise NotApplicable(msg)
-        for share in _SHARES:
-            if trial.loss(_truncated(trial.model, share)) <= trial.allowed:
-                return {"share": share}
-        msg = f"no part of the {total} trees keeps the loss within {trial.allowed:.5f}"
-        raise NotApplicable(msg)
+        return {"share": harshest(trial, _SHARES, partial(_truncated, trial.model))}
 
     def apply(self, spec: ModelSpec, model: Fitted, fit: Rows, plan: Plan) -> Fitted:  # noqa: ARG002 - the contract
         """Keep the plan's share of the trees."""

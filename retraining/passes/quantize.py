@@ -13,7 +13,7 @@ import onnx
 
 from retraining.fitted import Fitted, Rows
 from retraining.graphs import int8, weights
-from retraining.passes.optimization_pass import NotApplicable, Plan, Trial
+from retraining.passes.optimization_pass import Judged, NotApplicable, Plan, Trial
 from spec import ModelSpec
 
 _MODES = ("dynamic", "static")
@@ -37,7 +37,7 @@ class Quantize:
             raise NotApplicable(msg)
         found = [option for mode in _MODES for option in _fewest_floats(trial, mode, layers)]
         if not found:
-            msg = f"no layer in int8 keeps the loss within {trial.allowed:.5f}"
+            msg = f"no layer in int8 is shown to keep the loss within {trial.allowed:.5f}"
             raise NotApplicable(msg)
         lowest = min(loss for _, loss, _ in found)
         plan, _, _ = min(
@@ -60,19 +60,20 @@ class Quantize:
 def _fewest_floats(trial: Trial, mode: str, layers: tuple[str, ...]) -> Iterator[tuple[Plan, float, int]]:
     """Yield the plan of a mode that leaves the fewest layers in float, its loss and size; nothing if none."""
 
-    def tried(quantized: Collection[str]) -> tuple[onnx.ModelProto, float]:
+    def tried(quantized: Collection[str]) -> tuple[onnx.ModelProto, Judged]:
         graph = _quantized(trial.model, trial.fit, mode, quantized)
-        return graph, trial.loss(trial.model.changed(Quantize.name, graph))
+        looks = len(_MODES) * len(layers)
+        return graph, trial.judged(trial.model.changed(Quantize.name, graph), looks)
 
     in_float: list[str] = []
     harmful: list[str] | None = None
     while len(in_float) < len(layers):
-        graph, loss = tried([name for name in layers if name not in in_float])
-        if loss <= trial.allowed:
-            yield {"mode": mode, "float": sorted(in_float)}, loss, graph.ByteSize()
+        graph, judged = tried([name for name in layers if name not in in_float])
+        if judged.kept:
+            yield {"mode": mode, "float": sorted(in_float)}, judged.loss, graph.ByteSize()
             return
         if harmful is None:
-            alone = {name: tried([name])[1] for name in layers}
+            alone = {name: tried([name])[1].loss for name in layers}
             harmful = sorted(layers, key=alone.__getitem__, reverse=True)
         in_float.append(harmful[len(in_float)])
 

@@ -1,12 +1,17 @@
 """Choose among measured variants: reject what breaks the budget, then take the cheapest of the best.
 
-1. A variant outside any limit of ``optimize.within`` is rejected, with every limit that it breaks.
+1. A variant outside any limit of ``optimize.within`` is rejected, with every limit that it breaks. Its loss
+   is held to ``quality_drop`` by the pessimistic end of a paired interval, with days as the units, at a risk
+   that all variants share (`retraining.passes.tolerance`): the chance of choosing one that loses more than it
+   may is at most 1 - ``validate.confidence``. The best candidate as it was trained loses nothing to itself,
+   and so stays where nothing can be shown of the others.
 2. The *leader* is the variant within the budget with the lowest loss on the validation rows.
-3. As good as the leader is what loses at most ``quality_drop`` to it, and either cannot be told from it (the
-   lower confidence bound of the paired difference of losses, with days as units, is not above zero) or
-   costs at most half: that is what the drop was granted for.
-4. Of these the cheapest is chosen. The cost is latency × size: halving either is worth the same, and no unit
-   decides.
+3. As good as the leader is what is not shown to lose to it, or loses at most ``quality_drop`` to it at half
+   of its cost or less: that is what the drop was granted for.
+4. Of these the cheapest is chosen: a gain within noise is never paid for. This is the one-standard-error rule
+   (Breiman, Friedman, Olshen, Stone 1984, Classification and Regression Trees, section 3.4.3), with a
+   bound at ``validate.confidence`` in the place of one standard error. The cost is latency × size: halving
+   either is worth the same, and no unit decides.
 """
 
 from __future__ import annotations
@@ -18,14 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.dataset.rows import FloatArray
-from retraining.metrics import upper_bound
+from retraining.passes.tolerance import Tolerance, rise, signed
 from retraining.records import Variant
 from retraining.variants import limits
 from retraining.variants.pareto import front
 from spec import ModelSpec
 
 _WORTH = 0.5  # of the leader's cost, for a loss that is known to be higher
-_FEWEST_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,17 @@ def decide(
     waiting
         Whether what was not measured may yet keep its limit; else it breaks it.
     """
-    best = min(variant.loss for variant in variants if not variant.passes)
-    broken = [[*variant.reasons, *over_budget(spec, variant, best, waiting=waiting)] for variant in variants]
+    plain = [index for index, variant in enumerate(variants) if not variant.passes]
+    best = min(plain, key=lambda index: variants[index].loss)
+    tolerance = Tolerance.of(spec, losses[best], days)
+    broken = [
+        [
+            *variant.reasons,
+            *_lost(tolerance, variant, own),
+            *limits.broken(spec.optimize.within, variant, waiting=waiting),
+        ]
+        for variant, own in zip(variants, losses, strict=True)
+    ]
     kept = [index for index, reasons in enumerate(broken) if not reasons]
     marked = _on_front(variants)
     if not kept:
@@ -81,24 +94,11 @@ def cost(variant: Variant) -> float:
     return variant.latency_p50 * variant.size
 
 
-def over_budget(spec: ModelSpec, variant: Variant, best: float, *, waiting: bool = False) -> Iterator[str]:
-    """Yield a sentence for each limit of ``optimize.within`` that a variant breaks.
-
-    Parameters
-    ----------
-    best
-        Lowest loss of a candidate as it was trained.
-    waiting
-        As of `decide`.
-    """
-    within = spec.optimize.within
-    if not variant.loss <= best * (1 + within.quality_drop):
-        drop = variant.loss / best - 1
-        yield (
-            f"loss {variant.loss:.5f} is {drop:.2%} above the best candidate's; "
-            f"quality_drop is {within.quality_drop:.2%}"
-        )
-    yield from limits.broken(within, variant, waiting=waiting)
+def _lost(tolerance: Tolerance, variant: Variant, losses: FloatArray) -> Iterator[str]:
+    """Yield why a variant's loss is not shown to be within ``quality_drop``."""
+    found = tolerance.rise(losses)
+    if not tolerance.grants(found):
+        yield f"loss {variant.loss:.5f} is {tolerance.told(found)}"
 
 
 class _Compared:
@@ -112,48 +112,45 @@ class _Compared:
         days: NDArray[np.int64],
         leader: int,
     ) -> None:
-        self._confidence, self._drop = spec.validation.confidence, spec.optimize.within.quality_drop
-        self._variants, self._losses, self._days, self._leader = variants, losses, days, leader
+        self._drop, self._variants, self._leader = spec.optimize.within.quality_drop, variants, leader
+        risk = 1 - spec.validation.confidence
+        self._rises = [rise(spec.task, own, losses[leader], days, risk) for own in losses]
+        self._confidence = spec.validation.confidence
 
     def as_good(self, index: int) -> bool:
-        if index == self._leader:
-            return True
-        near = self._variants[index].loss <= self._variants[self._leader].loss * (1 + self._drop)
-        return near and (self._share(index) <= _WORTH or not self._worse(index))
+        found = self._rises[index]
+        return found.low <= 0 or (found.value <= self._drop and self._share(index) <= _WORTH)
 
     def why_not(self, index: int, chosen: int) -> str:
         taken, lost = self._variants[chosen], self._variants[index]
         if self.as_good(index):
             times = cost(lost) / cost(taken)
             return f"{taken.name} is as good, and this costs {times:.1f} times its latency × size"
-        leader = self._variants[self._leader]
-        above = lost.loss / leader.loss - 1
-        told = f"its loss is {above:.2%} above that of {leader.name}"
-        if above > self._drop:
-            return f"{told}, more than quality_drop"
-        return f"{told}, the validation days show it, and it costs {self._share(index):.0%} as much"
+        told = f"its loss is {self._told(index)} beside {self._variants[self._leader].name}"
+        if self._rises[index].value > self._drop:
+            return f"{told}; quality_drop is {self._drop:.2%}"
+        return f"{told}, and it costs {self._share(index):.0%} as much"
 
     def why(self, chosen: int) -> str:
         taken, leader = self._variants[chosen], self._variants[self._leader]
         if chosen == self._leader:
             return f"{taken.name} has the lowest loss, and nothing as good is cheaper"
-        ground = "within quality_drop" if self._worse(chosen) else "not told from it by the validation days"
+        shown = self._rises[chosen].low > 0
+        ground = "within quality_drop" if shown else "not told from it by the validation days"
         return (
-            f"{taken.name}: loss {taken.loss:.5f}, {taken.loss / leader.loss - 1:.2%} above the lowest "
+            f"{taken.name}: loss {taken.loss:.5f}, {self._told(chosen)} beside the lowest "
             f"({leader.name}), {ground}, at {self._share(chosen):.0%} of its latency × size"
         )
 
+    def _told(self, index: int) -> str:
+        found = self._rises[index]
+        least = (
+            "" if found.low == found.value else f", at least {signed(found.low)} at {self._confidence:.0%}"
+        )
+        return f"{signed(found.value)}{least}"
+
     def _share(self, index: int) -> float:
         return cost(self._variants[index]) / cost(self._variants[self._leader])
-
-    def _worse(self, index: int) -> bool:
-        """Return whether the loss is shown to be higher than the leader's."""
-        gained = self._losses[self._leader] - self._losses[index]
-        if not gained.any():
-            return False
-        if int(self._days.max()) + 1 < _FEWEST_DAYS:
-            return True
-        return upper_bound(gained, self._days, self._confidence) < 0
 
 
 def _on_front(variants: Sequence[Variant]) -> list[Variant]:

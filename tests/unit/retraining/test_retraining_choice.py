@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binom
 
 from retraining.passes import PASSES
 from retraining.records import Variant
 from retraining.variants.chains import following
-from retraining.variants.choice import decide, over_budget
+from retraining.variants.choice import decide
 from retraining.variants.pareto import front
 from spec import ModelSpec
 from spec.retrain import Learner
@@ -42,6 +44,7 @@ def losses(*means: float, noise: float = 0.0) -> np.ndarray:
     """Return losses of rows that share what happened on their day, and differ by a noise of their own."""
     rng = np.random.default_rng(0)
     shared = rng.normal(0, 0.1, 14)[DAYS] + rng.normal(0, 0.3, len(DAYS))
+    shared -= shared.mean()
     own = [rng.normal(0, noise, 14)[DAYS] if noise else 0 for _ in means]
     return np.stack([mean + shared + each for mean, each in zip(means, own, strict=True)])
 
@@ -59,12 +62,37 @@ def test_what_cannot_be_told_from_the_best_counts_as_good_and_the_cheapest_is_ch
     """A loss that is higher by less than the days vary is no reason to pay for the best."""
     variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.5005, size=800)]
 
-    verdict = decide(limited(shop), variants, losses(0.500, 0.5005, noise=0.01), DAYS)
+    verdict = decide(limited(shop), variants, losses(0.500, 0.5005, noise=0.001), DAYS)
 
     assert 1 == verdict.chosen
     assert verdict.variants[1].chosen
     assert "not told from it by the validation days, at 80% of its latency × size" in verdict.why
     assert "is as good, and this costs 1.2 times its latency × size" in verdict.variants[0].reasons[0]
+
+
+def test_a_gain_within_noise_is_not_paid_for(shop: Callable[..., ModelSpec]) -> None:
+    """A variant that costs more and looks better, by less than the days vary, gives way to the candidate."""
+    spec = limited(shop, quality_drop=0.2)  # so wide that the other is not rejected for what it may lose
+    variants = [variant(passes=(), loss=0.503), variant(loss=0.490, size=3000)]
+
+    verdict = decide(spec, variants, losses(0.503, 0.490, noise=0.04), DAYS)
+
+    assert 0 == verdict.chosen
+    assert not verdict.variants[1].rejected
+    assert "is as good, and this costs 3.0 times its latency × size" in verdict.variants[1].reasons[0]
+
+
+def test_a_loss_that_may_be_more_than_the_drop_is_rejected(shop: Callable[..., ModelSpec]) -> None:
+    """However cheap and good a variant looks, what it may lose at worst counts; both numbers are told."""
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.4995, size=1)]
+
+    verdict = decide(limited(shop), variants, losses(0.500, 0.4995, noise=0.05), DAYS)
+
+    assert 0 == verdict.chosen
+    (reason,) = verdict.variants[1].reasons
+    assert verdict.variants[1].rejected
+    told = r"loss 0\.49950 is [+-]\d\.\d\d% beside the best candidate's, at worst \+\d+\.\d\d% by 14 days; "
+    assert re.fullmatch(told + r"quality_drop is 1\.00%", reason)
 
 
 def test_a_difference_that_every_day_shows_is_paid_for(shop: Callable[..., ModelSpec]) -> None:
@@ -75,30 +103,20 @@ def test_a_difference_that_every_day_shows_is_paid_for(shop: Callable[..., Model
 
     assert 0 == verdict.chosen
     assert () == verdict.variants[0].reasons
-    above = "its loss is 0.40% above that of lightgbm/0 (as trained)"
-    assert (f"{above}, the validation days show it, and it costs 80% as much",) == verdict.variants[1].reasons
+    (reason,) = verdict.variants[1].reasons
+    assert reason.startswith("its loss is +0.40%, at least +0.")
+    assert reason.endswith("at 95% beside lightgbm/0 (as trained), and it costs 80% as much")
     assert not verdict.variants[1].rejected
-
-
-def test_days_that_vary_are_no_excuse_for_more_than_the_drop(shop: Callable[..., ModelSpec]) -> None:
-    """Too few or too different days to tell two apart do not make a much higher loss as good."""
-    variants = [variant(passes=(), loss=0.503), variant(loss=0.490, size=3000)]
-
-    verdict = decide(limited(shop), variants, losses(0.503, 0.490, noise=0.2), DAYS)
-
-    assert 1 == verdict.chosen
-    above = "its loss is 2.65% above that of lightgbm/0 (prune_trees), more than quality_drop"
-    assert (above,) == verdict.variants[0].reasons
 
 
 def test_the_drop_is_spent_on_half_the_cost(shop: Callable[..., ModelSpec]) -> None:
     """Within quality_drop a known loss of quality is taken for at most half the cost."""
-    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.504, size=500)]
+    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.502, size=500)]
 
-    verdict = decide(limited(shop), variants, losses(0.500, 0.504), DAYS)
+    verdict = decide(limited(shop), variants, losses(0.500, 0.502), DAYS)
 
     assert 1 == verdict.chosen
-    assert "0.80% above the lowest (lightgbm/0 (as trained)), within quality_drop, at 50%" in verdict.why
+    assert "beside the lowest (lightgbm/0 (as trained)), within quality_drop, at 50%" in verdict.why
 
 
 def test_a_variant_better_than_its_candidate_leads(shop: Callable[..., ModelSpec]) -> None:
@@ -108,20 +126,20 @@ def test_a_variant_better_than_its_candidate_leads(shop: Callable[..., ModelSpec
     verdict = decide(limited(shop), variants, losses(0.500, 0.480, 0.506), DAYS)
 
     assert 1 == verdict.chosen
-    above = "its loss is 4.17% above that of lightgbm/0 (prune_trees), more than quality_drop"
-    assert (above,) == verdict.variants[0].reasons
-    assert ["loss 0.50600 is 1.20% above the best candidate's; quality_drop is 1.00%"] == list(
-        verdict.variants[2].reasons
-    )
+    (shown,), (broken,) = verdict.variants[0].reasons, verdict.variants[2].reasons
+    assert shown.startswith("its loss is +4.17%, at least +3.")
+    assert shown.endswith("beside lightgbm/0 (prune_trees); quality_drop is 1.00%")
+    assert broken.startswith("loss 0.50600 is +1.20% beside the best candidate's, at worst +1.")
 
 
-def test_one_day_tells_nothing_apart_and_nothing_alike(shop: Callable[..., ModelSpec]) -> None:
-    """Without days to compare, only the leader and what costs half of it may be chosen."""
-    variants = [variant(passes=(), loss=0.500, size=1000), variant(loss=0.5001, size=800)]
+def test_one_day_shows_nothing(shop: Callable[..., ModelSpec]) -> None:
+    """Without days to compare, only the candidate itself and what answers as it does may be chosen."""
+    variants = [variant(passes=(), loss=0.5), variant(loss=0.4, size=800), variant(loss=0.5, size=900)]
 
-    verdict = decide(limited(shop), variants, losses(0.500, 0.5001), np.zeros_like(DAYS))
+    verdict = decide(limited(shop), variants, losses(0.5, 0.4, 0.5), np.zeros_like(DAYS))
 
-    assert 0 == verdict.chosen
+    assert 2 == verdict.chosen
+    assert "at worst any change by 1 day; quality_drop is 1.00%" in verdict.variants[1].reasons[0]
 
 
 def test_every_broken_limit_is_a_reason(shop: Callable[..., ModelSpec]) -> None:
@@ -133,21 +151,74 @@ def test_every_broken_limit_is_a_reason(shop: Callable[..., ModelSpec]) -> None:
         memory=100,
         cpu_per_million=timedelta(seconds=1),
     )
-    broken = variant(passes=(), loss=0.6, memory=200, cpu_per_million=2.5)
+    broken = [
+        variant(passes=(), loss=0.5, memory=200, cpu_per_million=2.5),
+        variant(loss=0.6, memory=200, cpu_per_million=2.5),
+    ]
 
-    found = list(over_budget(spec, broken, 0.5))
-    verdict = decide(spec, [broken], losses(0.6), DAYS)
+    verdict = decide(spec, broken, losses(0.5, 0.6), DAYS)
 
-    assert [
-        "loss 0.60000 is 20.00% above the best candidate's; quality_drop is 1.00%",
+    limits = (
         "p99 of one row 0.020 ms > 0.01 ms",
         "size 1,000 B > 900 B",
         "memory 200 B > 100 B",
         "a million predictions take 2.5 CPU-seconds > 1",
-    ] == found
+    )
     assert verdict.chosen is None
-    assert verdict.variants[0].rejected
-    assert found[1:] == list(verdict.variants[0].reasons)
+    assert all(item.rejected for item in verdict.variants)
+    assert limits == verdict.variants[0].reasons
+    lost, *others = verdict.variants[1].reasons
+    assert "loss 0.60000 is +20.00% beside the best candidate's" in lost
+    assert list(limits) == others
+
+
+@pytest.mark.parametrize("shape", ["normal", "heavy"])
+def test_luck_seldom_lets_through_what_loses_more_than_the_drop(
+    shop: Callable[..., ModelSpec], shape: str
+) -> None:
+    """Of 23 cheap variants that truly lose twice the drop, one is chosen in at most 5 % of small worlds.
+
+    Taken at their word, the best of them would be within the drop nearly always.
+    """
+    spec, rng, worlds = limited(shop), np.random.default_rng(1), 200
+    days = np.repeat(np.arange(12), 30)
+    fell, looked = 0, 0
+    for _ in range(worlds):
+        own, common = (noise(rng, shape, (size, len(days))) for size in (23, 1))
+        shift = rng.normal(0, 0.02, (23, 12))[:, days]
+        table = 0.5 + np.vstack([0.2 * common, 0.2 * common + 0.2 * own + shift + 0.01])
+        means = table.mean(axis=1)
+        variants = [
+            variant(passes=() if index == 0 else ("prune_trees",), loss=mean, size=1000 if index == 0 else 10)
+            for index, mean in enumerate(means)
+        ]
+        fell += decide(spec, variants, table, days).chosen != 0
+        looked += bool(means[1:].min() <= means[0] * 1.01)
+
+    assert looked > 0.9 * worlds
+    assert fell <= binom.ppf(0.999, worlds, 0.05)
+
+
+def noise(rng: np.random.Generator, shape: str, size: tuple[int, int]) -> np.ndarray:
+    """Return noise of mean 0 and deviation 1; heavy: one row of ten errs by far, as log losses do."""
+    if shape == "normal":
+        return rng.normal(0, 1, size)
+    return (rng.exponential(1, size) * (rng.random(size) < 0.1) - 0.1) / 0.436
+
+
+def test_a_variant_that_is_as_good_is_found_where_days_suffice(shop: Callable[..., ModelSpec]) -> None:
+    """The rule is of use: what truly loses nothing is chosen in nearly all worlds of 14 calm days."""
+    spec, rng, worlds = limited(shop), np.random.default_rng(2), 50
+    found = 0
+    for _ in range(worlds):
+        table = 0.5 + 0.3 * rng.normal(size=(1, 2800)) + 0.02 * rng.normal(size=(2, 2800))
+        variants = [
+            variant(passes=(), loss=table[0].mean(), size=1000),
+            variant(loss=table[1].mean(), size=10),
+        ]
+        found += decide(spec, variants, table, np.repeat(np.arange(14), 200)).chosen == 1
+
+    assert found >= 0.9 * worlds
 
 
 def test_a_variant_that_was_given_up_stays_out(shop: Callable[..., ModelSpec]) -> None:

@@ -126,7 +126,9 @@ def test_tuning_brings_back_what_pruning_lost(fit: Callable[..., Trial], task: s
     raw, tuned = (trial.loss(network.changed("cut", cut, tuned=tuned)) for tuned in (False, True))
 
     assert tuned < raw
-    assert (True, tuned) == network.better(trial, "cut", cut)
+    is_tuned, model = network.better(trial, "cut", cut)
+    assert is_tuned
+    assert tuned == trial.loss(model)
 
 
 def test_layers_that_tuning_makes_worse_are_left_as_they_are(fit: Callable[..., Trial]) -> None:
@@ -135,10 +137,10 @@ def test_layers_that_tuning_makes_worse_are_left_as_they_are(fit: Callable[..., 
     misled = replace(trial.fit, truth=1 - trial.fit.truth)
     network = fine_tuning.opened(trial.spec, trial.model, misled)
 
-    tuned, loss = network.better(trial, "kept", network.chain.layers)
+    tuned, model = network.better(trial, "kept", network.chain.layers)
 
     assert not tuned
-    assert np.isclose(trial.loss(trial.model), loss)
+    assert np.isclose(trial.loss(trial.model), trial.loss(model))
 
 
 def test_the_least_share_within_the_budget_is_planned(fit: Callable[..., Trial]) -> None:

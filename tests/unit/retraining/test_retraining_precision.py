@@ -15,7 +15,7 @@ from retraining.fitted import Fitted, Rows
 from retraining.graphs import int8, weights
 from retraining.graphs.export import to_onnx
 from retraining.passes.half import Half
-from retraining.passes.optimization_pass import NotApplicable, Trial
+from retraining.passes.optimization_pass import Judged, NotApplicable, Trial
 from retraining.passes.quantize import Quantize
 from spec import ModelSpec
 from spec.retrain import Learner
@@ -102,12 +102,14 @@ def test_the_most_harmful_layer_stays_in_float(
         made.producer_version = str(len(seen) - 1)
         return made
 
-    def loss(_: Trial, model: Fitted) -> float:
-        return allowed - 0.01 + sum(harm[name] for name in seen[int(model.graph.producer_version)])
+    def judged(_: Trial, model: Fitted, looks: int) -> Judged:
+        loss = allowed - 0.01 + sum(harm[name] for name in seen[int(model.graph.producer_version)])
+        assert 2 * len(layers) == looks
+        return Judged(kept=loss <= allowed, loss=loss, told="")
 
     monkeypatch.setattr(int8, "dynamic", rounded)
     monkeypatch.setattr(int8, "static", rounded)
-    monkeypatch.setattr(Trial, "loss", loss)
+    monkeypatch.setattr(Trial, "judged", judged)
     plan = Quantize().plan(replace(given, allowed=allowed))
 
     assert {"mode": "dynamic", "float": [layers[1]]} == plan

@@ -23,7 +23,7 @@ def generations(wanted: Search, trials: int) -> list[int]:
 
 
 def test_evolution_gets_several_generations_out_of_the_default_number_of_trials() -> None:
-    """With Optuna's population of 50 20 trials would all be random; three learners that share them evolve too."""
+    """Optuna's population of 50 makes 20 trials all random; three learners that share them evolve too."""
     wanted = Search(sampler="nsga2")
 
     assert max(generations(wanted, wanted.trials)) >= 3
