@@ -28,6 +28,7 @@ TRUSTED = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
+        "retraining.graphs.calendar_parts.CalendarParts",
         "retraining.learners.mlp.StandardisedMLPRegressor",
         "retraining.learners.present.Present",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -20,6 +20,10 @@ class FeatureType(StrEnum):
     BOOLEAN = "boolean"
 
 
+CALENDAR_UNITS = ("s", "min", "h", "d")
+CalendarPart = Literal["hour", "day_of_week", "day_of_year"]
+
+
 class Feature(Record):
     """One input column of the model, and what must hold of its values: in a window, and at the server's door.
 
@@ -30,6 +34,9 @@ class Feature(Record):
     """`numeric` is a float64 column, `categorical` a string, `boolean` a bool; all may be null."""
     unit: str | None = None
     """Unit of a numeric feature, shown where people look at it."""
+    calendar: Annotated[tuple[CalendarPart, ...], Field(min_length=1)] | None = None
+    """What the model sees, in UTC, of a number that is the time since 1970 in the stated `unit`: ``s``,
+    ``min``, ``h`` or ``d``. It is served as float32: seconds are known to 64 s, whole hours exactly."""
     protected: bool = False
     """The groups of a protected attribute must be served alike; see `monitor.fairness`."""
     min: FiniteFloat | None = None
@@ -68,5 +75,18 @@ class Feature(Record):
             yield "values: only a categorical feature lists its values"
         if self.values is not None and len(set(self.values)) < len(self.values):
             yield "values: must name each value once"
+        if self.calendar is not None:
+            yield from self._unsuitable_calendar(self.calendar)
         if self.unique and self.type is FeatureType.BOOLEAN:
             yield "unique: a boolean has two values only"
+
+    def _unsuitable_calendar(self, parts: tuple[str, ...]) -> Iterator[str]:
+        if self.type is not FeatureType.NUMERIC:
+            yield "calendar: only a numeric feature, the time since 1970, has parts of the calendar"
+        elif self.unit not in CALENDAR_UNITS:
+            found = "none" if self.unit is None else self.unit
+            yield f"unit: must be {', '.join(CALENDAR_UNITS)} where calendar is stated; found {found}"
+        elif self.unit == "d" and "hour" in parts:
+            yield "calendar: whole days have no hour"
+        if len(set(parts)) < len(parts):
+            yield "calendar: must name each part once"

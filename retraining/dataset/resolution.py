@@ -19,9 +19,11 @@ def blurred(spec: ModelSpec, frame: pd.DataFrame, where: str) -> Iterator[Proble
 
     A feature is one where its whole numbers move by more than 1 % of their standard deviation (root mean
     square): seconds since 1970 within a minute do, within a month they do not. Fractions are not judged:
-    measurements are no more exact than that.
+    measurements are no more exact than that. Nor are moments, whose resolution is stated.
     """
     for name in spec.features_of(FeatureType.NUMERIC):
+        if spec.features[name].calendar is not None:
+            continue
         values = frame[name].to_numpy("float64", na_value=np.nan)
         values = values[~np.isnan(values)]
         if not len(values) or np.abs(values).max() <= EXACT or np.any(values != np.trunc(values)):

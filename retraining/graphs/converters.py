@@ -30,6 +30,7 @@ from skl2onnx.operator_converters.random_forest import (
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from retraining.dataset.rows import FloatArray
+from retraining.graphs import calendar_parts
 
 _Convert = Callable[[Any, Any, Any], None]
 _CLASS_SHAPES = calculate_linear_classifier_output_shapes
@@ -39,7 +40,7 @@ _NOT_A_SPLIT = {"LEAF", "BRANCH_EQ"}
 
 @cache
 def register() -> None:
-    """Teach skl2onnx LightGBM and exact thresholds; once a process."""
+    """Teach skl2onnx LightGBM, exact thresholds and parts of the calendar; once a process."""
     classifier = {"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scores": [True, False]}
     regressor = {"raw_scores": [True, False], "split": None}
     histogram = classifier | {"output_class_labels": [False, True]}
@@ -53,6 +54,7 @@ def register() -> None:
     ):
         shapes = _VALUE_SHAPES if options is regressor else _CLASS_SHAPES
         update_registered_converter(model, f"Exact{model.__name__}", shapes, convert, options=options)
+    calendar_parts.register()
 
 
 def _lightgbm(scope: Any, operator: Any, container: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-import numpy as np
 import optuna
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.compose import ColumnTransformer
@@ -19,19 +18,14 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
 
-from retraining.learners import mlp, own, xgboost
-from retraining.learners.present import Present
+from retraining.learners import columns, mlp, own, xgboost
 from retraining.records import Params
-from spec import FeatureType, ModelSpec, Task
+from spec import ModelSpec, Task
 from spec.retrain import Learner
-
-_UNSEEN = -1
-_REAL = (FeatureType.NUMERIC, FeatureType.BOOLEAN)
 
 
 def suggest(spec: ModelSpec, learner: Learner, trial: optuna.Trial) -> Params:
@@ -65,8 +59,8 @@ def build(spec: ModelSpec, learner: Learner, params: Params, *, threads: int = 1
     """
     if learner is Learner.OWN:
         return own.build(spec, params)
-    columns, model = _PARTS[learner](spec, params, threads)
-    return Pipeline([("columns", columns), ("model", model)])
+    prepared, model = _PARTS[learner](spec, params, threads)
+    return Pipeline([("columns", prepared), ("model", model)])
 
 
 def require(learners: Collection[Learner]) -> None:
@@ -91,25 +85,24 @@ def _lightgbm(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTran
         force_row_wise=True,
         verbose=-1,
     )
-    return _codes(spec, "passthrough"), model
+    return columns.codes(spec), model
 
 
 def _hist_gradient_boosting(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
     regression = spec.task is Task.REGRESSION
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     model = kind(**params, early_stopping=False, random_state=spec.retrain.search.seed)
-    reals = Present(list(spec.features_of(*_REAL)))
-    return _codes(spec, "passthrough", reals), model
+    return columns.codes(spec, present=True), model
 
 
 def _xgboost(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
-    return _codes(spec, "passthrough"), xgboost.model(spec, params, threads)
+    return columns.codes(spec), xgboost.model(spec, params, threads)
 
 
 def _random_forest(spec: ModelSpec, params: Params, threads: int) -> tuple[ColumnTransformer, Any]:
     kind = RandomForestRegressor if spec.task is Task.REGRESSION else RandomForestClassifier
     model = kind(**params, n_jobs=threads, random_state=spec.retrain.search.seed)
-    return _codes(spec, _imputer()), model
+    return columns.codes(spec, imputed=True), model
 
 
 def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
@@ -118,32 +111,12 @@ def _linear(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer,
         model = Ridge(alpha=strength)
     else:
         model = LogisticRegression(C=1 / strength, max_iter=1000)
-    return _scaled(spec), model
+    return columns.scaled(spec), model
 
 
 def _mlp(spec: ModelSpec, params: Params, _: int) -> tuple[ColumnTransformer, Any]:
     # Beyond the values that it was fitted on, a network goes on in a line, far into certainty: clip them.
-    return _scaled(spec, MinMaxScaler(clip=True)), mlp.model(spec, params)
-
-
-def _scaled(spec: ModelSpec, *before: Any) -> ColumnTransformer:
-    one_hot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32)
-    return _columns(spec, make_pipeline(_imputer(), *before, StandardScaler()), one_hot)
-
-
-def _codes(spec: ModelSpec, real: Any, reals: Present | None = None) -> ColumnTransformer:
-    unseen = {"handle_unknown": "use_encoded_value", "unknown_value": _UNSEEN}
-    return _columns(spec, real, OrdinalEncoder(dtype=np.float32, **unseen), reals)
-
-
-def _columns(spec: ModelSpec, real: Any, text: Any, reals: Present | None = None) -> ColumnTransformer:
-    numbers, texts = list(spec.features_of(*_REAL)), list(spec.features_of(FeatureType.CATEGORICAL))
-    parts = [("real", real, reals or numbers)] if numbers else []
-    return ColumnTransformer(parts + ([("text", text, texts)] if texts else []))
-
-
-def _imputer() -> SimpleImputer:
-    return SimpleImputer(strategy="median", keep_empty_features=True)
+    return columns.scaled(spec, MinMaxScaler(clip=True)), mlp.model(spec, params)
 
 
 _PARTS: dict[Learner, Callable[[ModelSpec, Params, int], tuple[ColumnTransformer, Any]]] = {
