@@ -15,11 +15,11 @@ from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
-from serving import door
+from serving import binary, door
 from serving.http import Headers, HttpError, Receive, Response, Scope, error_response, read_body
 from serving.inference_log import InferenceLog
 from serving.metrics import ServingMetrics
-from serving.protocol import InferRequest, Protocol, at_most
+from serving.protocol import Answer, InferRequest, Protocol, at_most
 from serving.slot import Live, Slot
 from spec import DataError, ModelSpec, NotFound
 from spec.quality import Door
@@ -36,7 +36,7 @@ class _Call(NamedTuple):
     body: bytes
     shadow: bool
     fallback_id: str
-    binary: bool
+    json_bytes: bytes | None
     started: float
 
 
@@ -71,11 +71,11 @@ class Inference:
         """
         live = self._slot.live
         series = live.metrics if live else self._metrics.nothing_loaded
-        shadow, fallback_id, binary = _read_headers(scope)
+        shadow, fallback_id, json_bytes = _read_headers(scope)
         self._in_flight += 1
         try:
             body = await read_body(scope, receive)
-            call = _Call(body, shadow, fallback_id, binary, perf_counter())
+            call = _Call(body, shadow, fallback_id, json_bytes, perf_counter())
             live = self.live(version)
             series = live.metrics
             if len(body) <= _INLINE_BYTES and live.model.row_seconds <= _INLINE_ROW_SECONDS:
@@ -117,12 +117,10 @@ class Inference:
         return self._answer(live, call)
 
     def _answer(self, live: Live, call: _Call) -> Response:
-        if call.binary:
-            raise HttpError(415, "binary tensors are not served here; send JSON (binary_data=False)")
-        request = self._protocol.parse(call.body, call.fallback_id)
+        request = self._protocol.parse(call.body, call.fallback_id, call.json_bytes)
         flags: Headers = () if self._door is None else self._at_the_door(self._door, live, call, request)
         prediction = live.model.predict(request.feeds)
-        response = Response(200, self._protocol.answer(request, prediction, live.version), headers=flags)
+        response = _response(self._protocol.answer(request, prediction, live.version), flags)
         latency_ms = (perf_counter() - call.started) * 1e3
         self._log.append(request, prediction, live.version, shadow=call.shadow, latency_ms=latency_ms)
         live.metrics[call.shadow].rows.inc(request.rows)
@@ -143,20 +141,27 @@ class Inference:
         return (door.header(breaches),)
 
 
-def _read_headers(scope: Scope) -> tuple[bool, str, bool]:
-    """Return whether this is Envoy's mirror, the id of a request without one, whether it is binary.
+def _response(answer: Answer, headers: Headers) -> Response:
+    if answer.json_bytes is None:
+        return Response(200, answer.body, headers=headers)
+    length = (binary.HEADER, str(answer.json_bytes).encode())
+    return Response(200, answer.body, binary.CONTENT_TYPE, (*headers, length))
+
+
+def _read_headers(scope: Scope) -> tuple[bool, str, bytes | None]:
+    """Return whether this is Envoy's mirror, the id of a request without one, the bytes of its JSON.
 
     Envoy sends the mirrored copy with ``-shadow`` behind the host's name and with the same request id,
     so both copies get one prediction id even if the caller names none.
     """
     host = request_id = b""
-    binary = False
+    json_bytes = None
     for name, value in scope["headers"]:
         if name == b"host":
             host = value
         elif name == b"x-request-id":
             request_id = value
-        elif name == b"inference-header-content-length":
-            binary = True
+        elif name == binary.HEADER:
+            json_bytes = value
     shadow = host.endswith(b"-shadow") or b"-shadow:" in host
-    return shadow, request_id.decode("latin-1") or uuid4().hex, binary
+    return shadow, request_id.decode("latin-1") or uuid4().hex, json_bytes

@@ -22,8 +22,6 @@ def read(content: Mapping[str, Any], problems: list[Problem]) -> Mapping[str, An
     if type(parameters) is not dict:
         problems.append(Problem("parameters", "must be an object", json_name(parameters)))
         return {}
-    if parameters.get("binary_data_output"):
-        problems.append(_no_binary("parameters.binary_data_output"))
     return parameters
 
 
@@ -77,29 +75,38 @@ def _time(value: object, where: str, problems: list[Problem]) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
-def outputs(requested: object, known: Collection[str], problems: list[Problem]) -> tuple[str, ...]:
-    """Return the names of the outputs to answer, in the order asked for; all of them by default."""
+def outputs(
+    requested: object, known: Collection[str], parameters: Mapping[str, Any], problems: list[Problem]
+) -> dict[str, bool]:
+    """Return which outputs to answer, in the order asked for, and whether as bytes; all of them by default.
+
+    ``binary_data_output`` of the request stands for the ``binary_data`` of outputs that name none.
+    """
+    usual = _flag(parameters, "binary_data_output", "parameters", problems, usual=False)
     if requested is None:
-        return tuple(known)
+        return dict.fromkeys(known, usual)
     if type(requested) is not list:
         problems.append(Problem("outputs", "must be a list of {name}", json_name(requested)))
-        return ()
-    names: list[str] = []
+        return {}
+    named: dict[str, bool] = {}
     for index, output in enumerate(requested):
         name = output.get("name") if type(output) is dict else None
         if type(name) is not str or name not in known:
             hint = did_you_mean(name if type(name) is str else "", known)
             problems.append(Problem(f"outputs[{index}].name", "must be an output", repr(name), hint))
-        elif name in names:
+        elif name in named:
             problems.append(Problem(f"outputs[{index}]: {name}", "must be asked for once", "a second time"))
         else:
-            names.append(name)
-            parameters = output.get("parameters")
-            if type(parameters) is dict and parameters.get("binary_data"):
-                problems.append(_no_binary(f"outputs[{index}].parameters.binary_data"))
-    return tuple(names) or tuple(known)
+            own, where = output.get("parameters"), f"outputs[{index}].parameters"
+            named[name] = _flag(own if type(own) is dict else {}, "binary_data", where, problems, usual=usual)
+    return named or dict.fromkeys(known, usual)
 
 
-def _no_binary(where: str) -> Problem:
-    hint = "Tensors are answered as JSON only (tritonclient: InferRequestedOutput(name, binary_data=False))"
-    return Problem(where, "must be false or absent", "true", hint)
+def _flag(
+    parameters: Mapping[str, Any], name: str, where: str, problems: list[Problem], *, usual: bool
+) -> bool:
+    value = parameters.get(name, usual)
+    if type(value) is not bool:
+        problems.append(Problem(f"{where}.{name}", "must be true or false", repr(value)[:60]))
+        return usual
+    return value

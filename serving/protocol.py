@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 in JSON: what a request says and how it is answered.
+"""The Open Inference Protocol V2: what a request says and how it is answered.
 
 Parsed by hand from orjson's result: a validation library costs more here than the model does.
 """
@@ -11,12 +11,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from serving import parameters
+from serving import binary, parameters
 from serving.tensors import Column, Tensors, json_name
 from spec import ModelSpec, Problem, RequestError, Task
 
 PLATFORM = "onnx_onnxv1"
-EXTENSIONS = ("model_repository",)
+EXTENSIONS = ("binary_tensor_data", "model_repository")
 _MOST_PROBLEMS = 50
 
 _OUTPUTS = {
@@ -30,8 +30,9 @@ class InferRequest(NamedTuple):
     """One request that is well-formed for the model.
 
     `ids` holds one prediction id a row; `event_times` microseconds since the epoch, one a row, or is
-    None for "now". `columns` are the JSON values as sent, in the features' order; `feeds` the same as
-    the graph wants them, each [rows, 1]. `outputs` are the names to answer, in the order asked for.
+    None for "now". `columns` are the values as JSON sends them, in the features' order; `feeds` the same
+    as the graph wants them, each [rows, 1]. `outputs` are the names to answer, in the order asked for,
+    and whether as bytes.
     """
 
     id: str
@@ -40,7 +41,14 @@ class InferRequest(NamedTuple):
     rows: int
     columns: dict[str, Column]
     feeds: dict[str, NDArray[Any]]
-    outputs: tuple[str, ...]
+    outputs: dict[str, bool]
+
+
+class Answer(NamedTuple):
+    """A response's body; `json_bytes` of it are JSON, with bytes of tensors behind, or None: it all is."""
+
+    body: bytes
+    json_bytes: int | None
 
 
 class Prediction(NamedTuple):
@@ -62,19 +70,24 @@ class Protocol:
         self._outputs = _OUTPUTS[spec.task]
         self._classes = spec.data.target.classes or ()
 
-    def parse(self, body: bytes, fallback_id: str) -> InferRequest:
+    def parse(self, body: bytes, fallback_id: str, json_bytes: bytes | None = None) -> InferRequest:
         """Read an inference request.
 
         Parameters
         ----------
         fallback_id
             The id of a request that names none.
+        json_bytes
+            The header that says how much of the body is JSON, with bytes of tensors behind; None: it all is.
 
         Raises
         ------
         RequestError
             With everything that is wrong in it.
         """
+        raw = None
+        if json_bytes is not None:
+            body, raw = binary.split(body, json_bytes)
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -82,6 +95,8 @@ class Protocol:
         if type(content) is not dict:
             raise RequestError([Problem("body", "must be a JSON object", json_name(content))])
         problems: list[Problem] = []
+        if raw is not None:
+            binary.fill(content, raw, problems)
         columns, rows = self._tensors.columns(content.get("inputs"), problems)
         named = parameters.read(content, problems)
         identity = content.get("id", fallback_id)
@@ -89,19 +104,26 @@ class Protocol:
             problems.append(Problem("id", "must be a non-empty string", repr(identity)))
         ids = parameters.ids(identity, named, rows, problems)
         times = parameters.event_times(named, rows, problems)
-        outputs = parameters.outputs(content.get("outputs"), self._outputs, problems)
+        outputs = parameters.outputs(content.get("outputs"), self._outputs, named, problems)
         feeds = {} if problems else self._tensors.feeds(columns, problems)
         if problems:
             raise RequestError(at_most(problems))
         return InferRequest(identity, ids, times, rows, columns, feeds, outputs)
 
-    def answer(self, request: InferRequest, prediction: Prediction, version: str) -> bytes:
-        """Write the response: the requested outputs, flat and row-major."""
-        outputs = [self._output(name, prediction) for name in request.outputs]
+    def answer(self, request: InferRequest, prediction: Prediction, version: str) -> Answer:
+        """Write the response: the requested outputs, flat and row-major, as JSON or as bytes behind it."""
+        outputs, raw = [], []
+        for name, as_bytes in request.outputs.items():
+            output = self._output(name, prediction)
+            if as_bytes:
+                raw.append(binary.packed(output["datatype"], output.pop("data")))
+                output["parameters"] = {"binary_data_size": len(raw[-1])}
+            outputs.append(output)
         model = self._spec.model
-        return orjson.dumps(
+        text = orjson.dumps(
             {"model_name": model, "model_version": version, "id": request.id, "outputs": outputs}
         )
+        return Answer(b"".join((text, *raw)), len(text)) if raw else Answer(text, None)
 
     def metadata(self, version: str | None) -> dict[str, Any]:
         """Return the model's metadata; `version` is the live one, if any."""

@@ -174,8 +174,8 @@ def _rows(name: str, shape: object, rows: int, problems: list[Problem]) -> int:
 def _no_data(name: str, tensor: Mapping[str, Any]) -> Problem:
     parameters = tensor.get("parameters")
     if isinstance(parameters, dict) and "binary_data_size" in parameters:
-        hint = "Binary tensors are not served here; send JSON (tritonclient: binary_data=False)"
-        return Problem(f"inputs: {name}", "must carry its data as JSON", "a binary tensor", hint)
+        hint = "Name the bytes of the JSON in the header Inference-Header-Content-Length"
+        return Problem(f"inputs: {name}", "must carry its data", "a binary tensor without that header", hint)
     return Problem(f"inputs: {name}.data", "must be a list of values", json_name(tensor.get("data")))
 
 

@@ -58,7 +58,7 @@ def test_a_good_row() -> None:
     assert parsed.feeds["depth"].dtype == np.float32
     assert parsed.feeds["spring"].tolist() == [[1.0]]
     assert parsed.feeds["port"].tolist() == [["Brest"]]
-    assert parsed.outputs == ("label", "probabilities")
+    assert parsed.outputs == {"label": False, "probabilities": False}
 
 
 def test_nulls_are_missing_values() -> None:
@@ -116,7 +116,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
         lambda: tensor(0, data=2.5),
         "inputs: depth.data: must be a list of values; found a number",
     ),
-    "binary data": (lambda: tensor(0, data=None, parameters={"binary_data_size": 8}), "binary_data=False"),
+    "binary data": (
+        lambda: tensor(0, data=None, parameters={"binary_data_size": 8}),
+        "Name the bytes of the JSON in the header Inference-Header-Content-Length",
+    ),
     "too little data": (lambda: tensor(0, data=[]), "must hold 1 value, as the shape says; found 0"),
     "too much data": (lambda: tensor(0, data=[1.0, 2.0]), "must hold 1 value, as the shape says; found 2"),
     "text in numbers": (lambda: tensor(0, data=["1.5"]), "inputs: depth.data[0]: must hold numbers or null"),
@@ -133,7 +136,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "numeric id": (lambda: request(id=7), "id: must be a non-empty string; found 7"),
     "empty id": (lambda: request(id=""), "id: must be a non-empty string"),
     "parameters list": (lambda: request(parameters=[]), "parameters: must be an object; found a list"),
-    "binary output": (lambda: request(parameters={"binary_data_output": True}), "JSON only"),
+    "binary output": (
+        lambda: request(parameters={"binary_data_output": 1}),
+        "parameters.binary_data_output: must be true or false; found 1",
+    ),
     "too few ids": (lambda: request(parameters={"ids": []}), "parameters.ids: must be a list of 1"),
     "ids of numbers": (lambda: request(parameters={"ids": [1]}), "parameters.ids"),
     "ids of lists": (lambda: request(parameters={"ids": [["a"]]}), "parameters.ids"),
@@ -163,8 +169,8 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "nameless output": (lambda: request(outputs=["label"]), "outputs[0].name: must be an output"),
     "output twice": (lambda: request(outputs=[{"name": "label"}] * 2), "must be asked for once"),
     "binary requested output": (
-        lambda: request(outputs=[{"name": "label", "parameters": {"binary_data": True}}]),
-        "outputs[0].parameters.binary_data: must be false or absent",
+        lambda: request(outputs=[{"name": "label", "parameters": {"binary_data": "yes"}}]),
+        "outputs[0].parameters.binary_data: must be true or false; found 'yes'",
     ),
 }
 
@@ -251,7 +257,7 @@ def test_only_the_requested_outputs_are_answered() -> None:
     """Outputs come as asked for, in that order; all of them when the request names none."""
     prediction = Prediction([1], np.array([[0.25, 0.75]], dtype=np.float32))
     asked = parse(request(outputs=[{"name": "probabilities"}]))
-    answer = orjson.loads(BINARY.answer(asked, prediction, "3"))
+    answer = orjson.loads(BINARY.answer(asked, prediction, "3").body)
 
     assert answer == {
         "model_name": "tides",
@@ -260,7 +266,7 @@ def test_only_the_requested_outputs_are_answered() -> None:
         "outputs": [{"name": "probabilities", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.75]}],
     }
     assert [
-        one["name"] for one in orjson.loads(BINARY.answer(parse(request()), prediction, "3"))["outputs"]
+        one["name"] for one in orjson.loads(BINARY.answer(parse(request()), prediction, "3").body)["outputs"]
     ] == [
         "label",
         "probabilities",
@@ -270,7 +276,7 @@ def test_only_the_requested_outputs_are_answered() -> None:
 def test_regression_answers_a_value() -> None:
     """A regression has one output, a number a row."""
     prediction = Prediction(None, np.array([[4.5]], dtype=np.float32))
-    answer = orjson.loads(REGRESSION.answer(parse(request(), REGRESSION), prediction, "1"))
+    answer = orjson.loads(REGRESSION.answer(parse(request(), REGRESSION), prediction, "1").body)
 
     assert answer["outputs"] == [{"name": "value", "shape": [1], "datatype": "FP32", "data": [4.5]}]
 
@@ -278,7 +284,7 @@ def test_regression_answers_a_value() -> None:
 def test_multiclass_answers_the_name_of_the_class() -> None:
     """A label is the class as the spec calls it, not its index."""
     prediction = Prediction([2], np.array([[0.1, 0.1, 0.8]], dtype=np.float32))
-    answer = orjson.loads(MULTICLASS.answer(parse(request(), MULTICLASS), prediction, "1"))
+    answer = orjson.loads(MULTICLASS.answer(parse(request(), MULTICLASS), prediction, "1").body)
 
     assert answer["outputs"][0] == {"name": "label", "shape": [1], "datatype": "BYTES", "data": ["c"]}
 

@@ -44,7 +44,7 @@ def test_tritons_client_is_served(start: Start) -> None:
     assert client.is_server_ready()
     assert client.is_model_ready("tides")
     assert client.is_model_ready("tides", "1")
-    assert client.get_server_metadata()["extensions"] == ["model_repository"]
+    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data", "model_repository"]
     assert client.get_model_metadata("tides")["versions"] == ["1"]
     assert client.get_model_repository_index() == [
         {"name": "tides", "version": "1", "state": "READY", "reason": ""}
@@ -57,15 +57,21 @@ def test_tritons_client_is_served(start: Start) -> None:
     client.close()
 
 
-def test_binary_tensors_are_refused_in_words(start: Start) -> None:
-    """A client that sends or wants binary tensors is told to use JSON."""
+def test_tritons_client_may_send_and_want_bytes(start: Start) -> None:
+    """Requests and answers in bytes are those in JSON; a body of thousands of rows too."""
     server = start()
     client = InferenceServerClient(f"127.0.0.1:{server.port}")
+    wanted = [InferRequestedOutput("probabilities", binary_data=False)]
 
-    with pytest.raises(InferenceServerException, match="binary tensors are not served here"):
-        client.infer("tides", inputs(binary=True))
-    with pytest.raises(InferenceServerException, match="binary_data_output: must be false"):
-        client.infer("tides", inputs())
+    for rows in (1, 3000):
+        as_json = client.infer("tides", inputs(rows), outputs=wanted)
+        as_bytes = client.infer("tides", inputs(rows, binary=True))
+        scores = as_bytes.as_numpy("probabilities")
+        assert scores.shape == (rows, 2)
+        np.testing.assert_array_equal(scores, as_json.as_numpy("probabilities"))
+        np.testing.assert_array_equal(as_bytes.as_numpy("label"), scores.argmax(axis=1))
+    with pytest.raises(InferenceServerException, match="inputs: port: must be given"):
+        client.infer("tides", inputs(binary=True)[:2])
     client.close()
 
 
