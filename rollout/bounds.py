@@ -16,7 +16,7 @@ from scipy.special import betaincc, betaln
 _EFFECT = 2.0
 
 
-def log_excess(hits: int, misses: int, null: float) -> float:
+def log_excess(hits: float, misses: float, null: float) -> float:
     """Return the log evidence that the share of hits is above `null`.
 
     The mixture is uniform over the shares in (null, 1). At least ``log(1/alpha)`` is proof at level
@@ -31,7 +31,7 @@ def log_excess(hits: int, misses: int, null: float) -> float:
     Parameters
     ----------
     hits, misses
-        Counts, at least 0.
+        Counts, at least 0; whole ones, or thinned ones (`rollout.gates.levels`).
     null
         In (0, 1).
 
@@ -47,7 +47,7 @@ def log_excess(hits: int, misses: int, null: float) -> float:
     return mixture - hits * math.log(null) - misses * math.log1p(-null)
 
 
-def interval(hits: int, of: int, alpha: float, guess: float) -> tuple[float, float]:
+def interval(hits: float, of: float, alpha: float, guess: float) -> tuple[float, float]:
     """Return a confidence interval for a share that holds at all looks together.
 
     The shares that the mixture with weights Beta(1/2, (1-guess)/(2 guess)) does not reject at `alpha`.

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-from rollout.prometheus import Series
+from rollout.prometheus import Series, Span
+
+__all__ = ["Span", "enclosing", "increase", "newest", "total"]
 
 Sample = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A span of time in unix seconds, both ends included."""
-
-    start: float
-    end: float
 
 
 def increase(samples: Sequence[Sample], span: Span) -> float | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rollout.counters import Span, enclosing, newest, total
-from rollout.observations import Arms, Share
+from rollout.observations import Arms, Share, Slower
 from rollout.prometheus import Prometheus, Series, selector
 from rollout.steps import Step
 from spec import SHADOW, ModelSpec, Unavailable
 
 FRESH_S = 60.0
 """Counters whose newest sample is older than this say nothing about now."""
-_SERVER, _GATEWAY = "trimtab_predictions_total", "envoy_cluster_upstream_rq_xx"
+_SERVER = "trimtab_predictions_total"
+_GATEWAY = "~envoy_cluster_(retry_)?upstream_rq_xx"
+"""Answers that callers got, and those that the gateway hid by trying again."""
 _BUCKETS, _SLOTS = "trimtab_prediction_duration_seconds_bucket", "trimtab_slot_info"
 
 Way = tuple[str, bool]
@@ -54,7 +57,8 @@ class Counts:
     def errors(self) -> Arms:
         """Count failed requests: at the gateway where it is scraped, else at the model servers.
 
-        The gateway also counts what a dead or hanging server never answered.
+        The gateway also counts what a dead or hanging server never answered, and each attempt that failed
+        and was tried again: a retry hides a failure from the caller, not from this count.
 
         Raises
         ------
@@ -81,12 +85,36 @@ class Counts:
         if every and not fast:
             msg = f"The model servers count no bucket up to {edge:g} s."
             raise Unavailable(msg)
+        return self._slower(every, fast)
+
+    def durations(self) -> tuple[Slower, ...]:
+        """Count requests slower than each edge of the model servers' histogram.
+
+        Raises
+        ------
+        Unavailable
+            Prometheus does not know; with the reason.
+        """
+        by_edge: dict[float, list[Series]] = {}
+        for one in self._query(_BUCKETS):
+            by_edge.setdefault(float(one.labels["le"]), []).append(one)
+        every = by_edge.pop(math.inf, [])
+        return tuple(
+            Slower(edge=edge, arms=self._slower(every, fast)) for edge, fast in sorted(by_edge.items())
+        )
+
+    def _slower(self, every: Sequence[Series], fast: Sequence[Series]) -> Arms:
         counted = _by_way(every, _version_way)
         for way, group in _by_way(fast, _version_way).items():
             counted.setdefault(way, Counted()).hits = group.of
         for group in counted.values():
             group.inverse = True
         return self._arms(counted, "timed")
+
+    def slots(self) -> dict[str, str]:
+        """Return the slot that each of the two versions answers from, newest word last."""
+        told = sorted(self._query(_SLOTS), key=lambda series: newest([series]))
+        return {one.labels["version"]: one.labels.get("slot", "") for one in told}
 
     def _arms(self, counted: Mapping[Way, Counted], where: str) -> Arms:
         ours, theirs, copies = self._ways()
@@ -132,7 +160,7 @@ class Counts:
                 f"{base}-shadow": (one.labels["version"], True),
             }
         names = "~" + "|".join(f"{self.spec.model}-{slot}(-shadow)?" for slot in ("blue", "green"))
-        series = self._samples(selector(_GATEWAY, envoy_cluster_name=names))
+        series = self._samples(selector("", __name__=_GATEWAY, envoy_cluster_name=names))
         counted = _by_way(series, lambda one: clusters.get(one.labels["envoy_cluster_name"], ("", False)))
         for group in counted.values():
             group.hits = [one for one in group.of if one.labels.get("envoy_response_code_class") == "5"]

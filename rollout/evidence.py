@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from rollout import paired
+from rollout.business import Arm, Asked
 from rollout.counts import Counts
-from rollout.observations import Arms, Evidence
+from rollout.crossings import crossings
+from rollout.gates.levels import judged
+from rollout.observations import Business, Evidence, Usage
 from rollout.prometheus import Prometheus
 from rollout.steps import Step
+from rollout.usage import Server
+from rollout.worst import daily_worst
 from spec import SHADOW, ModelSpec, Settings, Unavailable
 
 __all__ = ["Evidence", "collect"]
 
+_T = TypeVar("_T")
 _FIRST_SCRAPE = timedelta(minutes=1)
 
 
@@ -51,12 +59,15 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
     prometheus = Prometheus(settings.prometheus_url)
     counts = Counts(prometheus, spec, challenger, champion, step, since_wall, now)
     errors, latency = (_known(count, missing) for count in (counts.errors, counts.latency))
-    disagreement, days = None, None
+    durations = _known(counts.durations, missing) if latency is not None else None
+    disagreement, days, crossed, worst = None, None, None, None
     try:
         pairs = paired.collect(spec, settings, challenger, champion, pairs_since or since_clock)
         truth = paired.truths(spec, settings, pairs)
         disagreement = paired.disagreement(spec, pairs, truth)
         days = paired.daily_shortfalls(spec, pairs, truth, settings.clock.now())
+        crossed = crossings(spec, pairs)
+        worst = daily_worst(spec, pairs, settings.clock.now())
     except Unavailable as error:
         missing.append(str(error))
     return Evidence(
@@ -68,16 +79,46 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         at=settings.clock.now(),
         errors=errors,
         latency=latency,
+        durations=durations,
+        usage=_usage(counts, missing),
+        metrics=_metrics(counts, missing),
         disagreement=disagreement,
+        crossings=crossed,
         days=days,
+        worst=worst,
         missing=tuple(missing),
         blind=step != SHADOW and errors is None and latency is None and now - since_wall > _FIRST_SCRAPE,
     )
 
 
-def _known(count: Callable[[], Arms], missing: list[str]) -> Arms | None:
+def _usage(counts: Counts, missing: list[str]) -> Usage | None:
+    """Read what the server needs, where the spec has a budget for it."""
+    gates = counts.spec.rollout.gates
+    if gates.memory is None and gates.cpu is None:
+        return None
+    slot = (_known(counts.slots, missing) or {}).get(counts.challenger)
+    if slot is None:
+        missing.append(f"Prometheus does not know the slot of version {counts.challenger}.")
+        return None
+    server = Server(counts.prometheus, counts.spec, slot, counts.since, counts.now)
+    return _known(server.usage, missing)
+
+
+def _metrics(counts: Counts, missing: list[str]) -> tuple[Business, ...]:
+    """Ask for the metrics of the business that can be compared at this step."""
+    wanted = [metric for metric in counts.spec.rollout.gates.metrics if judged(metric, counts.step)]
+    if not wanted:
+        return ()
+    slots = _known(counts.slots, missing) or {}
+    ours, theirs = (Arm(version, slots.get(version)) for version in (counts.challenger, counts.champion))
+    asked = Asked(counts.prometheus, ours, theirs, counts.since, counts.now)
+    answers = [_known(partial(asked.metric, metric), missing) for metric in wanted]
+    return tuple(answer for answer in answers if answer is not None)
+
+
+def _known(ask: Callable[[], _T], missing: list[str]) -> _T | None:
     try:
-        return count()
+        return ask()
     except Unavailable as error:
         missing.append(str(error))
         return None

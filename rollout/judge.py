@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from rollout import steps
+from rollout.gates.cpu import judge_cpu
 from rollout.gates.disagreement import judge_disagreement
+from rollout.gates.drift import judge_drift
 from rollout.gates.errors import judge_errors
 from rollout.gates.latency import judge_latency
+from rollout.gates.latency_shift import judge_latency_shift
+from rollout.gates.memory import judge_memory
+from rollout.gates.metrics import judge_metrics
 from rollout.gates.quality import judge_quality
 from rollout.observations import Evidence
 from rollout.steps import Step
 from rollout.verdict import Decision, GateResult, Outcome, Verdict
 from spec import ModelSpec, Problem, Refused, SpecError, format_duration
 
-GATES = (judge_errors, judge_latency, judge_disagreement, judge_quality)
+GATES = (judge_errors, judge_latency, judge_disagreement, judge_drift, judge_quality)
+ASKED_FOR = (judge_latency_shift, judge_memory, judge_cpu)
+"""Gates that are there only where the spec gives them a limit."""
 
 
 def judge(evidence: Evidence, spec: ModelSpec, step: Step) -> Verdict:
@@ -39,7 +46,12 @@ def judge(evidence: Evidence, spec: ModelSpec, step: Step) -> Verdict:
         )
         msg = f"The evidence is of {shown}; it says nothing of {asked}."
         raise Refused(msg)
-    gates = tuple(gate(evidence, spec) for gate in GATES)
+    asked_for = [gate(evidence, spec) for gate in ASKED_FOR]
+    gates = (
+        *(gate(evidence, spec) for gate in GATES),
+        *(result for result in asked_for if result is not None),
+        *judge_metrics(evidence, spec),
+    )
     decision, reason = _decide(gates, evidence, spec)
     return Verdict(
         model=evidence.model,

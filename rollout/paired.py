@@ -21,7 +21,7 @@ _COLUMNS = ("prediction_id", "event_date", "logged_at", "scores")
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The scores of both versions on the same n predictions.
+    """The scores of both versions on the same n predictions, in the order of the challenger's answers.
 
     `ids` and `days` (``YYYY-MM-DD`` of the event time) have n entries, the scores shape (n, k):
     k is 1 for binary (P(positive)) and regression (the value), else the number of classes.
@@ -48,6 +48,7 @@ def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str,
         The inference log did not answer.
     """
     tables = [_answered(spec, settings, version, since) for version in (challenger, champion)]
+    tables[0] = tables[0].sort_by([("logged_at", "ascending"), ("prediction_id", "ascending")])
     ours, theirs = (table.take(inference_log.first_of_each(table["prediction_id"])) for table in tables)
     places = pc.index_in(ours["prediction_id"], value_set=theirs["prediction_id"].combine_chunks())
     ours = ours.filter(pc.is_valid(places))
@@ -104,7 +105,7 @@ def daily_shortfalls(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime
         Processing time, aware.
     """
     known = np.isfinite(truth)
-    names, day = np.unique(np.asarray(pairs.days.to_pylist(), dtype=str)[known], return_inverse=True)
+    names, day = days_of(pairs, known)
     if not len(names):
         return ()
     worse = shortfall(
@@ -115,10 +116,22 @@ def daily_shortfalls(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime
         day,
         quantile=spec.monitor.performance.quantile,
     )
-    rows, last = np.bincount(day), now - spec.data.target.delay
+    return closed(names, day, worse, now - spec.data.target.delay)
+
+
+def days_of(pairs: Pairs, known: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.intp]]:
+    """Return the event-time days of the pairs that are `known`, and for each pair which one is its."""
+    names, day = np.unique(np.asarray(pairs.days.to_pylist(), dtype=str)[known], return_inverse=True)
+    return names, day
+
+
+def closed(
+    names: npt.NDArray[np.str_], day: npt.NDArray[np.intp], worse: Floats, last: datetime
+) -> tuple[DayShortfall, ...]:
+    """Return the days that were over at `last` and have a number."""
     return tuple(
         DayShortfall(day=date.fromisoformat(name), rows=int(count), difference=float(difference))
-        for name, count, difference in zip(names, rows, worse, strict=True)
+        for name, count, difference in zip(names, np.bincount(day), worse, strict=True)
         if _ends(name) <= last and np.isfinite(difference)
     )
 

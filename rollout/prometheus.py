@@ -15,6 +15,15 @@ from spec import Unavailable
 LOOKBACK = timedelta(minutes=5)
 _RAW = timedelta(hours=6)
 _POINTS = 5_000
+_ANSWERS = 10_000  # Prometheus refuses more than 11,000 points
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time in unix seconds, both ends included."""
+
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,25 @@ class Prometheus:
             step = f"{span.total_seconds() / _POINTS:.3f}"
             data = self._get("/api/v1/query_range", {"query": selector, "step": step, **times})
         return [_series(entry) for entry in data["result"]]
+
+    def values(self, query: str, times: Span, every_s: float) -> list[Series]:
+        """Return what any query answers at `times.start` and each `every_s` from there to `times.end`.
+
+        Raises
+        ------
+        Unavailable
+            As `samples`.
+        """
+        found: list[Series] = []
+        start, stride = times.start, every_s * _ANSWERS
+        while start <= times.end:
+            end = min(start + stride - every_s, times.end)
+            params = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{every_s:.3f}"}
+            found += [
+                _series(one) for one in self._get("/api/v1/query_range", {"query": query, **params})["result"]
+            ]
+            start += stride
+        return found
 
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
         try:

@@ -40,7 +40,8 @@ class Decision(StrEnum):
 class GateResult(_Record):
     """One gate: a value with its interval beside the limit, and from how much."""
 
-    gate: Literal["errors", "latency", "disagreement", "quality"]
+    gate: str
+    """A gate of `rollout.gates`, or the name of one of the spec's business metrics."""
     outcome: Outcome
     value: Finite | None = None
     """The estimate; None where nothing was seen."""
@@ -48,7 +49,7 @@ class GateResult(_Record):
     high: Finite | None = None
     limit: Finite
     unit: str = "share"
-    """``share``, or the name of the metric whose unit it is."""
+    """``share``, ``B``, ``s``, or the name of the metric whose unit it is."""
     n: Annotated[int, Field(ge=0)] = 0
     """Requests, pairs, or days of the challenger."""
     counted: str = "requests"

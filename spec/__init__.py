@@ -23,8 +23,9 @@ from spec.errors import (
 if TYPE_CHECKING:
     from spec.features import Feature, FeatureType
     from spec.loader import json_schema, load, load_folder, loads, pick
-    from spec.model import SHADOW, ModelSpec
+    from spec.model import ModelSpec
     from spec.performance import PerformanceMetric, Task
+    from spec.rollout import SHADOW
     from spec.settings import SLOTS, Settings, read_secret
     from spec.units import format_duration
 
@@ -62,8 +63,9 @@ __all__ = [
 _LATER = {
     "spec.features": ("Feature", "FeatureType"),
     "spec.loader": ("json_schema", "load", "load_folder", "loads", "pick"),
-    "spec.model": ("SHADOW", "ModelSpec"),
+    "spec.model": ("ModelSpec",),
     "spec.performance": ("PerformanceMetric", "Task"),
+    "spec.rollout": ("SHADOW",),
     "spec.settings": ("SLOTS", "Settings", "read_secret"),
     "spec.units": ("format_duration",),
 }

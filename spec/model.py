@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,10 +19,10 @@ from spec.performance import EstimateMethod, Performance, PerformanceMetric, Tas
 from spec.quality import Quality
 from spec.record import Record
 from spec.retrain import Retrain
+from spec.rollout import Rollout
 from spec.units import Duration, Fraction, Size
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
-SHADOW: Literal["shadow"] = "shadow"
 
 
 class Target(Record):
@@ -159,56 +158,6 @@ class Validate(Record):
     """Whether small steps in the worst of a few directions are tried as well."""
     served: bool = True
     """Whether a process of the model server must load the file and answer rows of the holdout with it."""
-
-
-class Gates(Record):
-    """The limits that the canary must be shown to keep."""
-
-    errors: Fraction = 0.01
-    """How far the challenger's error rate may lie above the champion's."""
-    latency_p99: Duration | None = None
-    """Defaults to `monitor.latency.p99`."""
-    disagreement: Fraction = 0.5
-    """Largest share of mirrored rows on which the two versions decide differently."""
-    quality: Annotated[float, Field(ge=0)] = 0.005
-    """How much worse the performance metric may be by day, on the same rows, in its own unit."""
-
-
-class Rollout(Record):
-    """How a registered version earns the traffic."""
-
-    steps: tuple[Literal["shadow"] | Fraction, ...] = Field(
-        default=(SHADOW, 0.05, 0.25, 0.5, 1.0), min_length=1
-    )
-    """Shares of live traffic, rising to 100 %; `shadow` mirrors and may only come first."""
-    gates: Gates = Gates()
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """Probability of rolling back a challenger that is no worse, or promoting one that is."""
-    min_requests: Annotated[int, Field(ge=1)] = 500
-    """Requests that the challenger must have answered at a step before it may pass."""
-    min_days: Annotated[int, Field(ge=2)] = 7
-    """Event-time days of paired, labelled rows that the quality gate needs."""
-    deadline: Duration = timedelta(days=30)
-    """A step that is still undecided after this long is rolled back."""
-    lease: Duration = timedelta(minutes=2)
-    """The guard returns traffic to the champion when nobody renews for this long (wall time)."""
-
-    @model_validator(mode="after")
-    def _steps_rise_to_all(self) -> Self:
-        shares = [step for step in self.steps if step != SHADOW]
-        if SHADOW in self.steps[1:]:
-            msg = "steps: shadow may only come first"
-            raise ValueError(msg)
-        if not shares or shares[-1] != 1 or any(b <= a for a, b in pairwise(shares)):
-            msg = "steps: the shares must rise and end with 100%"
-            raise ValueError(msg)
-        if shares[0] == 0:
-            msg = "steps: a share of 0 % sends no traffic; use shadow"
-            raise ValueError(msg)
-        if any(round(share * 100, 6) % 1 for share in shares):
-            msg = "steps: the shares must be whole percents"
-            raise ValueError(msg)
-        return self
 
 
 class Notify(Record):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rollout.bounds import interval, log_excess
-from rollout.gates.levels import harm_evidence
+from rollout.gates.levels import interval, shown
 from rollout.observations import Evidence
 from rollout.verdict import GateResult, Outcome
-from spec import ModelSpec
+from spec import ModelSpec, Task
 
 
 def judge_disagreement(evidence: Evidence, spec: ModelSpec) -> GateResult:
@@ -22,13 +21,18 @@ def judge_disagreement(evidence: Evidence, spec: ModelSpec) -> GateResult:
         why = "no row was scored by both versions yet"
         hold = Outcome.HOLD
         return GateResult(gate="disagreement", outcome=hold, limit=limit, counted="pairs", why=why)
-    low, high = interval(pairs.hits, pairs.of, spec.rollout.alpha, min(max(limit, 1e-4), 0.5))
+    low, high = interval(spec, pairs.hits, pairs.of, spec.rollout.alpha, limit)
     outcome, why = Outcome.HOLD, ""
     if pairs.of < needed:
         why = f"{needed} pairs are needed"
     elif high <= limit or limit == 1 or pairs.hits == limit == 0:
-        outcome = Outcome.PASS
-    if outcome is Outcome.HOLD and limit < 1 and _beyond(pairs.hits, pairs.of, limit) >= harm_evidence(spec):
+        outcome, why = Outcome.PASS, _of_accuracy(spec, high)
+    # One difference refutes a limit of 0 %; a share this small stands for it without log(0).
+    if (
+        outcome is Outcome.HOLD
+        and limit < 1
+        and shown(spec, pairs.hits, pairs.of - pairs.hits, max(limit, 1e-9))
+    ):
         outcome, why = Outcome.ROLLBACK, ""
     return GateResult(
         gate="disagreement",
@@ -43,6 +47,6 @@ def judge_disagreement(evidence: Evidence, spec: ModelSpec) -> GateResult:
     )
 
 
-def _beyond(hits: int, of: int, limit: float) -> float:
-    """One difference refutes a limit of 0 %; a share this small stands for it without log(0)."""
-    return log_excess(hits, of - hits, max(limit, 1e-9))
+def _of_accuracy(spec: ModelSpec, high: float) -> str:
+    """Where decisions agree, both are right or both are wrong: the bound holds for the accuracies as well."""
+    return "" if spec.task is Task.REGRESSION else f"accuracies differ by at most {100 * high:.3g} %"

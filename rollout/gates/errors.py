@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.bounds import interval, log_excess
-from rollout.gates.levels import harm_evidence
+from rollout.gates.levels import interval, shown
 from rollout.observations import Arms, Evidence
 from rollout.steps import Step
 from rollout.verdict import GateResult, Outcome
@@ -22,13 +21,13 @@ def judge_errors(evidence: Evidence, spec: ModelSpec) -> GateResult:
     arms = evidence.errors
     if arms is None or arms.challenger.rate is None:
         return GateResult(gate="errors", outcome=Outcome.HOLD, limit=limit, why="no requests are counted yet")
-    low, high = difference(arms, spec.rollout.alpha, limit)
-    excess = log_excess(arms.challenger.hits, arms.champion.hits, part(evidence.step))
+    low, high = difference(arms, spec, spec.rollout.alpha, limit)
+    harmed = shown(spec, arms.challenger.hits, arms.champion.hits, part(evidence.step))
     needed = spec.rollout.min_requests
     outcome, why = Outcome.HOLD, ""
     if high <= limit and arms.challenger.of >= needed:
         outcome = Outcome.PASS
-    elif excess >= harm_evidence(spec):
+    elif harmed:
         outcome = Outcome.ROLLBACK
         why = f"{arms.challenger.hits} failures against the champion's {arms.champion.hits}"
     elif arms.challenger.of < needed:
@@ -45,12 +44,11 @@ def judge_errors(evidence: Evidence, spec: ModelSpec) -> GateResult:
     )
 
 
-def difference(arms: Arms, alpha: float, guess: float) -> tuple[float, float]:
+def difference(arms: Arms, spec: ModelSpec, alpha: float, guess: float) -> tuple[float, float]:
     """Return bounds of the challenger's rate minus the champion's that hold at all looks together."""
     pooled = arms.challenger + arms.mirrored if arms.mirrored else arms.challenger
-    near = min(max(guess, 1e-4), 0.5)
-    low_c, high_c = interval(pooled.hits, pooled.of, alpha / 2, near)
-    low_s, high_s = interval(arms.champion.hits, arms.champion.of, alpha / 2, near)
+    low_c, high_c = interval(spec, pooled.hits, pooled.of, alpha / 2, guess)
+    low_s, high_s = interval(spec, arms.champion.hits, arms.champion.of, alpha / 2, guess)
     return low_c - high_s, high_c - low_s
 
 

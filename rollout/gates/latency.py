@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from rollout.bounds import interval, log_excess
+import math
+
+from rollout import quantiles
 from rollout.gates.errors import difference, part
-from rollout.gates.levels import harm_evidence
+from rollout.gates.levels import interval, shown
 from rollout.observations import Evidence
 from rollout.verdict import GateResult, Outcome
 from spec import ModelSpec
@@ -27,18 +29,18 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
         return GateResult(gate="latency", outcome=Outcome.HOLD, limit=TAIL, why="no requests are timed yet")
     own = arms.challenger
     enough = own.of >= needed
-    proof = harm_evidence(spec)
-    slow = log_excess(own.hits, own.of - own.hits, TAIL) >= proof
-    slower = log_excess(own.hits, arms.champion.hits, part(evidence.step)) >= proof
+    slow = shown(spec, own.hits, own.of - own.hits, TAIL)
+    slower = shown(spec, own.hits, arms.champion.hits, part(evidence.step))
     pooled = own + arms.mirrored if arms.mirrored else own
-    low, high = interval(pooled.hits, pooled.of, spec.rollout.alpha, TAIL)
+    low, high = interval(spec, pooled.hits, pooled.of, spec.rollout.alpha, TAIL)
     outcome, why = Outcome.HOLD, "" if enough else f"{needed} requests are needed"
     if enough and high <= TAIL:
         outcome = Outcome.PASS
-    elif enough and difference(arms, spec.rollout.alpha, TAIL)[1] <= TAIL:
+    elif enough and difference(arms, spec, spec.rollout.alpha, TAIL)[1] <= TAIL:
         outcome, why = Outcome.PASS, "the champion is no faster"
     elif slow and slower:
         outcome, why = Outcome.ROLLBACK, f"the champion: {arms.champion.hits} of {arms.champion.of}"
+    why = "; ".join(told for told in (why, _tail_time(evidence, spec)) if told)
     return GateResult(
         gate="latency",
         outcome=outcome,
@@ -49,3 +51,18 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
         n=own.of,
         why=why,
     )
+
+
+def _tail_time(evidence: Evidence, spec: ModelSpec) -> str:
+    """Say between which edges of the histogram the 99th percentile lies; nothing while none is known."""
+    if not evidence.durations:
+        return ""
+    alpha, together = spec.rollout.alpha, spec.rollout.requests_per_user
+    own = [slower.arms.challenger for slower in evidence.durations]
+    of = max(share.of for share in own)
+    fast = [(of - share.hits) / together for share in own]
+    edges = [slower.edge for slower in evidence.durations]
+    low, high = quantiles.between(edges, fast, of / together, 1 - TAIL, alpha / together)
+    if math.isinf(high):
+        return f"p99 above {1e3 * low:g} ms" if low else ""
+    return f"p99 from {1e3 * low:g} to {1e3 * high:g} ms"

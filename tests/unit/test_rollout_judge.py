@@ -10,7 +10,7 @@ from rollout.gates.latency import judge_latency
 from rollout.gates.levels import chances, harm
 from rollout.gates.quality import judge_quality, mean_difference
 from rollout.judge import judge
-from rollout.observations import Arms, DayShortfall, Evidence, Share
+from rollout.observations import Arms, Crossing, DayShortfall, Evidence, Share
 from rollout.steps import Step
 from rollout.verdict import Decision, Outcome, Verdict
 from spec import SHADOW, ModelSpec, Refused, SpecError, loads
@@ -54,6 +54,7 @@ def evidence(**known: object) -> Evidence:
         "errors": arms(0, 2000),
         "latency": arms(2, 2000, 3),
         "disagreement": Share(hits=100, of=2000),
+        "crossings": (Crossing(at="0.3", ours=40, theirs=60, of=1500),),
         "days": days(-0.01, -0.02, -0.015, -0.01, -0.02, -0.012, -0.011),
     }
     return Evidence.model_validate(good | known)
@@ -72,13 +73,13 @@ def test_good_challenger_goes_on() -> None:
     assert set(outcomes(verdict).values()) == {"pass"}
 
 
-@pytest.mark.parametrize("gate", ["errors", "latency", "disagreement", "days"])
+@pytest.mark.parametrize("gate", ["errors", "latency", "disagreement", "crossings", "days"])
 def test_no_data_never_promotes(gate: str) -> None:
     """What is not known holds, whatever the other gates say."""
     verdict = judge(evidence(**{gate: None}), SPEC, SHADOW)
 
     assert verdict.decision is Decision.HOLD
-    assert outcomes(verdict)["quality" if gate == "days" else gate] == "hold"
+    assert outcomes(verdict)[{"days": "quality", "crossings": "drift"}.get(gate, gate)] == "hold"
 
 
 @pytest.mark.parametrize("gate", ["errors", "latency"])
@@ -287,8 +288,9 @@ def test_summary_fits_one_screen() -> None:
     assert (
         lines[3] == "disagreement hold     no data vs 20 %, 0 pairs: no row was scored by both versions yet"
     )
-    assert lines[4].startswith("quality      pass     -0.014 roc_auc ≤ 0.005 roc_auc [")
-    assert len(lines) == 5
+    assert lines[4].startswith("drift        pass     1.33 % ≤ 50 % [")
+    assert lines[5].startswith("quality      pass     -0.014 roc_auc ≤ 0.005 roc_auc [")
+    assert len(lines) == 6
 
 
 def test_hold_says_what_is_missing() -> None:
