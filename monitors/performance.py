@@ -172,6 +172,11 @@ def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows:
         What the version showed when it was registered; None if it says nothing of the metric.
     rows
         Labelled rows.
+
+    Returns
+    -------
+    ``performance``, and on a verdict ``expected_performance``: the band, with what `drop` alone allows as
+    limit.
     """
     metric, wanted = spec.performance_metric, spec.monitor.performance
     if isinstance(measured, Estimate) and rows < wanted.min_labels:
@@ -180,11 +185,18 @@ def judge(measured: Estimate | NoData, band: Band | None, spec: ModelSpec, rows:
         return Finding("no_data", (_measurement(metric, measured),), rows)
     allowed = None if band is None else limit(metric, measured, band, wanted.drop)
     number = replace(_measurement(metric, measured), limit=allowed)
-    if allowed is None:
+    if band is None or allowed is None:
         why = NoData("the version was registered without an expected band for the metric")
         return Finding("no_data", (number, why.measurement(method=metric.value)), rows)
     lost = measured.value < allowed if metric.higher_is_better else measured.value > allowed
-    return Finding("alarm" if lost else "ok", (number,), rows)
+    return Finding("alarm" if lost else "ok", (number, _expected(metric, band, wanted.drop)), rows)
+
+
+def _expected(metric: PerformanceMetric, band: Band, drop: float) -> Measurement:
+    tolerated = band.value - drop if metric.higher_is_better else band.value + drop
+    return Measurement(
+        "expected_performance", band.value, method=metric.value, low=band.low, high=band.high, limit=tolerated
+    )
 
 
 def beside(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from statistics import fmean
 from typing import Self
 
 from monitors.label_shift import shifted
@@ -185,17 +186,34 @@ def highest_risk(spec: ModelSpec, evidence: Evidence) -> Measurement | None:
 def is_cleared(spec: ModelSpec, evidence: Evidence, began: datetime) -> bool:
     """Return whether labels take back that they have shown harm, as an episode said that began at a time.
 
-    No alarm of performance may be newer than the windows that it pools, nor the mean loss of twice as many
-    days be above what is tolerated. One look that no longer proves harm proves no health: days differ.
+    For twice as many windows as a verdict pools no alarm may have come, with the metric of their looks on
+    average within what was expected less `drop`, and the mean loss of as many days within what is
+    tolerated. One look that no longer proves harm proves no health: days differ.
     """
-    performance = evidence.newest("performance")
-    if performance is None or performance.status != "ok":
+    newest = evidence.newest("performance")
+    if newest is None or newest.status != "ok":
         return False
-    alarms = (r.end for r in evidence.results if r.monitor == "performance" and r.status == "alarm")
+    looks = [result for result in evidence.results if result.monitor == "performance"]
+    since = max((look.end for look in looks if look.status == "alarm"), default=began)
     over = spec.monitor.performance.over
-    if performance.end - max(alarms, default=began) < over * spec.monitor.window:
+    if newest.end - since < 2 * over * spec.monitor.window:
         return False
-    concept = evidence.newest("concept")
+    return _metric_is_back(spec, [look for look in looks if look.end > since]) and _loss_is_back(
+        over, evidence.newest("concept")
+    )
+
+
+def _metric_is_back(spec: ModelSpec, looks: Results) -> bool:
+    metric = spec.performance_metric
+    expected = number(looks[-1], "expected_performance")
+    found = (number(look, "performance", metric.value) for look in looks)
+    values = [measured.value for measured in found if measured is not None]
+    if expected is None or not values:
+        return True
+    return not is_worse(replace(expected, value=fmean(values)), metric)
+
+
+def _loss_is_back(over: int, concept: WindowResult | None) -> bool:
     usual = number(concept, "reference_risk")
     if usual is None or usual.limit is None:
         return True

@@ -341,30 +341,35 @@ def test_a_harmless_shift_of_the_labels_is_watched(effect: float, p: float, acti
     assert any("12% of the labels" in each for each in harmed.evidence) == (action is Action.WATCH)
 
 
-def quiet(day: int, loss: float = 0.2, spec: ModelSpec | None = None) -> Triage:
-    """The decision after harm until day 5, days of no alarm, and a mean loss of eight days."""
+def quiet(until: int, loss: float = 0.2, metric: float = 0.8) -> Triage:
+    """The decision after harm on day 5 and days without an alarm, of which the last eight had a mean loss."""
     risk = Measurement("recent_risk", loss, method="8d", low=loss - 0.1, high=loss + 0.1, limit=0.5, n=800)
     usual = Measurement("reference_risk", 0.2, limit=0.22, n=4000)
-    harmed = [result("performance", 5, "alarm", BAD)]
-    days = [one for since in range(7, day + 2) for one in sound(since)]
-    before = replace(decided(*sound(5), *harmed), at=START + 6 * DAY)
-    results = [*sound(5), *harmed, *days, result("concept", day, "ok", risk, usual)]
-    triage = decide(spec or model(), Evidence.of("1", results, None, before))
+    look = Measurement("performance", metric, method="roc_auc", limit=0.7)
+    expected = Measurement("expected_performance", 0.8, method="roc_auc", limit=0.77)
+    harmed = [*sound(5), result("performance", 5, "alarm", BAD)]
+    looks = [result("performance", day, "ok", look, expected) for day in range(6, until + 1)]
+    days = [one for day in range(7, until + 2) for one in sound(day) if one.monitor != "performance"]
+    before = replace(decided(*harmed), at=START + 6 * DAY)
+    results = [*harmed, *looks, *days, result("concept", until, "ok", risk, usual)]
+    triage = decide(model(), Evidence.of("1", results, None, before))
     assert triage is not None
     return triage
 
 
 def test_shown_harm_stands_until_labels_take_it_back() -> None:
-    """Four windows are pooled: the fourth day without any of the alarm's clears the model, not the third."""
-    assert (quiet(8).action, quiet(8).cause) == (Action.RETRAIN, Cause.PERFORMANCE)
-    assert quiet(8).why.startswith("Labels showed harm by 2024-05-07 00:00, and have not taken it back.")
-    assert quiet(9).action is Action.NONE
+    """Four windows are pooled: the eighth window without an alarm clears the model, the seventh does not."""
+    assert (quiet(12).action, quiet(12).cause) == (Action.RETRAIN, Cause.PERFORMANCE)
+    assert quiet(12).why.startswith("Labels showed harm by 2024-05-07 00:00, and have not taken it back.")
+    assert quiet(13).action is Action.NONE
 
 
-def test_a_loss_above_what_is_tolerated_clears_nothing() -> None:
-    """A fortnight at 0.23, where 0.22 is tolerated, keeps the request, whatever the metric says."""
-    assert quiet(9, loss=0.23).action is Action.RETRAIN
-    assert quiet(9, loss=0.215).action is Action.NONE
+def test_a_quiet_week_that_is_no_better_clears_nothing() -> None:
+    """A mean loss of 0.23 where 0.22 is tolerated, or a metric of 0.76 where 0.77 is, keeps the request."""
+    assert quiet(13, loss=0.23).action is Action.RETRAIN
+    assert quiet(13, loss=0.215).action is Action.NONE
+    assert quiet(13, metric=0.76).action is Action.RETRAIN
+    assert quiet(13, metric=0.775).action is Action.NONE
 
 
 def test_harm_of_a_version_does_not_stand_for_the_next() -> None:
