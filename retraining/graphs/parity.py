@@ -87,23 +87,33 @@ def check(spec: ModelSpec, pipeline: Pipeline, model: bytes, frame: pd.DataFrame
     return Parity(len(rows), float(gaps.max()))
 
 
-def answer(spec: ModelSpec, pipeline: Pipeline, rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    """Return a pipeline's (scores, labels) for rows as it was fitted on, in the form the graph answers them.
+def scores(spec: ModelSpec, pipeline: Pipeline, rows: pd.DataFrame) -> FloatArray:
+    """Return what a pipeline answers rows as it was fitted on, in the form in which the graph does.
 
-    Scores are P(positive) [n], class probabilities [n, k] in the spec's order, or values [n].
+    P(positive) [n], class probabilities [n, k] in the spec's order, or values [n].
     """
     if spec.task is Task.REGRESSION:
-        values = np.asarray(pipeline.predict(rows), "float64").reshape(-1)
-        return values, values
-    probabilities, labels = np.asarray(pipeline.predict_proba(rows), "float64"), pipeline.predict(rows)
+        return np.asarray(pipeline.predict(rows), "float64").reshape(-1)
+    probabilities = np.asarray(pipeline.predict_proba(rows), "float64")
     if spec.task is Task.BINARY:
-        return probabilities[:, 1], labels.astype("float64")
+        return probabilities[:, 1]
     classes = list(pipeline.classes_)
     if classes == list(range(len(classes))):
-        return probabilities, labels.astype("float64")
+        return probabilities
+    return probabilities[:, [classes.index(name) for name in spec.data.target.classes or ()]]
+
+
+def answer(spec: ModelSpec, pipeline: Pipeline, rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Return a pipeline's `scores` and its labels [n], which cost as much again."""
+    found = scores(spec, pipeline, rows)
+    if spec.task is Task.REGRESSION:
+        return found, found
+    labels = pipeline.predict(rows)
+    classes = list(pipeline.classes_)
+    if spec.task is Task.BINARY or classes == list(range(len(classes))):
+        return found, labels.astype("float64")
     names = list(spec.data.target.classes or ())
-    order = [classes.index(name) for name in names]
-    return probabilities[:, order], np.asarray([names.index(label) for label in labels], "float64")
+    return found, np.asarray([names.index(label) for label in labels], "float64")
 
 
 def _as_served(spec: ModelSpec, frame: pd.DataFrame) -> pd.DataFrame:
@@ -165,7 +175,7 @@ def _text_edges(column: pd.Series[str]) -> Iterator[tuple[str, str | float | Non
 def _by_pipeline(
     spec: ModelSpec, pipeline: Pipeline, real: pd.DataFrame, edges: dict[str, pd.DataFrame]
 ) -> tuple[FloatArray, FloatArray]:
-    scores, labels = answer(spec, pipeline, real)
+    expected, labels = answer(spec, pipeline, real)
     try:
         edge_scores, edge_labels = answer(spec, pipeline, pd.concat(edges.values()))
     except (ValueError, TypeError) as error:
@@ -175,7 +185,7 @@ def _by_pipeline(
             f"take missing categories as empty strings and let encoders ignore unseen ones:\n  {listed}"
         )
         raise Refused(msg) from error
-    return np.concatenate([scores, edge_scores]), np.concatenate([labels, edge_labels])
+    return np.concatenate([expected, edge_scores]), np.concatenate([labels, edge_labels])
 
 
 def _unanswered(spec: ModelSpec, pipeline: Pipeline, edges: dict[str, pd.DataFrame]) -> Iterator[str]:

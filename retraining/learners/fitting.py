@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
-from retraining.graphs.parity import answer
+from retraining.graphs import parity
 from retraining.learners.pipelines import build
 from retraining.records import Params
 from spec import ModelSpec, Refused
@@ -41,4 +41,4 @@ def fit(spec: ModelSpec, learner: Learner, params: Params, rows: Rows) -> Pipeli
 def scores(spec: ModelSpec, pipeline: Pipeline, inputs: pd.DataFrame) -> FloatArray:
     """Return a fitted pipeline's P(positive) [n], class probabilities [n, k], or values [n]."""
     with threadpool_limits(1):
-        return answer(spec, pipeline, inputs)[0]
+        return parity.scores(spec, pipeline, inputs)

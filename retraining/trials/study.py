@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from spec.retrain import Learner, TrainingWindow
 
 _FAILURES = (ValueError, ArithmeticError, Refused)
 """What ends a trial and not the search: hyperparameters with which nothing finite, or servable, comes out."""
+_REASON = "reason"
 WINDOW = "window"
 """The parameter that names the training window."""
 
@@ -51,6 +52,9 @@ class Study:
     folds: tuple[Fold, ...]
     windows: Mapping[str, TrainingWindow]
     known: tuple[Params, ...] = ()
+    _learnt: dict[tuple[int, str], Rows] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _held: dict[int, Rows] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Rows by the fold's index, and the window's name: every trial has the same."""
 
     @property
     def name(self) -> str:
@@ -93,13 +97,20 @@ class Study:
         return study
 
     def _objectives(self, trial: optuna.Trial) -> float | tuple[float, ...]:
+        try:
+            return self._measured(trial)
+        except _FAILURES as error:
+            trial.set_user_attr(_REASON, " ".join(str(error).split()))
+            raise
+
+    def _measured(self, trial: optuna.Trial) -> float | tuple[float, ...]:
         window = str(trial.suggest_categorical(WINDOW, list(self.windows)))
         params = learners.suggest(self.spec, self.learner, trial)
         wanted = self.spec.retrain.search.objectives
         losses: list[float] = []
-        for step, fold in enumerate(self.folds):
-            fitted = learners.fit(self.spec, self.learner, params, self.learnt(fold, window))
-            held = Rows.of(self.spec, fold.held)
+        for step in range(len(self.folds)):
+            fitted = learners.fit(self.spec, self.learner, params, self._to_learn(step, window))
+            held = self._to_score(step)
             scores = learners.scores(self.spec, fitted, held.inputs)
             losses.append(objective(self.spec.task, held.truth, scores))
             if len(wanted) == 1:
@@ -114,9 +125,16 @@ class Study:
         measured = {"quality": quality, "latency": p50, "size": float(len(graph))}
         return tuple(measured[name] for name in wanted)
 
-    def learnt(self, fold: Fold, window: str) -> Rows:
-        """Return the rows of a fold that a window lets a trial learn from, weighed."""
-        return windows.learnt(self.spec, self.windows[window], fold.fit, self.taken)
+    def _to_learn(self, step: int, window: str) -> Rows:
+        if (step, window) not in self._learnt:
+            rows = windows.learnt(self.spec, self.windows[window], self.folds[step].fit, self.taken)
+            self._learnt[step, window] = rows
+        return self._learnt[step, window]
+
+    def _to_score(self, step: int) -> Rows:
+        if step not in self._held:
+            self._held[step] = Rows.of(self.spec, self.folds[step].held)
+        return self._held[step]
 
 
 def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:
@@ -131,8 +149,10 @@ def front(spec: ModelSpec, study: optuna.Study) -> tuple[FrozenTrial, ...]:
     """
     finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not finished:
-        failed = sum(trial.state is TrialState.FAIL for trial in study.trials)
-        msg = f"of {len(study.trials)} trials {failed} failed and none was finished in time"
+        failed = [trial for trial in study.trials if trial.state is TrialState.FAIL]
+        reasons = dict.fromkeys(trial.user_attrs.get(_REASON, "it was cut short") for trial in failed)
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        msg = f"of {len(study.trials)} trials {len(failed)} failed{why} and none was finished in time"
         raise Refused(msg)
     best = min(finished, key=lambda trial: (loss_of(trial), trial.number))
     if len(study.directions) == 1:

@@ -265,7 +265,7 @@ def test_a_learner_whose_trials_fail_does_not_end_the_others(
     found = tune(world.spec, world.settings, "r")
 
     assert [Learner.LINEAR] == [tuned.learner for tuned in found.found]
-    assert {"lightgbm": "of 1 trials 1 failed and none was finished in time"} == found.refused
+    assert {"lightgbm": "of 1 trials 1 failed (infinite) and none was finished in time"} == found.refused
     world.spec = loads(shop_yaml(learners="lightgbm", trials=2))
     with pytest.raises(
         Refused, match="No learner of 'shop' finished a trial:\nlightgbm: of 2 trials 2 failed"
