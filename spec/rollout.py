@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from spec.record import Record
-from spec.units import Duration, Fraction, Size
+from spec.units import Duration, Fraction, Margin, Size
 
 SHADOW: Literal["shadow"] = "shadow"
 _OWN = ("errors", "latency", "latency_shift", "memory", "cpu", "disagreement", "drift", "quality")
@@ -37,8 +37,8 @@ class BusinessMetric(Record):
     """`bounded` only: time between two values; no shorter than the range that the query looks back."""
     better: Literal["higher", "lower"]
     """Which way is good."""
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """How much worse than the champion's it may be, in its own unit; of a ratio, as a share (0.01)."""
+    margin: Margin
+    """How much worse than the champion's it may be, in its own unit; of a ratio, a share such as 1%."""
     mirrored: bool = False
     """Whether mirrored requests move it, too. If not, it is judged only while both have live requests."""
 

@@ -69,6 +69,13 @@ Fraction = Annotated[
 ]
 """A share in [0, 1], written ``0.05`` or ``5%``."""
 
+Margin = Annotated[
+    float,
+    BeforeValidator(_parse_fraction, json_schema_input_type=float | str),
+    Field(ge=0, allow_inf_nan=False, json_schema_extra=_input_schema("1%")),
+]
+"""How far two values may lie apart, in their own unit; of shares ``0.01`` or ``1%``."""
+
 Size = Annotated[
     int,
     BeforeValidator(_parse_size, json_schema_input_type=int | str),

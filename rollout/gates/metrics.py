@@ -15,6 +15,8 @@ from spec import ModelSpec
 from spec.rollout import BusinessMetric
 
 ENOUGH = 10
+_ANY_SHARE = 0.5
+"""Bounds are nowhere wide: nobody has said where the share of a user's own metric lies."""
 
 
 def judge_metrics(evidence: Evidence, spec: ModelSpec) -> Iterator[GateResult]:
@@ -44,8 +46,8 @@ def judge_ratio(metric: BusinessMetric, arms: Arms, spec: ModelSpec) -> GateResu
 
     Chances need not be shared out as requests are, so nothing is taken from the step's share of the traffic.
     """
-    low, high = difference(arms, spec, spec.rollout.alpha, metric.margin)
-    least, _ = difference(arms, spec, harm(spec), metric.margin)
+    low, high = difference(arms, spec, spec.rollout.alpha, _ANY_SHARE)
+    least, _ = difference(arms, spec, harm(spec), _ANY_SHARE)
     needed, of = spec.rollout.min_requests, min(arms.challenger.of, arms.champion.of)
     outcome, why = Outcome.HOLD, ""
     if of < needed:
