@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from monitors.performance import blocks
 from retraining.gates.exam import Exam
+from retraining.gates.paired import Bounds, bounds
 from retraining.records import Gate
 from spec import FeatureType, ModelSpec
 
@@ -15,44 +18,61 @@ NAME = "robustness"
 _NOISE = 0.1
 """Standard deviation of the noise, as a part of each column's own."""
 _MOST_ROWS = 2_000
+_FEWEST_ROWS = 20
 _STEPS = 8
+Days = NDArray[np.int64]
 
 
 def judge(exam: Exam, seed: int = 0) -> Gate:
-    """Judge by the mean loss of both sides on spoilt rows, up to 2,000 of them.
+    """Judge by the loss of both sides on spoilt rows, up to 2,000 of them; paired, with days as the units.
 
-    Fails where the candidate's loss on rows that are spoilt in one of these ways is above the champion's on
-    the same rows by more than ``validate.robustness`` of it: noise of a tenth of each number's deviation, a
-    column that is missing, categories that are dealt out anew among the rows. With ``validate.adversarial``
-    also where the share of decisions that some small step turns (a tenth of a deviation in every number, the
-    worst of 8 random directions) is above that of the champion by as much.
+    Passes where the candidate's loss is shown to be above the champion's on the same rows by no more than
+    ``validate.robustness`` of it, at ``validate.confidence``, whatever is done to the rows: noise of a tenth
+    of each number's deviation, a column that is missing, categories that are dealt out anew among the rows.
+    With ``validate.adversarial`` also the share of decisions that some small step turns (a tenth of a
+    deviation in every number, the worst of 8 random directions) must be shown to be no more above that of
+    the champion.
     """
     if exam.against is None:
         return Gate(name=NAME, passed=True, reason="there is no champion to be less robust than")
+    if len(exam.rows) < _FEWEST_ROWS:
+        return Gate(name=NAME, passed=True, reason="too few rows to spoil")
     rng = np.random.default_rng(seed)
     part = _sampled(exam, rng)
-    allowed = 1 + exam.spec.validation.robustness
-    ratios = {}
-    for name, inputs in _spoilt(exam.spec, part.rows.inputs, rng):
-        ours, theirs = (float(losses.mean()) for losses in part.losses(inputs))
-        ratios[name] = ours / max(theirs, np.finfo(float).tiny)
-    failed = [f"{name}: {_against(ratio)}" for name, ratio in ratios.items() if ratio > allowed]
+    allowed, days = exam.spec.validation.robustness, blocks(part.truth(part.ours).times)
+    found = {
+        name: _above(part, inputs, days, seed) for name, inputs in _spoilt(exam.spec, part.rows.inputs, rng)
+    }
+    failed = [f"{name}: {_against(above)}" for name, above in found.items() if above.high > allowed]
     if exam.spec.validation.adversarial:
-        failed += _turned(part, rng)
-    worst = max(ratios, key=lambda name: ratios[name])
-    told = f"the worst of {len(ratios)} ways to spoil rows is {worst}: {_against(ratios[worst])}"
+        failed += _turned(part, days, rng)
+    worst = max(found, key=lambda name: found[name].high)
+    told = f"the worst of {len(found)} ways to spoil rows is {worst}: {_against(found[worst])}"
     return Gate(
         name=NAME,
         passed=not failed,
         reason="; ".join(failed) or told,
-        value=ratios[worst] - 1,
-        limit=exam.spec.validation.robustness,
+        value=found[worst].value,
+        upper=found[worst].high,
+        limit=allowed,
         rows=len(part.rows),
+        days=int(days.max()) + 1,
     )
 
 
-def _against(ratio: float) -> str:
-    return f"loss {abs(ratio - 1):.1%} {'above' if ratio > 1 else 'below'} the champion's"
+def _above(part: Exam, inputs: pd.DataFrame, days: Days, seed: int) -> Bounds:
+    """Return by how much the candidate's loss lies above the champion's, as a part of it."""
+    tiny = np.finfo(float).tiny
+    ours, theirs = (np.bincount(days, losses) for losses in part.losses(inputs))
+    confidence = part.spec.validation.confidence
+    return bounds(
+        lambda weights: (weights @ ours) / np.maximum(weights @ theirs, tiny) - 1, len(ours), confidence, seed
+    )
+
+
+def _against(above: Bounds) -> str:
+    told = f"loss {abs(above.value):.1%} {'above' if above.value > 0 else 'below'} the champion's"
+    return f"{told}, at worst {above.high:+.1%}"
 
 
 def _sampled(exam: Exam, rng: np.random.Generator) -> Exam:
@@ -82,20 +102,23 @@ def _moved(inputs: pd.DataFrame, numbers: list[str], steps: np.ndarray) -> pd.Da
     return inputs.assign(**{name: moved[:, index] for index, name in enumerate(numbers)})
 
 
-def _turned(exam: Exam, rng: np.random.Generator) -> list[str]:
+def _turned(exam: Exam, days: Days, rng: np.random.Generator) -> list[str]:
     numbers = list(exam.spec.features_of(FeatureType.NUMERIC))
     if not numbers:
         return []
     signs = [rng.choice([-1.0, 1.0], (len(exam.rows), len(numbers))) for _ in range(_STEPS)]
     steps = [_moved(exam.rows.inputs, numbers, sign) for sign in signs]
-    shares = []
+    turned = []
     for answer in (exam.ours, exam.theirs):
         before = _decided(exam.spec, answer(exam.rows.inputs))
-        turned = np.any([_decided(exam.spec, answer(step)) != before for step in steps], axis=0)
-        shares.append(float(turned.mean()))
-    ours, theirs = shares
-    limit = theirs + exam.spec.validation.robustness
-    return [f"small steps turn {ours:.1%} of decisions, the champion's {theirs:.1%}"] if ours > limit else []
+        turned.append(np.any([_decided(exam.spec, answer(step)) != before for step in steps], axis=0))
+    ours, theirs = (share.astype("float64") for share in turned)
+    more, sizes, wanted = np.bincount(days, ours - theirs), np.bincount(days), exam.spec.validation
+    apart = bounds(lambda weights: (weights @ more) / (weights @ sizes), len(sizes), wanted.confidence)
+    if apart.high <= wanted.robustness:
+        return []
+    told = f"small steps turn {ours.mean():.1%} of decisions, the champion's {theirs.mean():.1%}"
+    return [f"{told}, at worst {apart.high:+.1%}"]
 
 
 def _decided(spec: ModelSpec, scores: np.ndarray) -> np.ndarray:
