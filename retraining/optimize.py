@@ -121,7 +121,7 @@ class _Bench:
         measured = [self._measured(candidate, root) for candidate, root in plain]
         best = measured[0]
         allowed = best.variant.loss * (1 + wanted.within.quality_drop)
-        tolerance = Tolerance.of(self.spec, best.losses, self.validation.days)
+        tolerance = Tolerance.of(self.spec, best.losses, self.validation.days, len(plain))
         origins = [
             Origin(
                 Trial(self.spec, root.model, self.older[each.window], self.validation, allowed, tolerance),

@@ -2,8 +2,8 @@
 
 A validation set that is small says little, and of many variants the best one on it owes its place to luck in
 part. So a rise counts by the pessimistic end of its interval, and the risk of an error is shared by all
-variants that may be measured (Bonferroni): the chance that any one of them that loses more than it may is let
-through is at most that of one test.
+chains of passes that may be measured (Bonferroni): the chance that any one of them that loses more than it
+may is let through is at most that of one test.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from retraining.dataset.rows import FloatArray
+from retraining.passes.order import chains
 from spec import ModelSpec, Task
 
 
@@ -95,9 +96,17 @@ class Tolerance:
     risk: float
 
     @classmethod
-    def of(cls, spec: ModelSpec, losses: FloatArray, days: NDArray[np.int64]) -> Tolerance:
-        """Return what a spec grants: 1 - ``validate.confidence`` of risk, for all variants together."""
-        risk = (1 - spec.validation.confidence) / spec.optimize.max_variants
+    def of(cls, spec: ModelSpec, losses: FloatArray, days: NDArray[np.int64], candidates: int) -> Tolerance:
+        """Return what a spec grants: 1 - ``validate.confidence`` of risk, for all variants together.
+
+        Parameters
+        ----------
+        candidates
+            How many chains begin with; with the spec they say how many variants there may be, before anything
+            was measured. The best candidate is held to nothing but itself.
+        """
+        variants = min(candidates * (1 + chains(spec.optimize.passes)), spec.optimize.max_variants)
+        risk = (1 - spec.validation.confidence) / max(variants - 1, 1)
         return cls(spec.task, losses, days, spec.optimize.within.quality_drop, risk)
 
     def rise(self, losses: FloatArray, looks: int = 1) -> Rise:

@@ -20,16 +20,11 @@ from itertools import count
 from typing import Any
 
 from retraining.fitted import Fitted
-from retraining.passes import PASSES, effort, named
+from retraining.passes import effort, named
 from retraining.passes.optimization_pass import NotApplicable, Trial
+from retraining.passes.order import following
 from retraining.variants.cache import Cache
 from spec import Refused, format_duration
-
-_ORDER = tuple(PASSES)
-_EXCLUSIVE = frozenset({"half", "quantize"})
-_NEVER_AFTER = {
-    "distil": frozenset({"prune_cost_complexity"}),  # a teacher should be as good as it can be
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +175,3 @@ class Chains:
             link.model, step.name, f"plan {trial.allowed!r} at {risk!r}", run
         )
         return Link(model, file, (*link.plans, plan), trial.loss(model))
-
-
-def following(done: tuple[str, ...], passes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which passes may come after others: later in the order, and of use there."""
-    first = max((_ORDER.index(name) + 1 for name in done), default=0)
-    return tuple(
-        name
-        for name in _ORDER[first:]
-        if name in passes
-        and not (name in _EXCLUSIVE and _EXCLUSIVE & set(done))
-        and not _NEVER_AFTER.get(name, frozenset()) & set(done)
-    )

@@ -6,8 +6,8 @@
    may is at most 1 - ``validate.confidence``. The best candidate as it was trained loses nothing to itself,
    and so stays where nothing can be shown of the others.
 2. The *leader* is the variant within the budget with the lowest loss on the validation rows.
-3. As good as the leader is what is not shown to lose to it, or loses at most ``quality_drop`` to it at half
-   of its cost or less: that is what the drop was granted for.
+3. As good as the leader is what is not shown to lose to it, or loses what its saving is worth: at half of the
+   cost the whole of ``quality_drop``, at less of a saving less. That is what the drop was granted for.
 4. Of these the cheapest is chosen: a gain within noise is never paid for. This is the one-standard-error rule
    (Breiman, Friedman, Olshen, Stone 1984, Classification and Regression Trees, section 3.4.3), with a
    bound at ``validate.confidence`` in the place of one standard error. The cost is latency × size: halving
@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,8 +29,6 @@ from retraining.records import Variant
 from retraining.variants import limits
 from retraining.variants.pareto import front
 from spec import ModelSpec
-
-_WORTH = 0.5  # of the leader's cost, for a loss that is known to be higher
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def decide(
     """
     plain = [index for index, variant in enumerate(variants) if not variant.passes]
     best = min(plain, key=lambda index: variants[index].loss)
-    tolerance = Tolerance.of(spec, losses[best], days)
+    tolerance = Tolerance.of(spec, losses[best], days, len(plain))
     broken = [
         [
             *variant.reasons,
@@ -119,7 +118,7 @@ class _Compared:
 
     def as_good(self, index: int) -> bool:
         found = self._rises[index]
-        return found.low <= 0 or (found.value <= self._drop and self._share(index) <= _WORTH)
+        return found.low <= 0 or found.value <= self._worth(index)
 
     def why_not(self, index: int, chosen: int) -> str:
         taken, lost = self._variants[chosen], self._variants[index]
@@ -129,7 +128,8 @@ class _Compared:
         told = f"its loss is {self._told(index)} beside {self._variants[self._leader].name}"
         if self._rises[index].value > self._drop:
             return f"{told}; quality_drop is {self._drop:.2%}"
-        return f"{told}, and it costs {self._share(index):.0%} as much"
+        share = self._share(index)
+        return f"{told}, at {share:.0%} of its cost, which is worth {signed(self._worth(index))}"
 
     def why(self, chosen: int) -> str:
         taken, leader = self._variants[chosen], self._variants[self._leader]
@@ -148,6 +148,11 @@ class _Compared:
             "" if found.low == found.value else f", at least {signed(found.low)} at {self._confidence:.0%}"
         )
         return f"{signed(found.value)}{least}"
+
+    def _worth(self, index: int) -> float:
+        """Return what may be lost to the leader: the drop for half of its cost, in proportion for less."""
+        halvings = -math.log2(self._share(index))
+        return self._drop * min(max(halvings, 0.0), 1.0)
 
     def _share(self, index: int) -> float:
         return cost(self._variants[index]) / cost(self._variants[self._leader])
