@@ -17,8 +17,8 @@ from spec import SHADOW, ModelSpec, Unavailable
 FRESH_S = 60.0
 """Counters whose newest sample is older than this say nothing about now."""
 _SERVER = "trimtab_predictions_total"
-_GATEWAY = "~envoy_cluster_(retry_)?upstream_rq_xx"
-"""Answers that callers got, and those that the gateway hid by trying again."""
+ANSWERED, RETRIED = "envoy_cluster_upstream_rq_xx", "envoy_cluster_upstream_rq_retry"
+"""Answers that callers got, and attempts that failed, which the gateway hid by trying again."""
 _BUCKETS, _SLOTS = "trimtab_prediction_duration_seconds_bucket", "trimtab_slot_info"
 
 Way = tuple[str, bool]
@@ -160,10 +160,10 @@ class Counts:
                 f"{base}-shadow": (one.labels["version"], True),
             }
         names = "~" + "|".join(f"{self.spec.model}-{slot}(-shadow)?" for slot in ("blue", "green"))
-        series = self._samples(selector("", __name__=_GATEWAY, envoy_cluster_name=names))
+        series = self._samples(selector("", __name__=f"~{ANSWERED}|{RETRIED}", envoy_cluster_name=names))
         counted = _by_way(series, lambda one: clusters.get(one.labels["envoy_cluster_name"], ("", False)))
         for group in counted.values():
-            group.hits = [one for one in group.of if one.labels.get("envoy_response_code_class") == "5"]
+            group.hits = [one for one in group.of if _failed(one)]
         return counted
 
     def _query(self, metric: str, **labels: str) -> list[Series]:
@@ -183,3 +183,8 @@ def _by_way(series: Sequence[Series], way: Callable[[Series], Way]) -> dict[Way,
 
 def _version_way(one: Series) -> Way:
     return one.labels["version"], one.labels.get("shadow") == "true"
+
+
+def _failed(one: Series) -> bool:
+    """Whether a counter of the gateway counts failures."""
+    return one.labels.get("envoy_response_code_class") == "5" or one.labels.get("__name__") == RETRIED

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import math
 import socket
 import subprocess
 import threading
@@ -311,3 +312,109 @@ def test_prometheus_that_is_gone(tmp_path: Path) -> None:
     assert all("did not answer" in look.missing[0] for look in looks)
     with pytest.raises(Unavailable, match="did not answer"):
         Prometheus("http://127.0.0.1:9").samples("up", lately, now)
+
+
+def test_hidden_retries_count(prometheus: Scraped, target: Target) -> None:
+    """Attempts that failed and were tried again count as failures, though no caller saw one."""
+    target.now(passed("blue", 10, 0) | passed("green", 10, 0))
+    since = datetime.now(UTC)
+    hidden = {'envoy_cluster_upstream_rq_retry{envoy_cluster_name="flights-green"}': 12.0}
+    target.now(passed("blue", 105, 0) | passed("green", 40, 0) | hidden)
+    found = prometheus.collect(since, 0.05)
+
+    assert found.errors is not None
+    assert found.errors.challenger == Share(hits=12, of=42)
+
+
+def test_every_edge_is_counted(prometheus: Scraped, target: Target) -> None:
+    """Requests slower than each edge of the histogram are known beside those slower than the objective."""
+    since = datetime.now(UTC)
+    target.now(timed("2", "true", 180, 191) | timed("1", "false", 200, 201))
+    found = prometheus.collect(since)
+
+    assert found.durations is not None
+    assert [slower.edge for slower in found.durations] == [0.025, 0.05]
+    assert found.durations[0].arms.challenger == Share(hits=50, of=90)
+    assert found.durations[1].arms == found.latency
+
+
+def asking(gates: str) -> ModelSpec:
+    """The model, with more gates."""
+    return SPEC.model_copy(update={"rollout": loads(HEAD.format(gates=gates)).rollout})
+
+
+HEAD = """
+model: flights
+task: binary
+data: {{inference_log: log, labels: labels, id: id, time: t, target: {{name: late}}}}
+features: {{x: numeric}}
+rollout: {{gates: {{{gates}}}}}
+"""
+RATIO = (
+    "metrics: [{name: booked, kind: ratio, promql: 'booked{slot=\"{slot}\"}', of: 'seen{slot=\"{slot}\"}', "
+)
+BOUNDED = "metrics: [{name: basket, kind: bounded, promql: 'basket{version=\"{version}\"}', between: [0, 9], "
+
+
+def test_ratio_of_each_arm(prometheus: Scraped, target: Target) -> None:
+    """A ratio's counters are read for each slot; what is better higher is counted by its misses."""
+    spec = asking(RATIO + "better: higher, margin: 1%}]")
+    names = [f'{name}{{slot="{slot}"}}' for name in ("booked", "seen") for slot in ("green", "blue")]
+    target.now(dict.fromkeys(names, 0))
+    since = datetime.now(UTC)
+    target.now(dict(zip(names, (10, 50, 100, 200), strict=True)))
+    (found,) = collect(spec, prometheus.settings, "2", "1", since, since, 0.5).metrics
+
+    assert found.arms is not None
+    assert (found.arms.challenger, found.arms.champion) == (Share(hits=90, of=100), Share(hits=150, of=200))
+
+
+@pytest.mark.usefixtures("target")
+def test_a_query_without_an_answer_is_unknown(prometheus: Scraped) -> None:
+    """A query that no series answers is not known, whatever its kind, and says which one it was."""
+    since = datetime.now(UTC)
+    for gates in (RATIO.replace("booked{", "typo{"), BOUNDED.replace("basket{", "typo{")):
+        spec = asking(gates + "better: lower, margin: 1%}]")
+        found = collect(spec, prometheus.settings, "2", "1", since, datetime.now(UTC), 0.5)
+        assert found.metrics == ()
+        assert any("fresh" in reason for reason in found.missing[-1:])
+
+
+@pytest.mark.parametrize(
+    ("ours", "reason"),
+    [(4.0, ""), (math.nan, "no fresh answer of both"), (10.0, "was 10, which is not between 0 and 9")],
+)
+def test_bounded_values_of_each_arm(prometheus: Scraped, target: Target, ours: float, reason: str) -> None:
+    """A bounded metric is compared at equal times; what is no number or out of bounds is not known."""
+    spec = asking(BOUNDED + "better: lower, margin: 1, every: 200ms}]")
+    target.now({'basket{version="2"}': ours, 'basket{version="1"}': 3.0})
+    since = datetime.now(UTC)
+    target.now({})
+    found = collect(spec, prometheus.settings, "2", "1", since, since, 0.5)
+
+    assert [value.worse[-1] for value in found.metrics] == ([1.0] if not reason else [])
+    assert reason in "".join(found.missing[-1:])
+
+
+def test_several_series_are_no_answer(prometheus: Scraped, target: Target) -> None:
+    """A query must answer with one series for an arm, or it is not known."""
+    spec = asking(BOUNDED + "better: lower, margin: 1, every: 200ms}]")
+    target.now({f'basket{{version="{version}",shop="{shop}"}}': 3.0 for version in "12" for shop in "ab"})
+    since = datetime.now(UTC)
+    target.now({})
+    found = collect(spec, prometheus.settings, "2", "1", since, since, 0.5)
+
+    assert found.metrics == ()
+    assert "must answer with one series" in found.missing[-1]
+
+
+def test_memory_of_the_challengers_server(prometheus: Scraped, target: Target) -> None:
+    """Resident memory is read by scrape for the challenger's slot alone."""
+    name = 'process_resident_memory_bytes{{model="flights",slot="{}"}}'
+    target.now({name.format("green"): 5e6, name.format("blue"): 9e9})
+    since = datetime.now(UTC)
+    target.now({})
+    found = collect(asking("memory: 1GB"), prometheus.settings, "2", "1", since, since, 0.5)
+
+    assert found.usage is not None
+    assert set(found.usage.memory) == {5e6}

@@ -1,0 +1,57 @@
+"""What the gateway's own counters say of an attempt that it hid from the caller."""
+
+import json
+import socket
+import struct
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rollout.counts import ANSWERED, RETRIED
+from rollout.routers.envoy import bootstrap
+from spec import Settings
+
+pytestmark = pytest.mark.service
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
+RESET = struct.pack("ii", 1, 0)
+
+
+def _lose_the_first(door: socket.socket) -> None:
+    """Reset the first connection, as a server that just died does, and answer the second."""
+    lost, _ = door.accept()
+    lost.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    lost.close()
+    served, _ = door.accept()
+    served.recv(65536)
+    served.sendall(ANSWER)
+    served.close()
+
+
+def test_hidden_attempts_are_in_the_gateways_counters(gateway: Any, tmp_path: Path) -> None:
+    """An attempt that failed and was tried again stands in a counter that the gate on errors reads."""
+    port, admin = gateway.free_ports(2)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        lossy = f"http://127.0.0.1:{door.getsockname()[1]}"
+        env = {
+            "TRIMTAB_HOME": str(tmp_path / "lossy"),
+            "TRIMTAB_GATEWAY_URL": f"http://127.0.0.1:{port}",
+            "TRIMTAB_ENVOY_ADMIN_URL": f"http://127.0.0.1:{admin}",
+            "TRIMTAB_SLOTS": json.dumps({name: {"blue": lossy, "green": lossy} for name in gateway.specs}),
+        }
+        settings = Settings.from_env(env)
+        bootstrap(settings, gateway.specs, port, admin)
+        thread = threading.Thread(target=_lose_the_first, args=(door,))
+        thread.start()
+        with replace(gateway, settings=settings).started():
+            url = f"{settings.gateway_url}/v2/models/flights/infer"
+            status = httpx.post(url, content="{}", trust_env=False).status_code
+            text = httpx.get(f"{settings.envoy_admin_url}/stats/prometheus", trust_env=False).text
+        thread.join()
+
+    assert status == 200
+    assert f'{ANSWERED}{{envoy_response_code_class="2",envoy_cluster_name="flights-blue"}} 1' in text
+    assert f'{RETRIED}{{envoy_cluster_name="flights-blue"}} 1' in text
