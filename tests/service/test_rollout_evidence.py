@@ -23,13 +23,14 @@ from rollout.steps import Step
 from spec import SHADOW, ModelSpec, Settings, Unavailable, loads
 
 pytestmark = pytest.mark.service
-SPEC: ModelSpec = loads("""
+HEAD = """
 model: flights
 task: binary
-data: {inference_log: log, labels: labels, id: id, time: t, target: {name: late}}
-features: {x: numeric}
-monitor: {latency: {p99: 50ms}}
-""")
+data: {{inference_log: log, labels: labels, id: id, time: t, target: {{name: late}}}}
+features: {{x: numeric}}
+rollout: {{gates: {{{gates}}}}}
+"""
+SPEC: ModelSpec = loads(HEAD.format(gates="latency_p99: 50ms"))
 SERVED = 'trimtab_predictions_total{{model="flights",version="{v}",slot="{s}",shadow="{c}",outcome="{o}"}}'
 LABELS = '{{model="flights",version="{v}",slot="{s}",shadow="{c}",'
 TIMED = "trimtab_prediction_duration_seconds_bucket" + LABELS + 'le="{le}"}}'
@@ -187,6 +188,10 @@ def test_counts_of_the_step_only(prometheus: Scraped, target: Target) -> None:
         Share(hits=0, of=100),
     )
     assert (found.errors.mirrored, found.missing, found.blind) == (None, (), False)
+    assert found.durations is not None
+    assert [slower.edge for slower in found.durations] == [0.025, 0.05]
+    assert found.durations[0].arms.challenger == Share(hits=50, of=90)
+    assert found.durations[1].arms == found.latency
 
 
 def test_restart_of_a_server_loses_no_count(prometheus: Scraped, target: Target) -> None:
@@ -320,22 +325,9 @@ def test_hidden_retries_count(prometheus: Scraped, target: Target) -> None:
     since = datetime.now(UTC)
     hidden = {'envoy_cluster_upstream_rq_retry{envoy_cluster_name="flights-green"}': 12.0}
     target.now(passed("blue", 105, 0) | passed("green", 40, 0) | hidden)
-    found = prometheus.collect(since, 0.05)
+    errors = prometheus.collect(since, 0.05).errors
 
-    assert found.errors is not None
-    assert found.errors.challenger == Share(hits=12, of=42)
-
-
-def test_every_edge_is_counted(prometheus: Scraped, target: Target) -> None:
-    """Requests slower than each edge of the histogram are known beside those slower than the objective."""
-    since = datetime.now(UTC)
-    target.now(timed("2", "true", 180, 191) | timed("1", "false", 200, 201))
-    found = prometheus.collect(since)
-
-    assert found.durations is not None
-    assert [slower.edge for slower in found.durations] == [0.025, 0.05]
-    assert found.durations[0].arms.challenger == Share(hits=50, of=90)
-    assert found.durations[1].arms == found.latency
+    assert (errors and errors.challenger) == Share(hits=12, of=42)
 
 
 def asking(gates: str) -> ModelSpec:
@@ -343,13 +335,6 @@ def asking(gates: str) -> ModelSpec:
     return SPEC.model_copy(update={"rollout": loads(HEAD.format(gates=gates)).rollout})
 
 
-HEAD = """
-model: flights
-task: binary
-data: {{inference_log: log, labels: labels, id: id, time: t, target: {{name: late}}}}
-features: {{x: numeric}}
-rollout: {{gates: {{{gates}}}}}
-"""
 RATIO = (
     "metrics: [{name: booked, kind: ratio, promql: 'booked{slot=\"{slot}\"}', of: 'seen{slot=\"{slot}\"}', "
 )
@@ -381,31 +366,26 @@ def test_a_query_without_an_answer_is_unknown(prometheus: Scraped) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "reason"),
-    [(4.0, ""), (math.nan, "no fresh answer of both"), (10.0, "was 10, which is not between 0 and 9")],
+    ("ours", "more", "reason"),
+    [
+        (4.0, {}, ""),
+        (math.nan, {}, "no fresh answer of both"),
+        (10.0, {}, "was 10, which is not between 0 and 9"),
+        (4.0, {'basket{version="2",shop="a"}': 4.0}, "must answer with one series"),
+    ],
 )
-def test_bounded_values_of_each_arm(prometheus: Scraped, target: Target, ours: float, reason: str) -> None:
-    """A bounded metric is compared at equal times; what is no number or out of bounds is not known."""
+def test_bounded_values_of_each_arm(
+    prometheus: Scraped, target: Target, ours: float, more: dict[str, float], reason: str
+) -> None:
+    """A bounded metric is compared at equal times; no number, out of bounds or several is not known."""
     spec = asking(BOUNDED + "better: lower, margin: 1, every: 200ms}]")
-    target.now({'basket{version="2"}': ours, 'basket{version="1"}': 3.0})
+    target.now({'basket{version="2"}': ours, 'basket{version="1"}': 3.0} | more)
     since = datetime.now(UTC)
     target.now({})
     found = collect(spec, prometheus.settings, "2", "1", since, since, 0.5)
 
     assert [value.worse[-1] for value in found.metrics] == ([1.0] if not reason else [])
     assert reason in "".join(found.missing[-1:])
-
-
-def test_several_series_are_no_answer(prometheus: Scraped, target: Target) -> None:
-    """A query must answer with one series for an arm, or it is not known."""
-    spec = asking(BOUNDED + "better: lower, margin: 1, every: 200ms}]")
-    target.now({f'basket{{version="{version}",shop="{shop}"}}': 3.0 for version in "12" for shop in "ab"})
-    since = datetime.now(UTC)
-    target.now({})
-    found = collect(spec, prometheus.settings, "2", "1", since, since, 0.5)
-
-    assert found.metrics == ()
-    assert "must answer with one series" in found.missing[-1]
 
 
 def test_memory_of_the_challengers_server(prometheus: Scraped, target: Target) -> None:
