@@ -19,7 +19,6 @@ from retraining.records import Candidate, Choice, Record, Search, Snapshot, Tuni
 from retraining.registry import Registry
 from retraining.release import Rows, Trial, importances
 from retraining.trials import pictures, told
-from retraining.tune import TRIALS
 from retraining.variants.chart import PAGE, PICTURE
 from retraining.workspace import Workspace
 from spec import ModelSpec, Settings
@@ -144,7 +143,7 @@ def stage_files(work: Workspace, kinds: Iterable[type[Record]], tuning: Tuning |
     yield from map(work.record, kinds)
     if tuning is None:
         return
-    yield work.path(TRIALS)
+    yield work.path(tuning.trials)
     for learner in dict.fromkeys(found.learner for found in tuning.found):
         journal = work.path(f"{learner.value}/trials.log")
         for name, content in pictures.pictures(learner, journal):

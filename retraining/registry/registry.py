@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monitors import references
 from monitors.results import Store
 from retraining.lock import held
 from retraining.registry import history, tracking
 from retraining.registry.approval import Approval
 from retraining.registry.connection import Connection, quiet
 from retraining.registry.records import Alias, Reign, Rejection, Version
-from retraining.release import Attempt, Release
 from spec import ModelSpec, NotFound, Refused, Settings, did_you_mean
+
+if TYPE_CHECKING:
+    from retraining.release import Attempt, Release
 
 _FILE = "model.onnx"
 
@@ -218,6 +219,8 @@ class Registry:
 
     def _create(self, spec: ModelSpec, release: Release) -> str:
         """Return the release's version, registered with its files and its reference, but no alias."""
+        from monitors import references  # noqa: PLC0415 - pandas, which only who publishes needs
+
         version = self._version_of(spec.model, release.source) or self._log(spec, release)
         references.publish(
             spec,

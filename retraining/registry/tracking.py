@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retraining.native import FILE as PIPELINE
-from retraining.registry import flavor
 from retraining.registry.connection import Connection, quiet
 from retraining.registry.records import Rejection
-from retraining.release import Attempt, Release, Rows, Trial
 from spec import ModelSpec
+
+if TYPE_CHECKING:
+    from retraining.release import Attempt, Release, Rows, Trial
 
 MODEL, NATIVE = "model", "native"
 _LONGEST_TAG, _LONGEST_DIGEST, _LONGEST_PARAM = 4000, 36, 6000
@@ -70,7 +70,9 @@ def records(mlflow: Connection, run_id: str, folder: Path) -> tuple[Path, ...]:
 
 def native(mlflow: Connection, run_id: str, folder: Path) -> Path | None:
     """Copy the pipeline that a run was logged with into a folder; None where there is none."""
-    wanted = f"{NATIVE}/{PIPELINE}"
+    from retraining.native import FILE  # noqa: PLC0415 - the learners, which few who ask the registry need
+
+    wanted = f"{NATIVE}/{FILE}"
     with quiet():
         if wanted not in {item.path for item in mlflow.client.list_artifacts(run_id, NATIVE)}:
             return None
@@ -109,6 +111,8 @@ def _runs(mlflow: Connection, model: str, wanted: str) -> Iterator[Any]:
 
 
 def _log_model(client: Any, run_id: str, spec: ModelSpec, release: Release) -> None:
+    from retraining.registry import flavor  # noqa: PLC0415 - pandas, which only who publishes needs
+
     with tempfile.TemporaryDirectory() as folder:
         flavor.write(spec, release, Path(folder) / MODEL)
         client.log_artifacts(run_id, folder)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -348,3 +350,12 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("getpass.getuser", nobody)
 
     assert f"uid {os.getuid()}" == Approval.by_hand().by
+
+
+def test_asking_the_registry_imports_no_learner() -> None:
+    """A rollout's task, a lineage and a refusal ask who is champion; seconds of imports are for who fits."""
+    heavy = "{'sklearn', 'scipy', 'lightgbm', 'skops', 'optuna', 'onnxruntime', 'pandas'}"
+    code = "import sys, retraining.registry, retraining.lineage, retraining.rejection, dags.steps; "
+    code += f"sys.exit(bool({heavy} & set(sys.modules)))"
+
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
