@@ -96,7 +96,7 @@ class Counts:
             Prometheus does not know; with the reason.
         """
         by_edge: dict[float, list[Series]] = {}
-        for one in self._query(_BUCKETS):
+        for one in self._query(_BUCKETS, coarse=True):
             by_edge.setdefault(float(one.labels["le"]), []).append(one)
         every = by_edge.pop(math.inf, [])
         return tuple(
@@ -166,9 +166,10 @@ class Counts:
             group.hits = [one for one in group.of if _failed(one)]
         return counted
 
-    def _query(self, metric: str, **labels: str) -> list[Series]:
+    def _query(self, metric: str, *, coarse: bool = False, **labels: str) -> list[Series]:
         versions = "~" + "|".join(re.escape(version) for version in (self.challenger, self.champion))
-        return self._samples(selector(metric, model=self.spec.model, version=versions, **labels))
+        query = selector(metric, model=self.spec.model, version=versions, **labels)
+        return self.prometheus.samples(query, self.since, self.now, coarse=coarse)
 
     def _samples(self, query: str) -> list[Series]:
         return self.prometheus.samples(query, self.since, self.now)

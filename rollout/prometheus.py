@@ -15,6 +15,7 @@ from spec import Unavailable
 LOOKBACK = timedelta(minutes=5)
 _RAW = timedelta(hours=6)
 _POINTS = 5_000
+_RAW_COARSE, _FEW_POINTS = timedelta(minutes=10), 500
 _ANSWERS = 10_000  # Prometheus refuses more than 11,000 points
 
 
@@ -41,11 +42,12 @@ class Prometheus:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
 
-    def samples(self, selector: str, start: datetime, end: datetime) -> list[Series]:
+    def samples(self, selector: str, start: datetime, end: datetime, *, coarse: bool = False) -> list[Series]:
         """Return the series that `selector` names, from five minutes before `start` until `end`.
 
         The lead-in tells a counter that stood at 7 from one that began at 7. Up to six hours come as
-        the raw samples; longer spans at about 5,000 points, each the newest sample before it.
+        the raw samples; longer spans at about 5,000 points, each the newest sample before it. Where many
+        series are asked for at once, `coarse` is ten minutes and 500 points.
 
         Raises
         ------
@@ -53,13 +55,13 @@ class Prometheus:
             Prometheus did not answer, failed or refused the query, as of too many samples; with its
             reason. What is not known holds a rollout and does not end it.
         """
-        span = end - start + LOOKBACK
-        if span <= _RAW:
+        span, points = end - start + LOOKBACK, _FEW_POINTS if coarse else _POINTS
+        if span <= (_RAW_COARSE if coarse else _RAW):
             query = f"{selector}[{max(1, round(span.total_seconds()))}s]"
             data = self._get("/api/v1/query", {"query": query, "time": f"{end.timestamp():.3f}"})
         else:
             times = {"start": f"{(start - LOOKBACK).timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
-            step = f"{span.total_seconds() / _POINTS:.3f}"
+            step = f"{span.total_seconds() / points:.3f}"
             data = self._get("/api/v1/query_range", {"query": selector, "step": step, **times})
         return [_series(entry) for entry in data["result"]]
 

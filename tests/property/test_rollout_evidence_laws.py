@@ -94,6 +94,16 @@ def test_bets_find_a_shift() -> None:
     assert 0.5 < lower_bound(values, 0.05) < 0.6 < upper_bound(values, 0.05) < 0.7
 
 
+def test_the_bench_bets_as_the_gate_does() -> None:
+    """The capital that the bench follows in arrays is the gate's, at every look."""
+    values = np.random.default_rng(20).uniform(size=(1, 30))
+    paths = bench._capital(values, 0.4)[0]
+
+    assert [log_capital(values[0, :n], 0.4, bench.ALPHA) for n in range(1, 31)] == pytest.approx(
+        paths.tolist()
+    )
+
+
 def test_no_value_shows_nothing() -> None:
     """Of nothing the bounds are all there is."""
     assert (lower_bound(np.array([]), 0.05), upper_bound(np.array([]), 0.05)) == (0.0, 1.0)

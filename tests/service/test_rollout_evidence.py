@@ -288,10 +288,11 @@ def test_long_spans_come_in_points(prometheus: Scraped) -> None:
     query = selector("trimtab_predictions_total", version="1", shadow="false", outcome="ok")
     client = Prometheus(prometheus.settings.prometheus_url)
     raw = client.samples(query, end - timedelta(minutes=1), end)
-    coarse = client.samples(query, end - timedelta(days=30), end)
+    long_ago = end - timedelta(days=30)
+    fine, coarse = (client.samples(query, long_ago, end, coarse=few) for few in (False, True))
 
     assert raw[0].labels["model"] == "flights"
-    assert coarse[0].samples[-1][1] == raw[0].samples[-1][1] == 1000
+    assert [one[0].samples[-1][1] for one in (raw, fine, coarse)] == [1000] * 3
     assert raw[0].samples[0][0] >= (end - timedelta(minutes=1) - LOOKBACK).timestamp()
 
 
