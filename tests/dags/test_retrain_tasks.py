@@ -10,6 +10,9 @@ from alerts import history
 from monitors.results import Store
 from spec import DataError, Problem, Settings
 
+# skops asks every loaded module for scipy's functions when it is imported, Airflow's retired ones too.
+pytestmark = pytest.mark.filterwarnings("ignore::airflow.utils.deprecation_tools.DeprecatedImportWarning")
+
 RUN = "alert-0123456789abcdef.2"
 PARAMS = {"model": "flights", "reason": "performance", "episode": "0123456789abcdef", "alert": None}
 
