@@ -37,7 +37,9 @@ class Quantize:
             raise NotApplicable(msg)
         found = [option for mode in _MODES for option in _fewest_floats(trial, mode, layers)]
         if not found:
-            msg = f"no layer in int8 is shown to keep the loss within {trial.allowed:.5f}"
+            whole = _quantized(trial.model, trial.fit, _MODES[0], layers)
+            told = trial.judged(trial.model.changed(self.name, whole), len(_MODES) * len(layers)).told
+            msg = f"no layer in int8 keeps the budget; all of them: {told}"
             raise NotApplicable(msg)
         lowest = min(loss for _, loss, _ in found)
         plan, _, _ = min(
