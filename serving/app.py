@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from serving import openapi
 from serving.http import (
     HttpError,
     Receive,
@@ -34,7 +35,7 @@ _logger = logging.getLogger(__name__)
 _ROUTES = (
     "/v2, /v2/health/{live,ready}, /v2/models/MODEL[/versions/V][/ready], "
     "/v2/models/MODEL[/versions/V]/infer, /v2/repository/index, "
-    "/v2/repository/models/MODEL/{load,unload}, /metrics"
+    "/v2/repository/models/MODEL/{load,unload}, /metrics, /openapi.json"
 )
 
 Handler = Callable[[Scope, Receive], Awaitable[Response]]
@@ -70,7 +71,7 @@ class ServingApp:
         self._metrics = ServingMetrics(spec, slot)
         self._slot = Slot(spec, slot, settings, self._metrics, file)
         self._repository = Repository(spec, self._slot, settings)
-        self._metadata = Protocol(spec).metadata
+        self._protocol = Protocol(spec)
         self._inference: Inference | None = None
         self._infer_path = f"/v2/models/{spec.model}/infer"
 
@@ -116,6 +117,7 @@ class ServingApp:
                 return "POST", partial(self._repository.unload, self._known(model))
         fixed: dict[str, tuple[str, Handler]] = {
             "/metrics": ("GET", self._exposition),
+            "/openapi.json": ("GET", self._openapi),
             "/v2": ("GET", self._server),
             "/v2/health/live": ("GET", self._health),
             "/v2/health/ready": ("GET", self._ready),
@@ -153,6 +155,9 @@ class ServingApp:
         version = installed_version("trimtab")
         return json_response({"name": "trimtab", "version": version, "extensions": EXTENSIONS})
 
+    async def _openapi(self, _scope: Scope, _receive: Receive) -> Response:
+        return json_response(openapi.document(self._protocol, installed_version("trimtab")))
+
     async def _health(self, _scope: Scope, _receive: Receive) -> Response:
         return json_response({"live": True, "ready": self._slot.live is not None})
 
@@ -163,7 +168,7 @@ class ServingApp:
         if version is not None:
             self._started().live(version)
         live = self._slot.live
-        return json_response(self._metadata(live.version if live else None))
+        return json_response(self._protocol.metadata(live.version if live else None))
 
     async def _model_ready(self, version: str | None, _scope: Scope, _receive: Receive) -> Response:
         if version is not None:

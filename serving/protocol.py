@@ -66,6 +66,7 @@ class Protocol:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
+        self.model = spec.model
         self._tensors = Tensors(spec.features)
         self._outputs = _OUTPUTS[spec.task]
         self._classes = spec.data.target.classes or ()
@@ -98,6 +99,7 @@ class Protocol:
         if raw is not None:
             binary.fill(content, raw, problems)
         columns, rows = self._tensors.columns(content.get("inputs"), problems)
+        rows = 0 if problems else rows  # nobody's word, until the tensors hold as many
         named = parameters.read(content, problems)
         identity = content.get("id", fallback_id)
         if type(identity) is not str or not identity:
@@ -119,9 +121,8 @@ class Protocol:
                 raw.append(binary.packed(output["datatype"], output.pop("data")))
                 output["parameters"] = {"binary_data_size": len(raw[-1])}
             outputs.append(output)
-        model = self._spec.model
         text = orjson.dumps(
-            {"model_name": model, "model_version": version, "id": request.id, "outputs": outputs}
+            {"model_name": self.model, "model_version": version, "id": request.id, "outputs": outputs}
         )
         return Answer(b"".join((text, *raw)), len(text)) if raw else Answer(text, None)
 

@@ -120,6 +120,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
         lambda: tensor(0, data=None, parameters={"binary_data_size": 8}),
         "Name the bytes of the JSON in the header Inference-Header-Content-Length",
     ),
+    "rows beyond any memory": (
+        lambda: request(inputs=[one | {"shape": [2**40]} for one in request()["inputs"]]),
+        "inputs: depth.data: must hold 1099511627776 values, as the shape says; found 1",
+    ),
     "too little data": (lambda: tensor(0, data=[]), "must hold 1 value, as the shape says; found 0"),
     "too much data": (lambda: tensor(0, data=[1.0, 2.0]), "must hold 1 value, as the shape says; found 2"),
     "text in numbers": (lambda: tensor(0, data=["1.5"]), "inputs: depth.data[0]: must hold numbers or null"),
