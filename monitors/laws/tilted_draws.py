@@ -56,7 +56,7 @@ def wasserstein_tail(distance: float, where: Array, potential: Array, counts: Ta
     generator = np.random.default_rng(_SEED)
     n, m = max(1, round(counts.n)), max(1, round(counts.m))
     reference, current = (
-        np.concatenate([generator.multinomial(size, pooled * np.exp(tilt[side]), _DRAWS) for tilt in tilts])
+        np.concatenate([generator.multinomial(size, _tilted(pooled, tilt[side]), _DRAWS) for tilt in tilts])
         for side, size in enumerate((n, m))
     )
     apart = np.abs(np.cumsum(current / m - reference / n, axis=1)[:, :-1]) @ np.diff(where)
@@ -75,6 +75,12 @@ def _tilt(difference: float, values: Array, counts: Table) -> tuple[Array, Array
     return _normed(-theta / counts.n * values, counts.pooled), _normed(
         theta / counts.m * values, counts.pooled
     )
+
+
+def _tilted(pooled: Array, tilt: Array) -> Array:
+    """Return the shares of a tilted law; rounding must not lift the only likely bin above 1."""
+    shares = pooled * np.exp(tilt)
+    return np.asarray(shares / shares.sum())
 
 
 def _normed(exponents: Array, pooled: Array) -> Array:
