@@ -54,6 +54,7 @@ bench-quality: $(STAMP) ## count false alarms, delays, errors and right decision
 	@$(BIN)/python bench/quality/triage.py
 	@$(BIN)/python bench/quality/optimize.py
 	@$(BIN)/python bench/quality/optimize.py --flights
+	@$(BIN)/python bench/quality/rollout.py
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
 	@$(BIN)/python -m dashboards refresh

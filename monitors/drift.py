@@ -113,7 +113,7 @@ def compare(spec: ModelSpec, looks: Sequence[Look], counts: ReferenceProfile) ->
 
     features = tuple(
         column(name, is_ordered=feature.type is FeatureType.NUMERIC)
-        for name, feature in spec.features.items()
+        for name, feature in spec.compared.items()
     )
     prediction = column(PREDICTION, is_ordered=spec.task is not Task.MULTICLASS)
     rows = max((look.current.profile.rows for look in looks), default=0)

@@ -166,7 +166,7 @@ def _metrics(spec: ModelSpec, results: Iterable[WindowResult]) -> Iterator[tuple
                 )
             case "drifted_features_ratio":
                 metric = DriftedColumnsCount(drift_share=number.limit or spec.monitor.data_drift.share)
-                yield _share(metric, "Drifted features", number.value, len(spec.features))
+                yield _share(metric, "Drifted features", number.value, len(spec.compared))
             case "performance":
                 yield from _performance(spec, number, REALISED)
             case "estimated_performance":

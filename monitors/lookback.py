@@ -40,10 +40,11 @@ class Look:
 def scales(spec: ModelSpec) -> tuple[Scale, ...]:
     """Return the lookbacks of a spec, each with the level of one look at one column.
 
-    The columns are the features, the prediction and, where it is asked for, the correlation.
+    The columns are the features that can be compared, the prediction and, where it is asked for, the
+    correlation.
     """
     drift = spec.monitor.data_drift
-    columns = len(spec.features) + 1 + (drift.correlation is not None)
+    columns = len(spec.compared) + 1 + (drift.correlation is not None)
     budget = Budget(drift.false_alarms.count, drift.false_alarms.per)
     return levels(budget, spec.monitor.window, columns, drift.over)
 

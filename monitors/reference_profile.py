@@ -80,12 +80,14 @@ def slot(spec: ModelSpec, time_us: Ints) -> Ints:
 
 
 def _plan(spec: ModelSpec, rows: pa.Table) -> Plan:
-    kinds = {name: Kind(feature.type.value) for name, feature in spec.features.items()}
+    kinds = {name: Kind(feature.type.value) for name, feature in spec.compared.items()}
     kinds[PREDICTION] = Kind.CATEGORICAL if spec.task is Task.MULTICLASS else Kind.NUMERIC
     paired = sum(kind is Kind.NUMERIC for kind in kinds.values()) <= MAX_PAIRED
     if rows.num_rows > SAMPLE:
         rows = rows.take(np.sort(np.random.default_rng(0).choice(rows.num_rows, SAMPLE, replace=False)))
-    return make_plan(rows, kinds=kinds, pairs=paired)
+    return make_plan(
+        rows.select([name for name in rows.schema.names if name in kinds]), kinds=kinds, pairs=paired
+    )
 
 
 def _newest_windows(plan: Plan, rows: pa.Table, index: Ints) -> Iterator[tuple[int, Profile]]:

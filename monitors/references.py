@@ -318,8 +318,8 @@ def _check(
 
 
 def _domain(spec: ModelSpec, typed: pd.DataFrame) -> dict[str, Any]:
-    numeric = spec.features_of(FeatureType.NUMERIC)
-    finite = typed[list(numeric)].replace([math.inf, -math.inf], math.nan).dropna(axis="columns", how="all")
+    numeric = [name for name, feature in spec.compared.items() if feature.type is FeatureType.NUMERIC]
+    finite = typed[numeric].replace([math.inf, -math.inf], math.nan).dropna(axis="columns", how="all")
     values = {
         name: sorted(str(value) for value in typed[name].dropna().unique())
         for name in spec.features_of(FeatureType.CATEGORICAL)

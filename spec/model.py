@@ -86,7 +86,7 @@ class Within(Record):
     """The budget that every optimized candidate must keep."""
 
     quality_drop: Fraction = 0.01
-    """Largest relative loss of the validation metric against the best candidate."""
+    """Largest rise of the validation loss over the best candidate's: relative, at worst, by days."""
     latency_p99: Duration | None = None
     """99th percentile of a one-row prediction in ONNX Runtime."""
     size: Size | None = None
@@ -216,6 +216,11 @@ class ModelSpec(Record):
     def latency_gate(self) -> timedelta:
         """The 99th percentile that a canary must keep."""
         return self.rollout.gates.latency_p99 or self.monitor.latency.p99
+
+    @property
+    def compared(self) -> dict[str, Feature]:
+        """The features whose values can be held against earlier ones: a moment is always a new one."""
+        return {name: feature for name, feature in self.features.items() if feature.calendar is None}
 
     def features_of(self, *types: FeatureType) -> tuple[str, ...]:
         """Names of the features of the given types, in the model's order."""

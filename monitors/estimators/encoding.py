@@ -45,7 +45,8 @@ class Encoder:
     @classmethod
     def of(cls, spec: ModelSpec, frame: pd.DataFrame, scores: Array) -> Encoder:
         """Learn from the spec's features that the frame has, and scores of shape (rows, outputs)."""
-        numeric = spec.features_of(FeatureType.NUMERIC, FeatureType.BOOLEAN)
+        kinds = (FeatureType.NUMERIC, FeatureType.BOOLEAN)
+        numeric = [name for name, feature in spec.compared.items() if feature.type in kinds]
         return cls(
             {name: _cuts(_numbers(frame[name])) for name in numeric if name in frame},
             {

@@ -65,9 +65,10 @@ class Dossier:
         span = self._span(triage.at - self._spec.data.target.delay)
         reading = Labelled.read(self._spec, self._settings, span, now, features=True).without(faulty)
         rows, truth = reading.labelled(span, triage.version)
+        compared = list(self._spec.compared)
         found = explain(
-            Side(held.frame, losses(task, held.scores, held.labels), held.times),
-            Side(rows[list(self._spec.features)], losses(task, truth.scores, truth.labels), truth.times),
+            Side(held.frame[compared], losses(task, held.scores, held.labels), held.times),
+            Side(rows[compared], losses(task, truth.scores, truth.labels), truth.times),
             loss=_LOSSES[task],
         )
         if isinstance(found, NoData):

@@ -88,7 +88,7 @@ class Study:
         )
         done = sum(trial.state.is_finished() for trial in study.trials)
         # A sampler that begins anew with the same seed would try again what was tried.
-        study.sampler = sampler(wanted.model_copy(update={"seed": wanted.seed + done}), grid)
+        study.sampler = sampler(wanted.model_copy(update={"seed": wanted.seed + done, "trials": trials}), grid)
         if not study.trials and wanted.sampler != "grid":
             for params in (*self.known, learners.first(self.spec, self.learner)):
                 study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)

@@ -231,3 +231,16 @@ def test_correlations_can_be_left_alone() -> None:
     counts = reference(spec, pairs(3000, 1, 0.8))
 
     assert compare(spec, looks(spec, counts, pairs(500, 2, 0.0)), counts).correlation is None
+
+
+def test_a_moment_is_compared_with_nothing() -> None:
+    """Time goes on: what has parts of the calendar has no counts, no drift and no share of the budget."""
+    moment = SPEC.replace("age: numeric", "at: {type: numeric, unit: h, calendar: [hour]}, age: numeric")
+    timed, plain = loads(moment), loads(SPEC)
+    rows = frame(500, 0).assign(at=np.arange(500.0))
+    counts = reference(timed, rows)
+
+    assert "at" not in counts.profile.plan.columns
+    assert lookback.scales(timed) == lookback.scales(plain)
+    found = compare(timed, looks(timed, counts, frame(500, 1).assign(at=np.arange(9e5, 9e5 + 500))), counts)
+    assert [feature.column for feature in found.features] == ["amount", "age", "country", "member"]

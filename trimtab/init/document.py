@@ -73,7 +73,7 @@ def _monitor(draft: Draft) -> Iterator[str]:
     yield from _quality(draft, _DAYS[window])
     yield "  latency: {p99: 50ms, slo: 99.9%}  # what callers are promised: FILL IN"
     yield "retrain:"
-    yield "  learners: [lightgbm]  # also hist_gradient_boosting, random_forest, linear, mlp"
+    yield "  learners: [lightgbm]  # also xgboost, hist_gradient_boosting, random_forest, linear, mlp"
     yield "rollout:"
     yield "  steps: [shadow, 5%, 25%, 50%, 100%]  # how a new version earns the traffic"
     yield 'notify: {slack: "#ml-alerts"}  # who is told'
