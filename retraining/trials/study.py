@@ -88,7 +88,8 @@ class Study:
         )
         done = sum(trial.state.is_finished() for trial in study.trials)
         # A sampler that begins anew with the same seed would try again what was tried.
-        study.sampler = sampler(wanted.model_copy(update={"seed": wanted.seed + done, "trials": trials}), grid)
+        own = {"seed": wanted.seed + done, "trials": trials}
+        study.sampler = sampler(wanted.model_copy(update=own), grid)
         if not study.trials and wanted.sampler != "grid":
             for params in (*self.known, learners.first(self.spec, self.learner)):
                 study.enqueue_trial({**params, WINDOW: next(iter(self.windows))}, skip_if_exists=True)
