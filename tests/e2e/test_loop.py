@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from dashboards import queries
@@ -20,6 +21,7 @@ from dashboards.model import dashboard
 from monitors.results import Store
 from retraining.registry import Registry
 from spec import PerformanceMetric, read_secret
+from trimtab.cli import cli
 from trimtab.demo.flights import load_flights
 from trimtab.demo.run import Outcome, Plan, bring_up, fresh_stack, replay
 from trimtab.stack import Stack
@@ -179,6 +181,26 @@ def test_the_stack_needs_no_more_memory_than_promised(loop: Loop) -> None:
     used = sum(process.memory_full_info().pss for process in loop.stack.members())
 
     assert used < 6 * 2**30
+
+
+def test_one_command_brings_the_version_before_back(loop: Loop) -> None:
+    """The gateway answers with the version before, the aliases change places, and the name is kept."""
+    settings, registry = loop.stack.settings, Registry(loop.stack.settings)
+    champion, previous = (registry.version("flights", name) for name in ("champion", "previous"))
+    done = CliRunner().invoke(
+        cli,
+        ["rollback", "flights", "--home", str(settings.home), "--as", "ada", "--reason", "a test", "--json"],
+    )
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["version"] == previous
+    with urllib.request.urlopen(f"{settings.gateway_url}/v2/models/flights") as answer:
+        assert [previous] == json.load(answer)["versions"]
+    assert (registry.version("flights", "champion"), registry.version("flights", "previous")) == (
+        previous,
+        champion,
+    )
+    assert registry.history("flights")[-1].approved == "ada: a test"
 
 
 def _runs(stack: Stack, dag: str) -> list[dict[str, Any]]:

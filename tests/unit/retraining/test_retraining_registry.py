@@ -8,25 +8,16 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import onnx
-import pandas as pd
 import pytest
 import yaml
 
 from monitors import references
-from monitors.references import Band
 from monitors.results import Store
-from retraining.dataset import rows
-from retraining.graphs.export import to_onnx
-from retraining.graphs.scorer import Scorer
 from retraining.registry import Approval, Registry
-from retraining.release import Release, importances, population
 from spec import DataError, NotFound, Refused, Unavailable
-from spec.retrain import Learner
 
 
 def _hold(lock: str, held: Any, done: Any) -> None:
@@ -38,39 +29,6 @@ def _hold(lock: str, held: Any, done: Any) -> None:
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
-
-@pytest.fixture
-def house(
-    registry_world: Callable[..., Any],
-    orders: Callable[..., pd.DataFrame],
-    small_pipeline: Callable[..., Any],
-    tmp_path: Path,
-) -> tuple[Any, Callable[..., Release]]:
-    """A world, and a function that makes a release of a source."""
-    world = registry_world()
-    frame = orders(n=600)
-    given = rows.inputs(world.spec, frame)
-    pipeline = small_pipeline(world.spec, Learner.LIGHTGBM).fit(given, rows.target(world.spec, frame))
-    file = tmp_path / "any.onnx"
-    onnx.save(to_onnx(world.spec, pipeline), file)
-    scorer = Scorer(world.spec.task, file)
-
-    def release(source: str, **changed: Any) -> Release:
-        given = Release(
-            source=source,
-            onnx=file,
-            population=population(world.spec, scorer, frame),
-            importances=importances(world.spec, scorer, frame),
-            performance={"roc_auc": Band(0.7, 0.6, 0.8)},
-            window=(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
-            params={"learner": "lightgbm"},
-            metrics={"candidate_roc_auc": 0.7},
-            tags={"trigger.reason": "performance"},
-        )
-        return replace(given, **changed)
-
-    return world, release
 
 
 def test_a_published_version_is_the_challenger(house: Any) -> None:
