@@ -149,16 +149,20 @@ def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
     One look is wrong one time in forty, and there is one a window: a sound model would be accused within
     weeks. Either the whole 95 % interval lies beyond the limit, which is chance about one time in a
     thousand (seven days; less with more), or the alarm has lasted until none of the windows that it began
-    with is pooled.
+    with is pooled. Of a version's first windows no interval counts: days that are few say little of how
+    much days differ.
     """
     newest, began = evidence.newest("performance"), evidence.since("performance")
     measured = number(newest, "performance", spec.performance_metric.value)
     if newest is None or began is None or measured is None:
         return False
-    if _wholly_worse(measured, higher_is_better=spec.performance_metric.higher_is_better):
+    over, window = spec.monitor.performance.over, spec.monitor.window
+    first = min(result.start for result in evidence.results)
+    if newest.end - first >= over * window and _wholly_worse(
+        measured, higher_is_better=spec.performance_metric.higher_is_better
+    ):
         return True
-    window = spec.monitor.window
-    return newest.end - began >= (spec.monitor.performance.over + 1) * window
+    return newest.end - began >= (over + 1) * window
 
 
 def loss_is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:

@@ -56,8 +56,8 @@ def sound(day: int) -> list[WindowResult]:
 
 
 def decided(*results: WindowResult, spec: ModelSpec | None = None, asked: Due | None = None) -> Triage:
-    """The decision on version 1 by some results."""
-    triage = decide(spec or model(), Evidence.of("1", results, asked))
+    """The decision on version 1, which has been watched for a week, by some results."""
+    triage = decide(spec or model(), Evidence.of("1", [result("latency", -7), *results], asked))
     assert triage is not None
     return triage
 
@@ -347,7 +347,7 @@ def quiet(until: int, loss: float = 0.2, metric: float = 0.8) -> Triage:
     usual = Measurement("reference_risk", 0.2, limit=0.22, n=4000)
     look = Measurement("performance", metric, method="roc_auc", limit=0.7)
     expected = Measurement("expected_performance", 0.8, method="roc_auc", limit=0.77)
-    harmed = [*sound(5), result("performance", 5, "alarm", BAD)]
+    harmed = [*sound(0), *sound(5), result("performance", 5, "alarm", BAD)]
     looks = [result("performance", day, "ok", look, expected) for day in range(6, until + 1)]
     days = [one for day in range(7, until + 2) for one in sound(day) if one.monitor != "performance"]
     before = replace(decided(*harmed), at=START + 6 * DAY)
@@ -390,3 +390,12 @@ def test_a_repair_does_not_settle_a_retrain(tmp_path: Path) -> None:
             episodes.save(store, triage, DAY, START + at * DAY, 0.0)
         assert episodes.latest(store, "shop") == fault
         assert episodes.standing(store, "shop") == harm
+
+
+@pytest.mark.parametrize(("days", "action"), [(3, Action.WATCH), (4, Action.RETRAIN)])
+def test_an_interval_of_a_versions_first_windows_proves_nothing(days: int, action: Action) -> None:
+    """Four windows are pooled: of three nobody knows how much they differ, however far the interval lies."""
+    first = [result("performance", 4 - days, "ok"), result("performance", 3, "alarm", BAD)]
+    triage = decide(model(), Evidence.of("1", first))
+    assert triage is not None
+    assert triage.action is action
