@@ -66,7 +66,7 @@ class Listener:
     refusals: int = 0
 
     def next(self, wanted: Callable[[Delivery], bool], seconds: float = 30, *, old: bool = True) -> Delivery:
-        """Take the first delivery that is wanted, among the kept `old` ones or of the next; others are kept."""
+        """Take the first delivery that is wanted, of the kept `old` ones or the next; others are kept."""
         found = next((one for one in self.kept if old and wanted(one)), None)
         if found is not None:
             self.kept.remove(found)
