@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from spec import ModelSpec, NotFound, Refused, Settings
+from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
 
 if TYPE_CHECKING:
     from retraining.registry import Approval
@@ -36,7 +36,8 @@ def roll_back(spec: ModelSpec, settings: Settings, router: Router, approval: App
 
     A canary that loses its traffic loses its lease: its run in Airflow ends as rolled back by itself. Without
     one, ``previous`` is loaded into the idle slot if it is no longer there, gets all traffic, and then the
-    alias ``champion`` and the name of who wanted it. Safe to repeat: what was done stays.
+    alias ``champion`` and the name of who wanted it. A second call finishes one that
+    broke, and undoes one that did not.
 
     Raises
     ------
@@ -45,8 +46,7 @@ def roll_back(spec: ModelSpec, settings: Settings, router: Router, approval: App
     Refused
         The model server will not load it, or somebody moved the traffic meanwhile.
     Unavailable
-        The registry, the model server or the gateway did not answer; the traffic may be back already, and
-        a second call finishes the rest.
+        The registry, the model server or the gateway did not answer; the traffic may be back already.
     """
     split = router.read(spec.model)
     if not split.settled:
@@ -70,7 +70,10 @@ def _end_canary(spec: ModelSpec, settings: Settings, router: Router, split: Spli
     from rollout import leases, slots
 
     back = leases.release(router, spec.model)
-    version = slots.loaded(spec, settings, back.champion) or "none"
+    try:
+        version = slots.loaded(spec, settings, back.champion) or "none"
+    except Unavailable:  # the traffic is back all the same
+        version = "unknown"
     text = f"all traffic is back at version {version} in slot {back.champion} (it was: {split})"
     return Undone(spec.model, version, back.champion, text)
 

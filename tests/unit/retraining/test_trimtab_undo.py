@@ -14,7 +14,7 @@ from rollout import slots
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split
 from rollout.steps import at_step
-from spec import NotFound, Refused
+from spec import NotFound, Refused, Unavailable
 from trimtab import undo
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -106,6 +106,20 @@ def test_a_canary_is_ended_and_no_alias_moves(world: World) -> None:
     assert "it was: green 75 %, blue 25 %" in done.text
     assert world.router.read("shop").settled
     assert world.alias("champion") == "2"
+
+
+def test_a_canary_is_ended_though_no_server_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the version's name is missing then."""
+
+    def silent(*_: object) -> str:
+        msg = "no answer"
+        raise Unavailable(msg)
+
+    monkeypatch.setattr(slots, "loaded", silent)
+    world.router.apply("shop", at_step("green", 0.25, datetime.now(UTC) + timedelta(minutes=1)))
+
+    assert world.roll_back().version == "unknown"
+    assert world.router.read("shop") == Split(champion="green")
 
 
 def test_traffic_that_moves_meanwhile_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
