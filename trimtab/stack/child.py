@@ -19,7 +19,8 @@ def main() -> None:
     """Replace this process by the one that the plan in ``sys.argv[1]`` describes."""
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than this script
         plan = json.load(file)
-    _die_with(plan["parent"] or os.getppid())
+    # The supervisor leads the session. Whoever is the parent now is not it, if it has died already.
+    _die_with(plan["parent"] or os.getsid(0))
     if plan["sweep"]:
         _end_orphans(plan["sweep"])
     for path in plan["after"]:

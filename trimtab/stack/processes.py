@@ -55,7 +55,7 @@ def write_plan(process: Process, folder: Path, cwd: Path) -> Path:
         "cwd": str(cwd),
         "after": [str(path) for path in process.after],
         "sweep": str(folder / f"{process.name}.pid") if process.sweep else "",
-        "parent": 0,  # whoever starts it
+        "parent": 0,  # who leads the session: the supervisor
     }
     file = folder / f"{process.name}.json"
     write_private(file, json.dumps(plan, indent=1))
