@@ -66,6 +66,7 @@ BROKEN = Measurement("violations", 400, "x", "null_rate", limit=0.1, n=500, text
 SPARSE = Measurement("violations", 90, None, "volume", n=10, text="10 rows; at least 100 are expected")
 BAD = Measurement("performance", 0.7, method="roc_auc", low=0.68, high=0.72, limit=0.75, n=2000)
 WORSE = Measurement("estimated_performance", 0.7, method="roc_auc", low=0.68, high=0.72, limit=0.75, n=500)
+USUAL = Measurement("reference_risk", 0.2, limit=0.22, n=4000)
 UNKNOWN = Measurement("no_data", 1, method="roc_auc", text="20 labelled rows; 100 are needed")
 
 
@@ -344,15 +345,13 @@ def test_a_harmless_shift_of_the_labels_is_watched(effect: float, p: float, acti
 def quiet(until: int, loss: float = 0.2, metric: float = 0.8) -> Triage:
     """The decision after harm on day 5 and days without an alarm, of which the last eight had a mean loss."""
     risk = Measurement("recent_risk", loss, method="8d", low=loss - 0.1, high=loss + 0.1, limit=0.5, n=800)
-    usual = Measurement("reference_risk", 0.2, limit=0.22, n=4000)
     look = Measurement("performance", metric, method="roc_auc", limit=0.7)
     expected = Measurement("expected_performance", 0.8, method="roc_auc", limit=0.77)
     harmed = [*sound(0), *sound(5), result("performance", 5, "alarm", BAD)]
     looks = [result("performance", day, "ok", look, expected) for day in range(6, until + 1)]
     days = [one for day in range(7, until + 2) for one in sound(day) if one.monitor != "performance"]
-    before = replace(decided(*harmed), at=START + 6 * DAY)
-    results = [*harmed, *looks, *days, result("concept", until, "ok", risk, usual)]
-    triage = decide(model(), Evidence.of("1", results, None, before))
+    results = [*harmed, *looks, *days, result("concept", until, "ok", risk, USUAL)]
+    triage = decide(model(), Evidence.of("1", results, None, replace(decided(*harmed), at=START + 6 * DAY)))
     assert triage is not None
     return triage
 

@@ -1,30 +1,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import onnx
-import pandas as pd
 import pytest
 
 from monitors.records import Event
-from monitors.references import Band
 from monitors.results import Store
 from monitors.triage.records import Action, Cause, Triage
-from retraining.dataset import rows
-from retraining.graphs.export import to_onnx
-from retraining.graphs.scorer import Scorer
 from retraining.lineage import LINKS, Lineage, lineage
 from retraining.records import Snapshot
 from retraining.registry import Approval, Registry, Reign
 from retraining.registry.history import reigns
-from retraining.release import Release, importances, population
+from retraining.release import Release
 from spec import NotFound
-from spec.retrain import Learner
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -96,25 +88,10 @@ def snapshot(run: str, taken_at: datetime) -> Snapshot:
 
 
 @pytest.fixture
-def house(
-    registry_world: Callable[..., Any],
-    orders: Callable[..., pd.DataFrame],
-    small_pipeline: Callable[..., Any],
-    tmp_path: Path,
-) -> tuple[Any, Release]:
+def house(house: Any) -> tuple[Any, Release]:
     """A world, and a release to register under any source."""
-    world = registry_world()
-    frame = orders(n=600)
-    given = rows.inputs(world.spec, frame)
-    pipeline = small_pipeline(world.spec, Learner.LIGHTGBM).fit(given, rows.target(world.spec, frame))
-    file = tmp_path / "any.onnx"
-    onnx.save(to_onnx(world.spec, pipeline), file)
-    scorer = Scorer(world.spec.task, file)
-    window = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC))
-    known = {"roc_auc": Band(0.7, 0.6, 0.8)}
-    shares = importances(world.spec, scorer, frame)
-    release = Release("adopt-0", file, population(world.spec, scorer, frame), shares, known, window)
-    return world, release
+    world, release = house
+    return world, release("adopt-0", params={}, metrics={}, tags={})
 
 
 def told(found: Lineage, name: str) -> str:
