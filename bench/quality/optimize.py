@@ -274,8 +274,8 @@ def _line(each: Figures, note: str) -> str:
 
 def whole(home: Path) -> dict[str, Any]:
     """Time the retrain of flights with default budgets, from the snapshot to the registered version."""
-    content, rows = flights_by_default()
-    spec, settings, clock = ModelSpec.model_validate(content), _settings(home), Clock()
+    spec, rows = flights_by_default()
+    settings, clock = _settings(home), Clock()
     rows.to_parquet(home / "history.parquet", index=False)
     with clock.listening():
         outcome = retrain(spec, settings, RUN, tell=clock.stage)

@@ -19,8 +19,9 @@ from sklearn.datasets import load_digits
 
 from bench.peers.client import ask
 from bench.quality import estimate_sets
-from spec import ModelSpec
+from spec import ModelSpec, load
 from spec.model import Optimize
+from spec.retrain import Search
 from trimtab.demo import flights
 
 END = pd.Timestamp("2024-06-01", tz="UTC")
@@ -129,18 +130,17 @@ def car_price(most: int) -> Task:
 TASKS = (late_flights, employment, credit_cards, digits, delays, car_price)
 
 
-def flights_by_default() -> tuple[dict[str, Any], pd.DataFrame]:
+def flights_by_default() -> tuple[ModelSpec, pd.DataFrame]:
     """Return models/flights.yaml with the defaults of the search and the passes, and its eight months."""
-    import yaml  # noqa: PLC0415 - types of a stub that only this function needs
-
-    path = Path(__file__).parents[2] / "models" / "flights.yaml"
-    content = yaml.safe_load(path.read_text("utf-8"))
-    content["retrain"].pop("search")
-    within = content["optimize"]["within"]
-    content["optimize"] = {"within": within, "passes": list(Optimize().passes)}
-    content["data"]["history"] = "history.parquet"
+    spec = load(Path(__file__).parents[2] / "models" / "flights.yaml")
+    by_default = {
+        "retrain": spec.retrain.model_copy(update={"search": Search()}),
+        "optimize": Optimize(within=spec.optimize.within),
+        "data": spec.data.model_copy(update={"history": "history.parquet"}),
+    }
     known = flights.load_flights()
-    return content, known[known["month"] <= 8].drop(columns="landed").reset_index(drop=True)
+    rows = known[known["month"] <= 8].drop(columns="landed").reset_index(drop=True)
+    return spec.model_copy(update=by_default), rows
 
 
 def _flown(label: str, most: int) -> pd.DataFrame:
