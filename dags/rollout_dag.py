@@ -81,10 +81,9 @@ def build(spec: ModelSpec) -> DAG:
             model, settings = surroundings.model(name)
             ti = _context()["ti"]
             rollout = ti.xcom_pull(task_ids="load")
-            verdicts = [ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps]
-            gates = [gate["gate"] for verdict in verdicts if verdict for gate in verdict["gates"]]
+            verdicts = {step.task_id: ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps}
             with final_refusals():
-                promote_challenger(model, settings, rollout, gates)
+                promote_challenger(model, settings, rollout, verdicts)
             text = f"version {rollout['challenger']} is champion"
             notices.record(
                 model, settings, "rollout", text, outcome="promoted", version=rollout["challenger"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
 
 if TYPE_CHECKING:
+    from retraining.records import Rollout
     from rollout.routers import Router
     from rollout.verdict import Verdict
 
@@ -100,14 +101,18 @@ def look(
 
 
 def promote_challenger(
-    spec: ModelSpec, settings: Settings, rollout: dict[str, Any], gates: Sequence[str]
+    spec: ModelSpec,
+    settings: Settings,
+    rollout: dict[str, Any],
+    verdicts: Mapping[str, dict[str, Any] | None],
 ) -> None:
     """Settle the traffic on the challenger's slot, then move the alias; safe to repeat.
 
     Parameters
     ----------
-    gates
-        The gates that were passed on the way; they approve.
+    verdicts
+        The last verdict of each step, by its task, in their order; None where a person marked the step as
+        passed. Their gates approve, and the registry keeps them with the version.
 
     Raises
     ------
@@ -119,8 +124,9 @@ def promote_challenger(
 
     leases.promote(_router(settings), spec.model, rollout["slot"])
     # Forced: what was rolled out may have been named by a person, or a newer challenger may wait by now.
-    approval = Approval.by_gates(gates)
-    Registry(settings).promote(spec.model, rollout["challenger"], approval, force=True)
+    passed = (gate["gate"] for verdict in verdicts.values() if verdict for gate in verdict["gates"])
+    approval, kept = Approval.by_gates(passed), _kept(verdicts)
+    Registry(settings).promote(spec.model, rollout["challenger"], approval, rollout=kept, force=True)
 
 
 def reject_challenger(
@@ -164,8 +170,27 @@ def reject_challenger(
         return f"version {challenger} is the champion already and stays it"
     _give_back(router, spec, rollout)
     reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
-    registry.reject(spec.model, challenger, verdict or {"decision": "rollback", "reason": reason})
+    kept = _kept({str(verdict["step"]): verdict}) if verdict else None
+    told = verdict or {"decision": "rollback", "reason": reason}
+    registry.reject(spec.model, challenger, told, rollout=kept)
     return f"version {challenger}: {reason}"
+
+
+def _kept(verdicts: Mapping[str, dict[str, Any] | None]) -> Rollout:
+    """Return the verdict of each step as the registry keeps it: as data, and in the judge's own words."""
+    from retraining.records import Rollout, StepVerdict
+    from rollout import steps
+    from rollout.verdict import Verdict
+
+    def kept(task: str, said: dict[str, Any] | None) -> StepVerdict:
+        if said is None:
+            return StepVerdict(step=task, told=(f"{task}: no verdict; a person marked it as passed",))
+        verdict = Verdict.model_validate(said)
+        return StepVerdict(
+            step=steps.name(verdict.step), told=tuple(verdict.summary().splitlines()), verdict=said
+        )
+
+    return Rollout(steps=tuple(kept(task, said) for task, said in verdicts.items()))
 
 
 def _give_back(router: Router, spec: ModelSpec, rollout: dict[str, Any]) -> None:

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 from monitors.records import Event
 from monitors.results import Store
-from retraining.records import Choice, Record, Snapshot, Tuning, Validation
+from retraining.records import Choice, Record, Rollout, Snapshot, Tuning, Validation
 from retraining.registry import Registry, Reign, Rejection, Version
+from retraining.rolled_out import is_about, story
 from spec import ModelSpec, NotFound, Settings, did_you_mean
 
 LINKS = ("alert", "triage", "run", "snapshot", "trials", "passes", "gates", "rollout")
@@ -168,7 +169,10 @@ def _links(
         yield from (_adopted(name, why) for name, why in _ADOPTED.items())
     else:
         yield from _made(model, found, source, records, events)
-    yield _rollout(found, events) if isinstance(found, Version) else _rejected(found)
+    if isinstance(found, Version):
+        yield _rollout(found, events, records.get(Rollout))
+    else:
+        yield _rejected(found)
 
 
 _ADOPTED = {
@@ -321,35 +325,19 @@ def _gates(verdict: Validation | None) -> Link:
     return Link("gates", tuple(told or (f"{verdict.summary()}.",)), verdict.to_json())
 
 
-def _rollout(found: Version, events: Sequence[Event]) -> Link:
+def _rollout(found: Version, events: Sequence[Event], kept: Rollout | None) -> Link:
     """Return what the rollout said of the version, and how it ended."""
-    own = [event for event in events if event.kind == "rollout" and _is_about(event, found.version)]
-    told = [f"{_time(event.at)} {event.text.splitlines()[0]}" for event in own]
-    verdict = found.tags.get(f"{_PREFIX}verdict")
-    if promoted := found.tags.get(f"{_PREFIX}promoted_at"):
-        replaced = found.tags.get(f"{_PREFIX}replaced")
-        instead = f" in place of version {replaced}" if replaced else ""
-        by, because = (found.tags.get(f"{_PREFIX}approved_{name}", "") for name in ("by", "because"))
-        approved = f", approved by {by}{because and f' ({because})'}" if by else ""
-        told.append(f"Champion since {promoted}{instead}{approved}; its status is {found.status}.")
-    elif verdict:
-        told.append(f"Rejected at {found.tags.get(f'{_PREFIX}rejected_at', 'an unknown time')}: {verdict}")
-    if not told:
-        told = [f"None yet: the version is {found.status}."]
+    own = [event for event in events if event.kind == "rollout" and is_about(event, found.version)]
     facts = {"status": found.status, "events": [asdict(event) for event in own]}
-    return Link("rollout", tuple(told), facts | ({"verdict": verdict} if verdict else {}))
+    facts |= {"verdicts": kept.to_json()["steps"]} if kept else {}
+    verdict = found.tags.get(f"{_PREFIX}verdict")
+    return Link("rollout", story(found, own, kept), facts | ({"verdict": verdict} if verdict else {}))
 
 
 def _rejected(found: Rejection) -> Link:
     at, by = (found.tags.get(f"{_PREFIX}{name}", "unknown") for name in ("rejected_at", "rejected_by"))
     told = f"None: rejected at {at} by {by}, it has no version."
     return Link("rollout", (told,), {"status": "rejected", "rejected_by": by, "rejected_at": at})
-
-
-def _is_about(event: Event, version: str) -> bool:
-    verdict = event.payload.get("verdict") or {}
-    named = event.payload.get("version") or event.payload.get("challenger") or verdict.get("challenger")
-    return str(named) == version
 
 
 def _time(time: datetime) -> str:

@@ -277,3 +277,20 @@ class Validation(Record):
     def summary(self) -> str:
         """Return the verdict and its reasons as one line for people."""
         return f"candidate {'accepted' if self.accepted else 'rejected'}: {'; '.join(self.reasons)}"
+
+
+class StepVerdict(Record):
+    """What the rollout's judge said when a step ended."""
+
+    step: str
+    """As the YAML spells it."""
+    told: tuple[str, ...]
+    """A headline, then a line a gate: its value, limit, interval and sample size."""
+    verdict: dict[str, Any] | None = None
+    """The same as data; None where a person ended the step without the judge."""
+
+
+class Rollout(Record):
+    """What the judge said of a version at each step of the rollout that promoted or rejected it."""
+
+    steps: tuple[StepVerdict, ...]

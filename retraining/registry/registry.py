@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from monitors.results import Store
 from retraining.lock import held
-from retraining.registry import history, tracking
+from retraining.records import Rollout
+from retraining.registry import history, rollouts, tracking
 from retraining.registry.approval import Approval
 from retraining.registry.connection import Connection, quiet
 from retraining.registry.records import Alias, Reign, Rejection, Version
@@ -69,7 +70,13 @@ class Registry:
         return version
 
     def promote(
-        self, model: str, version: str, approval: Approval | None = None, *, force: bool = False
+        self,
+        model: str,
+        version: str,
+        approval: Approval | None = None,
+        *,
+        rollout: Rollout | None = None,
+        force: bool = False,
     ) -> None:
         """Make a version the champion, the old champion `previous`, and nobody the challenger.
 
@@ -77,6 +84,8 @@ class Registry:
         ----------
         approval
             Who approved it; by default the user whose process this is.
+        rollout
+            What a rollout's judge said; kept with the version before it is the champion.
         force
             Also take a version that is not the challenger, such as `previous` for a rollback.
 
@@ -88,15 +97,18 @@ class Registry:
             The version is not the challenger, and not forced.
         """
         with self._locked(model):
-            self._get(model, version)
+            found = self._get(model, version)
             challenger, champion = self.version(model, "challenger"), self.version(model, "champion")
             if not force and version not in {challenger, champion}:
                 msg = f"{model} version {version} is not the challenger ({challenger or 'there is none'})"
                 raise Refused(msg)
+            self._keep_rollout(model, found, rollout)
             self._crown(model, version, approval or Approval.by_hand())
 
-    def reject(self, model: str, version: str, verdict: Mapping[str, Any] | str) -> None:
-        """Take the challenger alias from a version and note why.
+    def reject(
+        self, model: str, version: str, verdict: Mapping[str, Any] | str, *, rollout: Rollout | None = None
+    ) -> None:
+        """Take the challenger alias from a version and note why; `rollout` as of `promote`.
 
         Raises
         ------
@@ -111,6 +123,7 @@ class Registry:
                 msg = f"{model} version {version} is the champion; promote another version instead"
                 raise Refused(msg)
             text = verdict if isinstance(verdict, str) else json.dumps(verdict, default=str, sort_keys=True)
+            self._keep_rollout(model, before, rollout)
             self._tag(model, version, "verdict", text)
             self._tag(model, version, "status", "rejected")
             if self.version(model, "challenger") == version:
@@ -241,6 +254,11 @@ class Registry:
     def _log(self, spec: ModelSpec, release: Release) -> str:
         with self._mlflow.asking():
             return tracking.log(self._mlflow, spec, release)
+
+    def _keep_rollout(self, model: str, version: Version, rollout: Rollout | None) -> None:
+        if rollout is not None:
+            with self._mlflow.asking():
+                rollouts.keep(self._mlflow, model, version, rollout)
 
     def _crown(self, model: str, version: str, approval: Approval) -> None:
         """Move the aliases in an order in which stopping anywhere leaves a champion, and a retry the rest.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from retraining.release import Attempt, Release, Rows, Trial
 
 MODEL, NATIVE = "model", "native"
-_LONGEST_TAG, _LONGEST_DIGEST, _LONGEST_PARAM = 4000, 36, 6000
+LONGEST_TAG = 4000
+_LONGEST_DIGEST, _LONGEST_PARAM = 36, 6000
 _PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
 
 
@@ -163,4 +164,4 @@ def _milliseconds(time: datetime) -> int:
 
 def _tags(made: Release | Attempt) -> dict[str, str]:
     named = {"source": made.source, **made.tags}
-    return {f"trimtab.{name}": text[:_LONGEST_TAG] for name, text in named.items()}
+    return {f"trimtab.{name}": text[:LONGEST_TAG] for name, text in named.items()}

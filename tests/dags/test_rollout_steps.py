@@ -8,9 +8,11 @@ import pytest
 
 import rollout.slots
 from dags import steps
+from retraining.records import Rollout
 from retraining.registry import Approval
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split
+from rollout.verdict import Verdict
 from spec import ModelSpec, NotFound, Refused, Settings, Unavailable, load
 
 SPEC: ModelSpec = load(Path("models/flights.yaml"))
@@ -20,8 +22,31 @@ ROLLOUT: dict[str, Any] = {
     "slot": "green",
     "began": "2013-04-01T00:00:00+00:00",
 }
-VERDICT = {"decision": "rollback", "reason": "Harm is shown: errors.", "gates": []}
-GATES = ["errors", "quality", "errors"]
+
+
+def verdict(step: str | float, decision: str, reason: str, *gates: dict[str, Any]) -> dict[str, Any]:
+    """Return the judge's verdict of a step, as a task hands it on."""
+    given = {"step": step, "decision": decision, "reason": reason, "gates": gates}
+    told = {"model": "flights", "challenger": "2", "champion": "1", "at": "2013-04-02T00:00:00Z"} | given
+    return Verdict.model_validate(told).model_dump(mode="json")
+
+
+ERRORS = {
+    "gate": "errors",
+    "outcome": "pass",
+    "value": 0.001,
+    "low": 0.0,
+    "high": 0.004,
+    "limit": 0.01,
+    "n": 900,
+}
+QUALITY = {"gate": "quality", "outcome": "pass", "limit": 0.02}
+VERDICT = verdict(0.05, "rollback", "Harm is shown: errors.", ERRORS | {"outcome": "rollback"})
+VERDICTS = {
+    "shadow": verdict("shadow", "promote", "All gates pass.", ERRORS),
+    "step_5": None,
+    "step_100": verdict(1.0, "promote", "All gates pass.", ERRORS, QUALITY),
+}
 RETURNED = Split(champion="blue")
 
 
@@ -36,6 +61,7 @@ class Aliases:
     names: dict[str, str]
     approved: dict[str, str]
     rejected: dict[str, dict[str, Any]]
+    kept: dict[str, Rollout]
 
     def version(self, model: str, alias: str) -> str | None:
         """As the registry's."""
@@ -45,18 +71,23 @@ class Aliases:
             raise Unavailable(msg)
         return self.names.get(alias)
 
-    def promote(self, model: str, version: str, approval: Approval, *, force: bool = False) -> None:
+    def promote(
+        self, model: str, version: str, approval: Approval, *, rollout: Rollout, force: bool = False
+    ) -> None:
         """As the registry's."""
         del model, force
+        self.kept[version] = rollout
         self.approved[version] = str(approval)
         if self.down:
             msg = "MLflow did not answer"
             raise Unavailable(msg)
         self.names["champion"] = version
 
-    def reject(self, model: str, version: str, verdict: dict[str, Any]) -> None:
+    def reject(self, model: str, version: str, verdict: dict[str, Any], *, rollout: Rollout | None) -> None:
         """As the registry's."""
         del model
+        if rollout is not None:
+            self.kept[version] = rollout
         self.rejected[version] = verdict
 
 
@@ -66,6 +97,7 @@ def aliases(monkeypatch: pytest.MonkeyPatch) -> type[Aliases]:
     monkeypatch.setattr(Aliases, "names", {"champion": "1", "challenger": "2"}, raising=False)
     monkeypatch.setattr(Aliases, "approved", {}, raising=False)
     monkeypatch.setattr(Aliases, "rejected", {}, raising=False)
+    monkeypatch.setattr(Aliases, "kept", {}, raising=False)
     monkeypatch.setattr(Aliases, "down", False)
     monkeypatch.setattr("retraining.registry.Registry", Aliases)
     return Aliases
@@ -154,12 +186,28 @@ def test_the_alias_moves_after_the_traffic(
     """A promotion settles the traffic and names the challenger champion, by its gates; twice is once."""
     router.apply("flights", held({"blue": 0, "green": 100}))
 
-    steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
-    steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
+    steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS)
+    steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS)
 
     assert Split(champion="green") == router.read("flights")
     assert "2" == aliases.names["champion"]
     assert {"2": "automatic: gates errors, quality"} == aliases.approved
+
+
+def test_the_registry_gets_the_numbers_of_every_step(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """Value, limit, interval and sample size of each gate are kept; a step passed by hand is told as that."""
+    router.apply("flights", held({"blue": 0, "green": 100}))
+
+    steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS)
+
+    kept = aliases.kept["2"].steps
+    assert ["shadow", "step_5", "100%"] == [one.step for one in kept]
+    assert "flights 2 against 1, step shadow: PROMOTE. All gates pass." == kept[0].told[0]
+    assert "errors       pass     0.1 % ≤ 1 % [0 %, 0.4 %], 900 requests" == kept[0].told[1]
+    assert ("step_5: no verdict; a person marked it as passed",) == kept[1].told
+    assert [*VERDICTS.values()] == [one.verdict for one in kept]
 
 
 def test_a_roll_back_keeps_the_verdict(
@@ -172,6 +220,7 @@ def test_a_roll_back_keeps_the_verdict(
 
     assert RETURNED == router.read("flights")
     assert {"2": VERDICT} == aliases.rejected
+    assert ["5%"] == [one.step for one in aliases.kept["2"].steps]
     assert "version 2: Harm is shown: errors." == told
 
 
@@ -182,7 +231,7 @@ def test_a_promotion_that_broke_gives_the_traffic_back_without_the_registry(
     router.apply("flights", held({"blue": 0, "green": 100}))
     aliases.down = True
     with pytest.raises(Unavailable):
-        steps.promote_challenger(SPEC, settings, ROLLOUT, GATES)
+        steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS)
 
     with pytest.raises(Unavailable):
         steps.reject_challenger(SPEC, settings, ROLLOUT, None)
