@@ -64,7 +64,7 @@ def build(spec: ModelSpec) -> DAG:
                 **_PATIENT,
                 doc_md=f"Traffic: {_label(step)}. Waits for the judge.",
             )
-            for index, step in enumerate(spec.rollout.steps)
+            for index, step in enumerate(planned.share for planned in spec.rollout.steps)
         ]
 
         @task(

@@ -61,7 +61,7 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
 
     router = _router(settings)
     lease_until = datetime.now(UTC) + spec.rollout.lease
-    split = at_step(other(rollout["slot"]), spec.rollout.steps[step], lease_until)
+    split = at_step(other(rollout["slot"]), spec.rollout.steps[step].share, lease_until, spec.rollout)
     current = router.read(spec.model)
     if current.same_routes(split) and not current.lapsed(datetime.now(UTC)):
         leases.renew(router, spec.model, lease_until)
@@ -84,7 +84,7 @@ def look(
     from rollout.evidence import collect
     from rollout.judge import judge
 
-    share = spec.rollout.steps[step]
+    share = spec.rollout.steps[step].share
     evidence = collect(
         spec,
         settings,

@@ -11,7 +11,6 @@ from rollout import paired
 from rollout.business import Arm, Asked
 from rollout.counts import Counts
 from rollout.crossings import crossings
-from rollout.gates.levels import judged
 from rollout.observations import Business, Evidence, Usage
 from rollout.prometheus import Prometheus
 from rollout.steps import Step
@@ -93,20 +92,20 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
 
 def _usage(counts: Counts, missing: list[str]) -> Usage | None:
     """Read what the server needs, where the spec has a budget for it."""
-    gates = counts.spec.rollout.gates
+    gates = counts.spec.rollout.at(counts.step).gates
     if gates.memory is None and gates.cpu is None:
         return None
     slot = (_known(counts.slots, missing) or {}).get(counts.challenger)
     if slot is None:
         missing.append(f"Prometheus does not know the slot of version {counts.challenger}.")
         return None
-    server = Server(counts.prometheus, counts.spec, slot, counts.since, counts.now)
+    server = Server(counts.prometheus, counts.spec, slot, counts.step, counts.since, counts.now)
     return _known(server.usage, missing)
 
 
 def _metrics(counts: Counts, missing: list[str]) -> tuple[Business, ...]:
     """Ask for the metrics of the business that can be compared at this step."""
-    wanted = [metric for metric in counts.spec.rollout.gates.metrics if judged(metric, counts.step)]
+    wanted = [metric for metric in counts.spec.rollout.gates.metrics if metric.judged_at(counts.step)]
     if not wanted:
         return ()
     slots = _known(counts.slots, missing) or {}

@@ -10,11 +10,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic import model_validator as validator
 
 from spec import SLOTS, DataError, Problem
+from spec.routing import Sticky, Testers
 
 Slot = Literal["blue", "green"]
 BOTH: tuple[Slot, Slot] = ("blue", "green")
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 ALL = 100
+_NO_ROUTE = {"lease_until"}
 
 
 class Split(BaseModel):
@@ -32,7 +34,8 @@ class Split(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    """1 had neither `sticky` nor `testers`; it is read as 2."""
     champion: Slot = "blue"
     """Slot of the champion: where traffic goes back to."""
     weights: Mapping[Slot, Percent] = Field(
@@ -43,6 +46,16 @@ class Split(BaseModel):
     """Slot that gets a copy of every live request; its answers are dropped."""
     lease_until: AwareDatetime | None = None
     """Wall time until which the guard leaves this split alone."""
+    sticky: Sticky | None = None
+    """What keeps a user at one version; None draws each request. The split has it from the rollout that
+    began, so that every writer of routes knows it of every model."""
+    testers: Testers | None = None
+    """How a request chooses its version; a settled split knows no such way."""
+
+    @field_validator("schema_version", mode="before")
+    @classmethod
+    def _read_the_first(cls, value: object) -> object:
+        return 2 if value == 1 else value
 
     @field_validator("weights", mode="after")
     @classmethod
@@ -83,7 +96,7 @@ class Split(BaseModel):
 
     def same_routes(self, another: Split) -> bool:
         """Whether both send every request the same way; leases may differ."""
-        return self.weights == another.weights and self.mirror == another.mirror
+        return self.model_dump(exclude=_NO_ROUTE) == another.model_dump(exclude=_NO_ROUTE)
 
     def __str__(self) -> str:
         """``blue 95 %, green 5 %, mirrored to green``."""

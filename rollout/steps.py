@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rollout.split import ALL, Slot, Split, other
 from spec import SHADOW, Problem, SpecError
+
+if TYPE_CHECKING:
+    from spec.rollout import Rollout
 
 Step = Literal["shadow"] | float
 """``shadow``, or the challenger's share of live traffic in (0, 1]."""
 
 
-def at_step(champion: Slot, step: Step, lease_until: datetime) -> Split:
+def at_step(champion: Slot, step: Step, lease_until: datetime, rollout: Rollout | None = None) -> Split:
     """Return the split of a step; the challenger is in the slot that is not `champion`.
+
+    `rollout` is the model's; its `sticky` and `testers` hold from the first step to the last.
 
     ======== ========== ========== ===========
     step     champion   challenger mirrored to
@@ -35,7 +40,14 @@ def at_step(champion: Slot, step: Step, lease_until: datetime) -> Split:
     share = 0 if step == SHADOW else percent(step)
     weights = {champion: ALL - share, challenger: share}
     mirror = champion if share == ALL else challenger
-    return Split(champion=champion, weights=weights, mirror=mirror, lease_until=lease_until)
+    return Split(
+        champion=champion,
+        weights=weights,
+        mirror=mirror,
+        lease_until=lease_until,
+        sticky=rollout and rollout.sticky,
+        testers=rollout and rollout.testers,
+    )
 
 
 def promoted(split: Split) -> Split:

@@ -10,6 +10,7 @@ from rollout.counters import increase, newest
 from rollout.counts import FRESH_S
 from rollout.observations import Burn, Usage
 from rollout.prometheus import Prometheus, Series, Span, selector
+from rollout.steps import Step
 from spec import ModelSpec, Unavailable
 
 _SPANS = 1_000
@@ -23,6 +24,7 @@ class Server:
     prometheus: Prometheus
     spec: ModelSpec
     slot: str
+    step: Step
     since: datetime
     now: datetime
 
@@ -34,7 +36,7 @@ class Server:
         Unavailable
             Prometheus does not know; with the reason.
         """
-        gates = self.spec.rollout.gates
+        gates = self.spec.rollout.at(self.step).gates
         return Usage(
             memory=() if gates.memory is None else self._memory(),
             cpu=() if gates.cpu is None else self._cpu(),

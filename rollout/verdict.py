@@ -56,6 +56,8 @@ class GateResult(_Record):
     """What `n` counts."""
     why: str = ""
     """One sentence that ends what the numbers leave open."""
+    awaited: bool = True
+    """Whether it must pass before the next step. If not it is watched: only harm that it shows decides."""
 
     def line(self) -> str:
         """Return the gate as one line: name, outcome, value, comparison, limit, interval, n, why."""
@@ -63,9 +65,10 @@ class GateResult(_Record):
         value = "no data" if self.value is None else self._shown(self.value)
         within = "" if self.low is None or self.high is None else self._range(self.low, self.high)
         why = f": {self.why}" if self.why else ""
+        watched = "" if self.awaited else " (watched)"
         limit = self._shown(self.limit)
         head = f"{self.gate:<12} {self.outcome:<8} {value} {sign} {limit}"
-        return f"{head}{within}, {self.n} {self.counted}{why}"
+        return f"{head}{within}, {self.n} {self.counted}{why}{watched}"
 
     def _range(self, low: float, high: float) -> str:
         return f" [{self._shown(low)}, {self._shown(high)}]"
@@ -77,7 +80,8 @@ class GateResult(_Record):
 class Verdict(_Record):
     """The judgement of one look at one step."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    """1 had no `awaited`: every gate was."""
     model: str
     challenger: str
     champion: str

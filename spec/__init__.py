@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from spec.loader import json_schema, load, load_folder, loads, pick
     from spec.model import ModelSpec
     from spec.performance import PerformanceMetric, Task
-    from spec.rollout import SHADOW
     from spec.settings import SLOTS, Settings, read_secret
+    from spec.steps import SHADOW
     from spec.units import format_duration
 
 __all__ = [
@@ -65,7 +65,7 @@ _LATER = {
     "spec.loader": ("json_schema", "load", "load_folder", "loads", "pick"),
     "spec.model": ("ModelSpec",),
     "spec.performance": ("PerformanceMetric", "Task"),
-    "spec.rollout": ("SHADOW",),
+    "spec.steps": ("SHADOW",),
     "spec.settings": ("SLOTS", "Settings", "read_secret"),
     "spec.units": ("format_duration",),
 }

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from spec.errors import Problem, SpecError
 from spec.record import Record
-from spec.units import Duration, Fraction, Margin, Size
+from spec.routing import Sticky, Testers
+from spec.steps import SHADOW, AskBefore, Planned, Share, Step
+from spec.units import Duration, Fraction, Margin, Size, format_duration
 
-SHADOW: Literal["shadow"] = "shadow"
-_OWN = ("errors", "latency", "latency_shift", "memory", "cpu", "disagreement", "drift", "quality")
+__all__ = ["SHADOW", "BusinessMetric", "Gates", "Rollout", "Terms"]
+
+_ALWAYS = ("errors", "latency", "disagreement", "drift", "quality")
+_ASKED_FOR = ("latency_shift", "memory", "cpu")
+_OWN = (*_ALWAYS, *_ASKED_FOR)
 _NAMES = r"^[a-z][a-z0-9_]{0,62}$"
 
 
@@ -75,6 +83,10 @@ class BusinessMetric(Record):
             raise ValueError(msg)
         return self
 
+    def judged_at(self, share: Share) -> bool:
+        """Whether it can be compared at a step: some users meet one version and some the other."""
+        return self.mirrored or share not in (SHADOW, 1)
+
 
 class Gates(Record):
     """The limits that the canary must be shown to keep."""
@@ -100,6 +112,11 @@ class Gates(Record):
     metrics: tuple[BusinessMetric, ...] = ()
     """Metrics of the business, each a gate of its own."""
 
+    def names_at(self, share: Share) -> tuple[str, ...]:
+        """Return the names of the gates that there are at a step, in the order of a verdict."""
+        asked_for = [name for name in _ASKED_FOR if getattr(self, name) is not None]
+        return (*_ALWAYS, *asked_for, *(metric.name for metric in self.metrics if metric.judged_at(share)))
+
     @field_validator("metrics")
     @classmethod
     def _names_each_once(cls, value: tuple[BusinessMetric, ...]) -> tuple[BusinessMetric, ...]:
@@ -110,18 +127,42 @@ class Gates(Record):
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds at one step of a rollout, with nothing left to a default."""
+
+    share: Share
+    gates: Gates
+    """The limits."""
+    awaited: tuple[str, ...]
+    """Names of the gates that must pass before the next step."""
+    min_requests: int
+    min_time: timedelta
+    deadline: timedelta
+
+
 class Rollout(Record):
     """How a registered version earns the traffic."""
 
-    steps: tuple[Literal["shadow"] | Fraction, ...] = Field(
-        default=(SHADOW, 0.05, 0.25, 0.5, 1.0), min_length=1
+    steps: tuple[Planned, ...] = Field(
+        default=(
+            Step(share=SHADOW),
+            Step(share=0.05),
+            Step(share=0.25),
+            Step(share=0.5),
+            Step(share=1.0),
+        ),
+        min_length=1,
     )
-    """Shares of live traffic, rising to 100 %; `shadow` mirrors and may only come first."""
+    """Shares of live traffic, rising to 100 %; `shadow` mirrors and may only come first. A step may be a
+    record with limits, minima and a deadline of its own: `{share: 25%, gates: [errors, latency]}`."""
     gates: Gates = Gates()
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Probability of rolling back a challenger that is no worse, or promoting one that is."""
     min_requests: Annotated[int, Field(ge=1)] = 500
     """Requests that the challenger must have answered at a step before it may pass."""
+    min_time: Duration | None = None
+    """How long a step lasts at least, whatever the gates say; null for no longer than they need."""
     requests_per_user: Annotated[int, Field(ge=1)] = 1
     """The most requests of one user at a step, if they fail and succeed together. Counts weigh so much less:
     4 needs a little over four times the traffic. 1: requests are independent."""
@@ -131,11 +172,38 @@ class Rollout(Record):
     """A step that is still undecided after this long is rolled back."""
     lease: Duration = timedelta(minutes=2)
     """The guard returns traffic to the champion when nobody renews for this long (wall time)."""
+    sticky: Sticky | None = None
+    """Keeps a user at one version: `{header: x-user-id}` or `{cookie: user}`; null draws each request."""
+    testers: Testers | None = None
+    """Lets a request choose its version: `{header: x-trimtab-version}`; null for no such way."""
+    approval: Literal["never"] | AskBefore = "never"
+    """Steps that begin only after a person has said yes: `{before: 50%}`."""
+
+    def at(self, share: Share) -> Terms:
+        """Return what holds at a step; `SpecError` where there is none with that share."""
+        step = next((step for step in self.steps if step.share == share), None)
+        if step is None:
+            known = ", ".join(_name(step.share) for step in self.steps)
+            raise SpecError([Problem("rollout.steps", f"must hold {_name(share)}", known)])
+        own = {name: limit for name, limit in step.limits if limit is not None}
+        gates = self.gates.model_copy(update=own) if own else self.gates
+        return Terms(
+            share=share,
+            gates=gates,
+            awaited=step.gates or gates.names_at(share),
+            min_requests=step.min_requests or self.min_requests,
+            min_time=step.min_time or self.min_time or timedelta(0),
+            deadline=step.deadline or self.deadline,
+        )
+
+    def approved_first(self, share: Share) -> bool:
+        """Whether a step begins only after a person has said yes."""
+        return self.approval != "never" and share in self.approval.before
 
     @model_validator(mode="after")
     def _steps_rise_to_all(self) -> Self:
-        shares = [step for step in self.steps if step != SHADOW]
-        if SHADOW in self.steps[1:]:
+        shares = [step.share for step in self.steps if step.share != SHADOW]
+        if any(step.share == SHADOW for step in self.steps[1:]):
             msg = "steps: shadow may only come first"
             raise ValueError(msg)
         if not shares or shares[-1] != 1 or any(b <= a for a, b in pairwise(shares)):
@@ -152,7 +220,58 @@ class Rollout(Record):
     @model_validator(mode="after")
     def _metrics_have_a_step(self) -> Self:
         live = [metric.name for metric in self.gates.metrics if not metric.mirrored]
-        if live and not any(step not in (SHADOW, 1) for step in self.steps):
+        if live and not any(step.share not in (SHADOW, 1) for step in self.steps):
             msg = f"steps: {', '.join(live)} can only be judged at a share between shadow and 100%; add one"
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _gates_have_a_step(self) -> Self:
+        wrong = [*self._unknown_gates(), *self._gates_of_no_step()]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @model_validator(mode="after")
+    def _step_can_end(self) -> Self:
+        for terms in (self.at(step.share) for step in self.steps):
+            if terms.min_time >= terms.deadline:
+                least, most = format_duration(terms.min_time), format_duration(terms.deadline)
+                msg = f"steps: {_name(terms.share)}: min_time {least} must be below the deadline {most}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _routing_means_steps(self) -> Self:
+        shares = [step.share for step in self.steps]
+        asked = () if self.approval == "never" else self.approval.before
+        unknown = [_name(share) for share in asked if share not in shares]
+        if unknown:
+            known = ", ".join(map(_name, shares))
+            msg = f"approval: before must name steps ({known}), not {', '.join(unknown)}"
+            raise ValueError(msg)
+        if self.sticky and self.testers and self.sticky.header and self.sticky.header == self.testers.header:
+            msg = f"testers: {self.testers.header} names the user already (sticky)"
+            raise ValueError(msg)
+        return self
+
+    def _unknown_gates(self) -> Iterator[str]:
+        for step in self.steps:
+            known = self.at(step.share).gates.names_at(step.share)
+            unknown = [name for name in step.gates or () if name not in known]
+            if unknown:
+                yield (
+                    f"steps: {_name(step.share)}: gates must be some of {', '.join(known)}, "
+                    f"not {', '.join(unknown)}"
+                )
+
+    def _gates_of_no_step(self) -> Iterator[str]:
+        terms = [self.at(step.share) for step in self.steps]
+        there = dict.fromkeys(name for one in terms for name in one.gates.names_at(one.share))
+        left = [name for name in there if not any(name in one.awaited for one in terms)]
+        if left:
+            yield f"steps: {', '.join(left)} must be in the gates of a step, or nothing shows that it is kept"
+
+
+def _name(share: Share) -> str:
+    return share if isinstance(share, str) else f"{100 * share:g}%"

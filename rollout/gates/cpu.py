@@ -21,7 +21,7 @@ def judge_cpu(evidence: Evidence, spec: ModelSpec) -> GateResult | None:
     budget. Pass: the upper bound is within it. Both need ten spans. All that the server does is in it:
     mirrored requests count like live ones, and so does the writing of the log.
     """
-    budget = spec.rollout.gates.cpu
+    budget = spec.rollout.at(evidence.step).gates.cpu
     if budget is None:
         return None
     limit, spans = budget.total_seconds(), () if evidence.usage is None else evidence.usage.cpu

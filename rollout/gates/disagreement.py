@@ -15,8 +15,8 @@ def judge_disagreement(evidence: Evidence, spec: ModelSpec) -> GateResult:
     most cases. Harm and pass by bounds that hold under any number of looks; a limit of 100 % switches the
     gate off, one of 0 % is kept only by versions that never differ.
     """
-    limit, needed = spec.rollout.gates.disagreement, spec.rollout.min_requests
-    pairs = evidence.disagreement
+    terms = spec.rollout.at(evidence.step)
+    limit, needed, pairs = terms.gates.disagreement, terms.min_requests, evidence.disagreement
     if pairs is None or pairs.rate is None:
         why = "no row was scored by both versions yet"
         hold = Outcome.HOLD

@@ -17,7 +17,8 @@ def judge_drift(evidence: Evidence, spec: ModelSpec) -> GateResult:
     it. Rows come in pairs, so what today's traffic does to both versions' scores cancels. A limit of 100 %
     switches the gate off.
     """
-    limit, needed, cuts = spec.rollout.gates.drift, spec.rollout.min_requests, evidence.crossings
+    limit, needed = spec.rollout.at(evidence.step).gates.drift, spec.rollout.min_requests
+    cuts = evidence.crossings
     if limit == 1:
         return GateResult(
             gate="drift", outcome=Outcome.PASS, limit=limit, counted="pairs", why="switched off"
@@ -27,8 +28,8 @@ def judge_drift(evidence: Evidence, spec: ModelSpec) -> GateResult:
         return GateResult(gate="drift", outcome=Outcome.HOLD, limit=limit, counted="pairs", why=why)
     alpha = spec.rollout.alpha
     widest = max(cuts, key=lambda cut: abs(cut.ours - cut.theirs) / cut.of)
-    near = [_distance(cut, spec, alpha)[1] for cut in cuts]
-    far = [_distance(cut, spec, harm(spec) / len(cuts))[0] for cut in cuts]
+    near = [_distance(cut, spec, alpha, limit)[1] for cut in cuts]
+    far = [_distance(cut, spec, harm(spec) / len(cuts), limit)[0] for cut in cuts]
     outcome, why = Outcome.HOLD, f"at {widest.at}"
     if max(near) <= limit or (limit == 0 and not any(cut.ours or cut.theirs for cut in cuts)):
         outcome = Outcome.PASS
@@ -38,7 +39,7 @@ def judge_drift(evidence: Evidence, spec: ModelSpec) -> GateResult:
         gate="drift",
         outcome=outcome,
         value=abs(widest.ours - widest.theirs) / widest.of,
-        low=_distance(widest, spec, alpha)[0],
+        low=_distance(widest, spec, alpha, limit)[0],
         high=max(near),
         limit=limit,
         n=widest.of,
@@ -47,9 +48,9 @@ def judge_drift(evidence: Evidence, spec: ModelSpec) -> GateResult:
     )
 
 
-def _distance(cut: Crossing, spec: ModelSpec, alpha: float) -> tuple[float, float]:
-    """Return bounds of the absolute distance at one cut."""
-    guess = spec.rollout.gates.drift / 2
+def _distance(cut: Crossing, spec: ModelSpec, alpha: float, limit: float) -> tuple[float, float]:
+    """Return bounds of the absolute distance at one cut, narrowest about half of the limit."""
+    guess = limit / 2
     low, high = interval(spec, cut.ours, cut.of, alpha / 2, guess)
     theirs = interval(spec, cut.theirs, cut.of, alpha / 2, guess)
     least, most = low - theirs[1], high - theirs[0]

@@ -17,13 +17,13 @@ def judge_errors(evidence: Evidence, spec: ModelSpec) -> GateResult:
     least `min_requests` of the step were answered. Requests mirrored to the challenger beside its live ones
     narrow the bound, since the same process answers both; they do not count towards `min_requests`.
     """
-    limit = spec.rollout.gates.errors
-    arms = evidence.errors
+    terms = spec.rollout.at(evidence.step)
+    limit, arms = terms.gates.errors, evidence.errors
     if arms is None or arms.challenger.rate is None:
         return GateResult(gate="errors", outcome=Outcome.HOLD, limit=limit, why="no requests are counted yet")
     low, high = difference(arms, spec, spec.rollout.alpha, limit)
     harmed = shown(spec, arms.challenger.hits, arms.champion.hits, part(evidence.step))
-    needed = spec.rollout.min_requests
+    needed = terms.min_requests
     outcome, why = Outcome.HOLD, ""
     if high <= limit and arms.challenger.of >= needed:
         outcome = Outcome.PASS

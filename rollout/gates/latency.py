@@ -24,7 +24,7 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
     challenger's is shown to exceed the champion's by at most 1 %. Mirrored requests narrow the bounds as in
     `judge_errors`. Slow requests come in bursts, so the levels are approximate here.
     """
-    arms, needed = evidence.latency, spec.rollout.min_requests
+    arms, needed = evidence.latency, spec.rollout.at(evidence.step).min_requests
     if arms is None or arms.challenger.rate is None:
         return GateResult(gate="latency", outcome=Outcome.HOLD, limit=TAIL, why="no requests are timed yet")
     own = arms.challenger

@@ -20,7 +20,8 @@ def judge_latency_shift(evidence: Evidence, spec: ModelSpec) -> GateResult | Non
     within the limit at every edge; since all must be, each has the whole level. None where the spec sets no
     limit.
     """
-    limit, needed = spec.rollout.gates.latency_shift, spec.rollout.min_requests
+    terms = spec.rollout.at(evidence.step)
+    limit, needed = terms.gates.latency_shift, terms.min_requests
     if limit is None:
         return None
     edges = evidence.durations
@@ -35,7 +36,7 @@ def judge_latency_shift(evidence: Evidence, spec: ModelSpec) -> GateResult | Non
         why = f"{needed} requests are needed"
     elif all(high <= limit for _, high in bounds):
         outcome = Outcome.PASS
-    if outcome is Outcome.HOLD and any(_harmed(edge, evidence, spec, len(edges)) for edge in edges):
+    if outcome is Outcome.HOLD and any(_harmed(edge, limit, evidence, spec) for edge in edges):
         outcome, why = Outcome.ROLLBACK, f"at {1e3 * edges[worst].edge:g} ms"
     low, high = bounds[worst][0], max(high for _, high in bounds)
     value = _gap(edges[worst])
@@ -48,7 +49,7 @@ def _gap(edge: Slower) -> float:
     return (edge.arms.challenger.rate or 0.0) - (edge.arms.champion.rate or 0.0)
 
 
-def _harmed(edge: Slower, evidence: Evidence, spec: ModelSpec, edges: int) -> bool:
-    limit = spec.rollout.gates.latency_shift or 0.0
+def _harmed(edge: Slower, limit: float, evidence: Evidence, spec: ModelSpec) -> bool:
+    edges = len(evidence.durations or ())
     ours, theirs = edge.arms.challenger.hits, edge.arms.champion.hits
     return _gap(edge) > limit and shown(spec, ours, theirs, part(evidence.step), among=edges)

@@ -5,30 +5,28 @@ from __future__ import annotations
 import math
 
 from rollout import bounds
-from rollout.steps import Step
-from spec import SHADOW, ModelSpec
-from spec.rollout import BusinessMetric
+from spec import ModelSpec
 
-_OF_PAIRS = 3
-"""Disagreement, drift and quality go on from step to step: each has one chance in a rollout."""
+_OF_PAIRS = ("disagreement", "drift", "quality")
+_NO_TEST = ("memory",)
 
 
 def chances(spec: ModelSpec) -> int:
-    """Chances for a false rollback: of gates that count anew, one a step; of the pairs' gates, one."""
-    gates = spec.rollout.gates
-    anew = 2 + (gates.latency_shift is not None) + (gates.cpu is not None)
-    asked = sum(judged(metric, step) for metric in gates.metrics for step in spec.rollout.steps)
-    return anew * len(spec.rollout.steps) + asked + _OF_PAIRS
+    """Chances for a false rollback: of gates that count anew, one a step; of the pairs' gates, one a limit.
+
+    Disagreement, drift and quality go on from step to step with the same evidence. Gates that a step does
+    not wait for count as well: harm that they show rolls back. Quality is harm above 0, whatever its limit.
+    """
+    gates = [spec.rollout.at(step.share).gates for step in spec.rollout.steps]
+    shares = [step.share for step in spec.rollout.steps]
+    names = [name for at, share in zip(gates, shares, strict=True) for name in at.names_at(share)]
+    anew = sum(name not in (*_OF_PAIRS, *_NO_TEST) for name in names)
+    return anew + len({at.disagreement for at in gates}) + len({at.drift for at in gates}) + 1
 
 
 def harm(spec: ModelSpec) -> float:
     """Level at which one gate at one step may show harm; all together stay within `rollout.alpha`."""
     return spec.rollout.alpha / chances(spec)
-
-
-def judged(metric: BusinessMetric, step: Step) -> bool:
-    """Whether a metric can be compared at a step: some users meet one version and some the other."""
-    return metric.mirrored or step not in (SHADOW, 1)
 
 
 def shown(spec: ModelSpec, hits: float, misses: float, null: float, among: int = 1) -> bool:

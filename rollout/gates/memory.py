@@ -17,7 +17,7 @@ def judge_memory(evidence: Evidence, spec: ModelSpec) -> GateResult | None:
     A budget is a limit on what was used, not on a mean, so this is a fact and no test: it takes no part of
     `rollout.alpha`. Harm: the last three scrapes are above it. Pass: of at least ten none is. Else hold.
     """
-    budget = spec.rollout.gates.memory
+    budget = spec.rollout.at(evidence.step).gates.memory
     if budget is None:
         return None
     seen = () if evidence.usage is None else evidence.usage.memory

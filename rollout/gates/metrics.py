@@ -8,8 +8,9 @@ import numpy as np
 
 from rollout.betting import log_capital, lower_bound, upper_bound
 from rollout.gates.errors import difference
-from rollout.gates.levels import harm, judged
+from rollout.gates.levels import harm
 from rollout.observations import Arms, Business, Evidence
+from rollout.steps import Step
 from rollout.verdict import GateResult, Outcome
 from spec import ModelSpec
 from spec.rollout import BusinessMetric
@@ -27,13 +28,13 @@ def judge_metrics(evidence: Evidence, spec: ModelSpec) -> Iterator[GateResult]:
     """
     known = {seen.name: seen for seen in evidence.metrics}
     for metric in spec.rollout.gates.metrics:
-        if judged(metric, evidence.step):
-            yield _judge(metric, known.get(metric.name), spec)
+        if metric.judged_at(evidence.step):
+            yield _judge(metric, known.get(metric.name), spec, evidence.step)
 
 
-def _judge(metric: BusinessMetric, seen: Business | None, spec: ModelSpec) -> GateResult:
+def _judge(metric: BusinessMetric, seen: Business | None, spec: ModelSpec, step: Step) -> GateResult:
     if seen is not None and seen.arms is not None and seen.arms.challenger.of and seen.arms.champion.of:
-        return judge_ratio(metric, seen.arms, spec)
+        return judge_ratio(metric, seen.arms, spec, spec.rollout.at(step).min_requests)
     if seen is not None and seen.worse:
         return judge_bounded(metric, seen, spec)
     unit = "share" if metric.kind == "ratio" else metric.name
@@ -41,14 +42,14 @@ def _judge(metric: BusinessMetric, seen: Business | None, spec: ModelSpec) -> Ga
     return GateResult(gate=metric.name, outcome=Outcome.HOLD, limit=metric.margin, unit=unit, why=why)
 
 
-def judge_ratio(metric: BusinessMetric, arms: Arms, spec: ModelSpec) -> GateResult:
+def judge_ratio(metric: BusinessMetric, arms: Arms, spec: ModelSpec, needed: int) -> GateResult:
     """Judge two shares by the difference of their bounds, which hold at all looks together.
 
     Chances need not be shared out as requests are, so nothing is taken from the step's share of the traffic.
     """
     low, high = difference(arms, spec, spec.rollout.alpha, _ANY_SHARE)
     least, _ = difference(arms, spec, harm(spec), _ANY_SHARE)
-    needed, of = spec.rollout.min_requests, min(arms.challenger.of, arms.champion.of)
+    of = min(arms.challenger.of, arms.champion.of)
     outcome, why = Outcome.HOLD, ""
     if of < needed:
         why = f"{needed} chances are needed"

@@ -25,7 +25,8 @@ def judge_quality(evidence: Evidence, spec: ModelSpec) -> GateResult:
     Without labels it can pass, too, and only pass: where even the worst labels could not make the metric
     worse by more than the limit (`rollout.worst`), by the same bound over days.
     """
-    limit, needed, days = spec.rollout.gates.quality, spec.rollout.min_days, evidence.days or ()
+    limit, needed = spec.rollout.at(evidence.step).gates.quality, spec.rollout.min_days
+    days = evidence.days or ()
     outcome, why = Outcome.HOLD, ""
     mean, error = mean_difference(days) if days else (None, math.inf)
     low = high = None

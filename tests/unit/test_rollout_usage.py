@@ -41,7 +41,7 @@ class Samples(Prometheus):
 
 def server(minutes: float, **series: list[tuple[float, float]]) -> Server:
     """A server that has been in its step for some minutes."""
-    return Server(Samples(series), SPEC, "green", T0, T0 + timedelta(minutes=minutes))
+    return Server(Samples(series), SPEC, "green", 0.05, T0, T0 + timedelta(minutes=minutes))
 
 
 def test_cpu_by_whole_minutes_with_requests() -> None:

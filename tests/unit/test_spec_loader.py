@@ -33,7 +33,7 @@ def test_a_ten_line_file_is_enough() -> None:
     loaded = spec.loads(TEN_LINES)
 
     assert "fraud" == loaded.model
-    assert ("shadow", 0.05, 0.25, 0.5, 1.0) == loaded.rollout.steps
+    assert ["shadow", 0.05, 0.25, 0.5, 1.0] == [step.share for step in loaded.rollout.steps]
     assert spec.PerformanceMetric.ROC_AUC == loaded.performance_metric
 
 
