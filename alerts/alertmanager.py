@@ -15,8 +15,8 @@ from spec import InputError, ModelSpec, Problem
 
 AIRFLOW, WATCHDOG, DEFAULT = "airflow", "watchdog", "people"
 _HARM = (
-    "TrimtabDataDrift|TrimtabCorrelationDrift|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand"
-    "|TrimtabWorseSlice"
+    "TrimtabDataDrift|TrimtabCorrelationDrift|TrimtabPredictionDrift"
+    "|TrimtabPerformanceBelowBand|TrimtabErrorAboveBand|TrimtabWorseSlice"
 )
 _GROUPS = "TrimtabUnequalGroups"  # told whatever else is decided: no repair or retrain makes up for it
 _QUALITY = "TrimtabDataQuality"

@@ -38,6 +38,10 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_drifted_features_ratio": Metric("gauge", _VERSION, "share of the features that have drifted"),
     "trimtab_drifted_features_ratio_limit": Metric("gauge", ("model",), "share from which the window has"),
     "trimtab_prediction_drift_score": Metric("gauge", (*_VERSION, "method"), "distance of the predictions"),
+    "trimtab_prediction_drift_p_value": Metric(
+        "gauge", (*_VERSION, "method"), "probability of such a distance without drift"
+    ),
+    "trimtab_prediction_drifted": Metric("gauge", _VERSION, "1 if the predictions have drifted, else 0"),
     "trimtab_data_quality_violations": Metric("gauge", (*_VERSION, "check"), "violations in the last window"),
     "trimtab_window_rows": Metric("gauge", _VERSION, "rows of the last window"),
     "trimtab_model_performance": Metric(

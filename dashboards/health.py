@@ -78,6 +78,7 @@ def drift() -> Row:
     share = promql.gauge("trimtab_drifted_features_ratio", "version")
     share_limit = promql.gauge("trimtab_drifted_features_ratio_limit", "model")
     output = promql.gauge("trimtab_prediction_drift_score", "version", "method")
+    drifted = promql.gauge("trimtab_prediction_drifted", "version")
     threshold = promql.gauge("trimtab_drift_threshold", "method")
     of_threshold = promql.feature_drift_of_threshold()
     score = promql.of_champion(
@@ -106,11 +107,12 @@ def drift() -> Row:
             lines(
                 Text(
                     "Drift of the predictions",
-                    "Distance of a window's predictions from the version's reference, and the thresholds of "
-                    "the methods in use.",
+                    "Distance of a window's predictions from the version's reference, the thresholds of the "
+                    "methods in use, and where the distance matters and is no accident.",
                     "none",
                 ),
                 Query(output, "version {{version}}, {{method}}"),
+                Query(f"{output} and on (version) {drifted} > 0", "drifted, version {{version}}, {{method}}"),
                 Query(f"{threshold} and on (method) {output}", "limit, {{method}}"),
                 span=12,
             ),

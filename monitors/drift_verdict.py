@@ -1,4 +1,8 @@
-"""From the drift of columns to a verdict: what persists, what share of the features, what it can cost."""
+"""From the drift of columns to a verdict: what persists, what share of the features, what it can cost.
+
+The predictions are a column like the features, with a part of the same budget of false alarms. That they have
+drifted is told beside the verdict on the inputs, and is none: of one version they move because its inputs do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from monitors.detectors.persistence import Persistence
 from monitors.drift import PAIRS, ColumnDrift, Drift
 from monitors.finding import Finding, NoData
 from monitors.records import Measurement
+from monitors.reference_profile import PREDICTION
 from spec import ModelSpec
 
 Verdicts: TypeAlias = frozenset[str]
@@ -33,7 +38,7 @@ def judge(
     """
     limits = spec.monitor.data_drift
     measured = [number for feature in drift.features for number in _of_feature(feature)]
-    measured += _of_column("prediction_drift_score", drift.prediction)
+    measured += _of_prediction(drift.prediction, lasts=_lasts(drift.prediction, spec, before))
     lasting = [feature for feature in drift.features if _lasts(feature, spec, before)]
     measured += [
         Measurement("feature_drift_cost", cost, feature=name)
@@ -77,7 +82,14 @@ def drifted(measurements: Iterable[Measurement]) -> Verdicts:
         n.feature for n in numbers if n.name == "feature_drift_score" and _reached(n) and n.feature in sure
     }
     moved = any(n.name == "correlation_drift_score" and _reached(n) for n in numbers)
-    return frozenset(str(name) for name in found) | ({PAIRS} if moved else set())
+    told = any(n.name == "prediction_drift_score" and _reached(n) for n in numbers) and any(
+        n.name == "prediction_drift_p_value" and _within(n) for n in numbers
+    )
+    return (
+        frozenset(str(name) for name in found)
+        | ({PAIRS} if moved else set())
+        | ({PREDICTION} if told else set())
+    )
 
 
 def _lasts(column: ColumnDrift, spec: ModelSpec, before: Sequence[Verdicts]) -> bool:
@@ -106,6 +118,16 @@ def _of_feature(column: ColumnDrift) -> Iterable[Measurement]:
         yield Measurement("feature_missing_ratio", column.missing, name, text=text)
 
 
+def _of_prediction(column: ColumnDrift, *, lasts: bool) -> Iterable[Measurement]:
+    yield from _of_column("prediction_drift_score", column)
+    if isinstance(column.score, NoData):
+        return
+    p_value, method = "prediction_drift_p_value", column.method
+    yield Measurement(p_value, column.p_value, method=method, limit=column.level, n=column.rows)
+    since = f"since {column.since:%Y-%m-%d %H:%M}" if lasts and column.since is not None else None
+    yield Measurement("prediction_drifted", float(lasts), method=method, n=column.rows, text=since)
+
+
 def _of_column(name: str, column: ColumnDrift, feature: str | None = None) -> Iterable[Measurement]:
     if isinstance(column.score, NoData):
         yield column.score.measurement(feature or column.column, column.method)
@@ -115,7 +137,7 @@ def _of_column(name: str, column: ColumnDrift, feature: str | None = None) -> It
         column.score,
         feature=feature,
         method=column.method,
-        limit=column.limit if feature or column.column == PAIRS else None,
+        limit=column.limit,
         n=column.rows,
         text=column.detail,
     )

@@ -16,12 +16,18 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
     """Give the numbers of each version's newest windows, of at most `max_features` features a model."""
     models = tuple(models)
     outputs = gauge("prediction_drift_score", "Distance of the predictions.", *VERSION, "method")
+    chance = gauge(
+        "prediction_drift_p_value", "Probability of such a distance without drift.", *VERSION, "method"
+    )
     faults = gauge("data_quality_violations", "Violations in the last window.", *VERSION, "check")
     latency = Metric("trimtab_latency_seconds", "Latency in the last window.", "summary")
     plain = {
         "drifted_features_ratio": gauge("drifted_features_ratio", "Share of drifted features.", *VERSION),
         "correlation_drift_score": gauge(
             "correlation_drift_score", "Largest sure change of a rank correlation.", *VERSION
+        ),
+        "prediction_drifted": gauge(
+            "prediction_drifted", "1 if the predictions have drifted, else 0.", *VERSION
         ),
         "rows": gauge("window_rows", "Rows of the last window.", *VERSION),
         "throughput_rows_per_second": gauge(
@@ -36,6 +42,8 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
                 match number.name:
                     case "prediction_drift_score":
                         outputs.add_metric((*at, method), number.value)
+                    case "prediction_drift_p_value":
+                        chance.add_metric((*at, method), number.value)
                     case "latency_seconds":
                         quantile = {"quantile": _QUANTILES.get(method, method)}
                         labels = dict(zip(VERSION, at, strict=True)) | quantile
@@ -46,7 +54,7 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
                 faults.add_metric((*at, check), count)
     yield from _of_features(models, max_features)
     yield _of_anomalies(models)
-    yield from (outputs, faults, latency, *plain.values())
+    yield from (outputs, chance, faults, latency, *plain.values())
 
 
 def _of_anomalies(models: Iterable[Live]) -> Family:

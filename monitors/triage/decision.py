@@ -3,7 +3,8 @@
 In this order: wrong data are repaired by people and trained into nothing; harm that labels show, beyond
 what chance shows in many looks, is retrained away, until labels take it back; a slow or silent service is
 repaired; harm that is expected of drifted inputs is retrained away before the labels come; what nobody can
-tell without labels asks for them; harm that may be chance, and a shift that does none, are watched.
+tell without labels asks for them; harm that may be chance, and a shift that does none, are watched, be it of
+inputs, of predictions or of labels.
 """
 
 from __future__ import annotations
@@ -136,29 +137,32 @@ def _missing_labels(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause,
 
 def _drifted_inputs(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
     since = evidence.since("drift")
+    return None if since is None else _watched(spec, evidence, since, "The inputs have drifted", Cause.BENIGN)
+
+
+def _drifted_predictions(spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
+    since = evidence.predictions_since
     if since is None:
         return None
+    text = "The predictions have drifted, though too few inputs have to say so"
+    return _watched(spec, evidence, since, text, Cause.PREDICTIONS)
+
+
+def _watched(
+    spec: ModelSpec, evidence: Evidence, since: datetime, text: str, benign: Cause
+) -> tuple[Action, Cause, str]:
+    """Watch a drift that does no harm; wait for the labels that will tell, or ask for them when overdue."""
     if _labels_clear(spec, evidence):
-        text = "The inputs have drifted, and the labels show no harm."
-        return Action.WATCH, Cause.BENIGN, text
+        return Action.WATCH, benign, f"{text}, and the labels show no harm."
     estimate = evidence.newest("estimate")
     expected = number(estimate, "estimated_performance", spec.performance_metric.value)
     if expected is not None and not is_worse(expected, spec.performance_metric):
-        return Action.WATCH, Cause.BENIGN, "The inputs have drifted, and the estimate expects no harm."
-    return _until_labels(spec, evidence, since)
-
-
-def _until_labels(spec: ModelSpec, evidence: Evidence, since: datetime) -> tuple[Action, Cause, str]:
-    """Wait for the labels that will tell, or ask for them when they should be there."""
+        return Action.WATCH, benign, f"{text}, and the estimate expects no harm."
     told = labels_due(spec, since)
     if evidence.at is not None and evidence.at < told:
-        text = f"The inputs have drifted; labels that tell what it costs are due by {told:%Y-%m-%d %H:%M}."
-        return Action.WATCH, Cause.PENDING, text
-    return (
-        Action.COLLECT_LABELS,
-        Cause.UNSURE,
-        "The inputs have drifted, and too few labels tell what it costs.",
-    )
+        due = f"labels that tell what it costs are due by {told:%Y-%m-%d %H:%M}"
+        return Action.WATCH, Cause.PENDING, f"{text}; {due}."
+    return Action.COLLECT_LABELS, Cause.UNSURE, f"{text}, and too few labels tell what it costs."
 
 
 def _wanted_anyway(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause, str] | None:
@@ -188,7 +192,7 @@ def _nothing(_spec: ModelSpec, _evidence: Evidence) -> tuple[Action, Cause, str]
 
 def _labels_clear(spec: ModelSpec, evidence: Evidence) -> bool:
     """Return whether labels of enough windows since the drift began show no harm."""
-    since = evidence.since("drift") or evidence.since("estimate")
+    since = evidence.since("drift") or evidence.predictions_since or evidence.since("estimate")
     performance = evidence.newest("performance")
     return since is not None and not evidence.alarms("performance") and covers(spec, performance, since)
 
@@ -203,6 +207,7 @@ _RULES: tuple[_Rule, ...] = (
     _missing_labels,
     _perhaps_harm,
     _drifted_inputs,
+    _drifted_predictions,
     _moved_labels,
     _unfair,
     _nothing,

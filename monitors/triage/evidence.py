@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
@@ -68,10 +68,18 @@ class Evidence:
 
     def since(self, monitor: MonitorName) -> datetime | None:
         """Return the start of the first window of a monitor's present row of alarms; None without one."""
+        return self._present_row(monitor, lambda result: result.status == "alarm")
+
+    @property
+    def predictions_since(self) -> datetime | None:
+        """Start of the first window of the present row in which the predictions have drifted."""
+        return self._present_row("drift", predictions_drifted)
+
+    def _present_row(self, monitor: MonitorName, holds: Callable[[WindowResult], bool]) -> datetime | None:
         started = None
         for result in reversed(self.results):
             if result.monitor == monitor:
-                if result.status != "alarm":
+                if not holds(result):
                     break
                 started = result.start
         return started
@@ -134,6 +142,12 @@ def number(result: WindowResult | None, name: str, method: str | None = None) ->
     """Return the first measurement of a name, and of a method if one is given."""
     numbers = () if result is None else result.measurements
     return next((n for n in numbers if n.name == name and method in (None, n.method)), None)
+
+
+def predictions_drifted(result: WindowResult) -> bool:
+    """Return whether a result of drift says that the version's predictions have drifted."""
+    told = number(result, "prediction_drifted")
+    return told is not None and bool(told.value)
 
 
 def is_worse(measured: Measurement, metric: PerformanceMetric) -> bool:

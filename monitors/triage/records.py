@@ -41,6 +41,7 @@ class Cause(StrEnum):
     UNSURE = "unsure"
     PENDING = "pending"
     BENIGN = "benign"
+    PREDICTIONS = "predictions"
     PRIOR_SHIFT = "prior_shift"
     GROUPS = "groups"
     NOTHING = "nothing"

@@ -22,6 +22,7 @@ def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
         _concept(spec, evidence),
         _label_shift(evidence),
         _drift(evidence),
+        _predictions(evidence),
         _groups(evidence.newest("slices")),
         _latency(evidence),
     )
@@ -89,6 +90,15 @@ def _drift(evidence: Evidence) -> str:
     since = evidence.since("drift")
     told = f"{share.value:.0%} of the features have drifted" if share else "The inputs have drifted"
     return f"{told} since {since:%Y-%m-%d %H:%M}" + (f", likely to cost most: {named}." if named else ".")
+
+
+def _predictions(evidence: Evidence) -> str:
+    since, score = evidence.predictions_since, number(evidence.newest("drift"), "prediction_drift_score")
+    if since is None or score is None:
+        return ""
+    limit = "" if score.limit is None else f", limit {score.limit:.2g}"
+    told = f"{score.method} {score.value:.2g}{limit}, of {score.n} rows"
+    return f"The predictions have drifted since {since:%Y-%m-%d %H:%M} ({told})."
 
 
 def _groups(result: WindowResult | None) -> str:

@@ -70,6 +70,7 @@ def test_what_watches_servers_keeps_its_patience() -> None:
         "TrimtabFixData",
         "TrimtabFixInfra",
         "TrimtabPerformanceBelowBand",
+        "TrimtabPredictionDrift",
         "TrimtabRetrainNeeded",
         "TrimtabUnequalGroups",
         "TrimtabWorseSlice",

@@ -9,6 +9,7 @@ from monitors.drift import PAIRS, ColumnDrift, Drift
 from monitors.drift_verdict import costs, drifted, judge
 from monitors.finding import Finding, NoData
 from monitors.records import Measurement
+from monitors.reference_profile import PREDICTION
 from spec import ModelSpec, loads
 
 SPEC = """
@@ -29,10 +30,12 @@ def spec() -> ModelSpec:
     return loads(SPEC)
 
 
-def drift(*columns: ColumnDrift, correlation: ColumnDrift | None = None) -> Drift:
+def drift(
+    *columns: ColumnDrift, correlation: ColumnDrift | None = None, prediction: ColumnDrift = NONE
+) -> Drift:
     """The drift of features a, b, c, … as given."""
     named = tuple(replace(column, column=name) for name, column in zip("abcd", columns, strict=False))
-    return Drift(named, replace(NONE, column="prediction"), correlation, 100)
+    return Drift(named, replace(prediction, column=PREDICTION), correlation, 100)
 
 
 def numbers(finding: Finding, name: str) -> dict[str | None, Measurement]:
@@ -150,3 +153,44 @@ def test_persistence_asks_for_so_many_of_the_last_windows_and_the_latest(
     finding = judge(drift(*now), spec, importances={}, before=[frozenset(names) for names in before])
 
     assert status == finding.status
+
+
+@pytest.mark.parametrize(
+    ("prediction", "value"),
+    [
+        (SURE, 1.0),
+        (replace(SURE, score=0.2999), 0.0),
+        (replace(SURE, p_value=1.1e-4), 0.0),
+    ],
+)
+def test_predictions_that_drift_are_told_and_alarm_nothing(
+    spec: ModelSpec, prediction: ColumnDrift, value: float
+) -> None:
+    """They must matter and be no accident, as a feature; the verdict is on the inputs alone."""
+    finding = judge(drift(NONE, NONE, NONE, NONE, prediction=prediction), spec, importances={})
+
+    assert "ok" == finding.status
+    told = numbers(finding, "prediction_drifted")[None]
+    assert (value, "since 2024-05-01 06:00" if value else None) == (told.value, told.text)
+    score, chance = (numbers(finding, f"prediction_drift_{name}")[None] for name in ("score", "p_value"))
+    assert (0.3, 1e-4) == (score.limit, chance.limit)
+    assert (PREDICTION in drifted(finding.measurements)) == bool(value)
+
+
+def test_predictions_must_persist_as_features_do() -> None:
+    """`2 of 3`: one window in which they moved is told with its numbers, and is no drift yet."""
+    spec = loads(SPEC.replace("share: 0.5", "share: 0.5, persistence: 2 of 3"))
+    moved = drift(NONE, NONE, prediction=SURE)
+
+    first = judge(moved, spec, importances={})
+    second = judge(moved, spec, importances={}, before=[drifted(first.measurements)])
+
+    assert [0.0, 1.0] == [numbers(each, "prediction_drifted")[None].value for each in (first, second)]
+
+
+def test_predictions_without_a_distance_are_told_as_such(spec: ModelSpec) -> None:
+    """No score is no drift, and no number either."""
+    finding = judge(drift(NONE, prediction=replace(NONE, score=NoData("empty"))), spec, importances={})
+
+    assert not numbers(finding, "prediction_drifted")
+    assert "empty" == numbers(finding, "no_data")[PREDICTION].text

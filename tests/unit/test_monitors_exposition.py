@@ -124,6 +124,8 @@ def test_every_number_of_a_window_has_its_metric(world: Any) -> None:
         Measurement("feature_drift_cost", 0.8, "amount"),
         Measurement("correlation_drift_score", 0.25, method="correlation", limit=0.2),
         Measurement("prediction_drift_score", 0.3, method="wasserstein"),
+        Measurement("prediction_drift_p_value", 1e-7, method="wasserstein"),
+        Measurement("prediction_drifted", 1.0, method="wasserstein"),
         Measurement("drifted_features_ratio", 0.4, limit=0.5),
         Measurement("violations", 3, "amount", "null_rate"),
         Measurement("violations", 4, "country", "null_rate"),
@@ -141,6 +143,8 @@ def test_every_number_of_a_window_has_its_metric(world: Any) -> None:
     assert {("shop", "1", "amount"): 0.8} == series(families, "feature_drift_cost")
     assert {("shop", "1"): 0.25} == series(families, "correlation_drift_score")
     assert {("shop", "1", "wasserstein"): 0.3} == series(families, "prediction_drift_score")
+    assert {("shop", "1", "wasserstein"): 1e-7} == series(families, "prediction_drift_p_value")
+    assert {("shop", "1"): 1} == series(families, "prediction_drifted")
     assert {("shop", "1"): 0.4} == series(families, "drifted_features_ratio")
     assert {("shop", "1", "null_rate"): 7, ("shop", "1", "volume"): 0} == series(
         families, "data_quality_violations"
