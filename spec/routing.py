@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from spec.record import Record
 
 _TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"  # noqa: S105 - RFC 9110's name of a name, no secret
-_OURS = ("host", "cookie", "content-length", "content-type", "x-request-id", "x-trimtab-tester")
+TESTER = "x-trimtab-tester"
+"""Header by which a router tells a model server that the request chose its version; only routers set it."""
+_OURS = ("host", "cookie", "content-length", "content-type", "x-request-id", TESTER)
 
 
 def _is_free(name: str) -> str:

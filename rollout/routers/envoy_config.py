@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollout.split import BOTH, Split
+from rollout.split import BOTH, Slot, Split
 from spec import Problem, SettingsError
+from spec.routing import TESTER
 
 ROUTES = "trimtab"
 STAT_PREFIX = "gateway"
 TIMEOUT_S = 10
+TAILS = ("", "-shadow", "-tester")
 _TYPE = "type.googleapis.com/envoy"
 _HTTP = f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_ONCE = {
+    "timeout": f"{TIMEOUT_S}s",
+    # Only what never reached the model server is tried again: an answer of the application
+    # must count, and a retry would hide a failing challenger from its judge.
+    "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1},
+}
 
 
 def bootstrap(folder: Path, port: int, admin_port: int) -> dict[str, Any]:
@@ -35,9 +44,9 @@ def bootstrap(folder: Path, port: int, admin_port: int) -> dict[str, Any]:
 
 
 def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the CDS file for ``{model: {slot: url}}``: per slot a live cluster and one for mirrored copies.
+    """Return the CDS file for ``{model: {slot: url}}``: per slot a live cluster, a mirror's and the testers'.
 
-    A mirror with a cluster of its own keeps dropped answers out of the live counters.
+    Clusters of their own keep dropped answers, and requests that chose a version, out of the live counters.
 
     Raises
     ------
@@ -49,7 +58,7 @@ def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     for model, urls in sorted(slots.items()):
         for slot in BOTH:
             host, port = _host_port(urls[slot], f"TRIMTAB_SLOTS: {model}.{slot}", problems)
-            resources += [_cluster(f"{model}-{slot}{tail}", host, port) for tail in ("", "-shadow")]
+            resources += [_cluster(f"{model}-{slot}{tail}", host, port) for tail in TAILS]
     if problems:
         raise SettingsError(problems)
     return {"version_info": "1", "resources": resources}
@@ -76,18 +85,60 @@ def routes(splits: Mapping[str, Split], version: str) -> dict[str, Any]:
 
 
 def _model_routes(model: str, split: Split) -> list[dict[str, Any]]:
-    weighted = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
-    action: dict[str, Any] = {
-        "weighted_clusters": {"clusters": weighted},
-        "timeout": f"{TIMEOUT_S}s",
-        # Only what never reached the model server is tried again: an answer of the application
-        # must count, and a retry would hide a failing challenger from its judge.
-        "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1},
-    }
+    """Return the routes of those who chose their version, then those of all others."""
+    base = f"/v2/models/{model}"
+    paths: list[dict[str, Any]] = [{"prefix": f"{base}/"}, {"path": base}]
+    chosen = [
+        {
+            "match": path | {"headers": [choice]},
+            "route": {"cluster": f"{model}-{slot}-tester", **_ONCE},
+            "request_headers_to_add": [_told(tester)],
+        }
+        for choice, slot, tester in _choices(split)
+        for path in paths
+    ]
+    drawn = _drawn(model, split)
+    # Who says of himself that he is a tester would not be counted.
+    others = [{"match": path, "route": drawn, "request_headers_to_remove": [TESTER]} for path in paths]
+    return [*chosen, *others]
+
+
+def _drawn(model: str, split: Split) -> dict[str, Any]:
+    """Return where requests go by weight: drawn one by one, or by the hash of what names the user."""
+    clusters = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
+    action: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}, **_ONCE}
+    if split.sticky is not None:
+        header, cookie = split.sticky.header, split.sticky.cookie
+        action["hash_policy"] = [
+            {"header": {"header_name": header}} if header else {"cookie": {"name": cookie}}
+        ]
+        action["weighted_clusters"]["use_hash_policy"] = True
     if split.mirror is not None:
         action["request_mirror_policies"] = [{"cluster": f"{model}-{split.mirror}-shadow"}]
-    base = f"/v2/models/{model}"
-    return [{"match": match, "route": action} for match in ({"prefix": f"{base}/"}, {"path": base})]
+    return action
+
+
+def _choices(split: Split) -> Iterator[tuple[dict[str, Any], Slot, str]]:
+    """Yield what a tester's request carries, the slot that it asks for by that, and whose slot this is."""
+    if split.testers is None or split.settled:
+        return
+    named: list[tuple[Slot, str]] = [(split.champion, "champion"), (split.idle, "challenger")]
+    header, cookie = split.testers.header, split.testers.cookie
+    for slot, tester in named if header else ():
+        yield {"name": header, **_matching(f"{tester}|{slot}")}, slot, tester
+    for slot, tester in named if cookie else ():
+        held = rf"(.*;\s*)?{re.escape(cookie or '')}=({tester}|{slot})(\s*;.*)?"
+        yield {"name": "cookie", **_matching(held)}, slot, tester
+
+
+def _matching(regex: str) -> dict[str, Any]:
+    """Return a match of a header's whole value."""
+    return {"string_match": {"safe_regex": {"regex": regex}}}
+
+
+def _told(tester: str) -> dict[str, Any]:
+    """Return the header that tells the model server of a choice, whatever the request itself says."""
+    return {"header": {"key": TESTER, "value": tester}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _answer(match: dict[str, str], status: int, body: dict[str, Any]) -> dict[str, Any]:

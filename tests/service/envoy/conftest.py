@@ -54,7 +54,8 @@ class Slot:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
                 request = {"host": self.headers["host"], "id": self.headers["x-request-id"]}
-                slot.seen.append({"path": self.path, "body": body, **request})
+                tester = self.headers["x-trimtab-tester"]
+                slot.seen.append({"path": self.path, "body": body, "tester": tester, **request})
                 answer = json.dumps({"slot": slot.name}).encode()
                 self.send_response(slot.status)
                 self.send_header("content-length", str(len(answer)))
