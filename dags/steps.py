@@ -61,7 +61,8 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
 
     router = _router(settings)
     lease_until = datetime.now(UTC) + spec.rollout.lease
-    split = at_step(other(rollout["slot"]), spec.rollout.steps[step].share, lease_until, spec.rollout)
+    share, champion = spec.rollout.steps[step].share, other(rollout["slot"])
+    split = at_step(champion, share, lease_until, spec.rollout, mirrors=router.mirrors)
     current = router.read(spec.model)
     if current.same_routes(split) and not current.lapsed(datetime.now(UTC)):
         leases.renew(router, spec.model, lease_until)
@@ -201,7 +202,7 @@ def _give_back(router: Router, spec: ModelSpec, rollout: dict[str, Any]) -> None
 
 
 def _router(settings: Settings) -> Router:
-    from rollout.routers.envoy import EnvoyRouter
+    from rollout.routers import connect
     from spec import load_folder
 
-    return EnvoyRouter(settings, load_folder(settings.models))
+    return connect(settings, load_folder(settings.models))

@@ -15,7 +15,14 @@ Step = Literal["shadow"] | float
 """``shadow``, or the challenger's share of live traffic in (0, 1]."""
 
 
-def at_step(champion: Slot, step: Step, lease_until: datetime, rollout: Rollout | None = None) -> Split:
+def at_step(
+    champion: Slot,
+    step: Step,
+    lease_until: datetime,
+    rollout: Rollout | None = None,
+    *,
+    mirrors: bool = True,
+) -> Split:
     """Return the split of a step; the challenger is in the slot that is not `champion`.
 
     `rollout` is the model's; its `sticky` and `testers` hold from the first step to the last.
@@ -29,13 +36,16 @@ def at_step(champion: Slot, step: Step, lease_until: datetime, rollout: Rollout 
     ======== ========== ========== ===========
 
     The mirror goes on at every step, so that both versions keep scoring the same requests; at 100 % it
-    keeps the champion warm and comparable until the promotion.
+    keeps the champion warm and comparable until the promotion. A router without mirrors divides only.
 
     Raises
     ------
     SpecError
-        The share is no whole percent from 1 to 100.
+        The share is no whole percent from 1 to 100, or it is `shadow` where the router has no mirror.
     """
+    if step == SHADOW and not mirrors:
+        found = "a router that cannot copy requests"
+        raise SpecError([Problem("rollout.steps", "must begin with a share, without shadow", found)])
     challenger = other(champion)
     share = 0 if step == SHADOW else percent(step)
     weights = {champion: ALL - share, challenger: share}
@@ -43,7 +53,7 @@ def at_step(champion: Slot, step: Step, lease_until: datetime, rollout: Rollout 
     return Split(
         champion=champion,
         weights=weights,
-        mirror=mirror,
+        mirror=mirror if mirrors else None,
         lease_until=lease_until,
         sticky=rollout and rollout.sticky,
         testers=rollout and rollout.testers,

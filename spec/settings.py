@@ -14,6 +14,8 @@ from spec.errors import NotFound, Problem, SettingsError, did_you_mean
 from spec.model import ModelSpec
 
 SLOTS = ("blue", "green")
+ROUTERS = ("envoy", "gateway_api", "kserve")
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Settings:
 
     `home` is the state folder; relative data paths of a model's YAML start there.
     `slots` maps model to slot (`blue`, `green`) to the base URL of its model server.
+    `router` names who divides the traffic. Only those on Kubernetes read `kubernetes_url`, the folder
+    `kubernetes_account` (token, ca.crt, namespace), `kubernetes_namespace` (empty: the account's) and
+    `routes`, which maps model to the name of its object (default: the model's name with ``-`` for ``_``).
     Secrets are paths of files, read when needed and never kept.
     """
 
@@ -38,7 +43,13 @@ class Settings:
     envoy_admin_url: str
     serving_token_file: Path
     receiver_token_file: Path
+    private_key_file: Path
     slots: Mapping[str, Mapping[str, str]]
+    router: str = "envoy"
+    kubernetes_url: str = "https://kubernetes.default.svc"
+    kubernetes_account: Path = ACCOUNT
+    kubernetes_namespace: str = ""
+    routes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -60,7 +71,13 @@ class Settings:
         TRIMTAB_ENVOY_ADMIN_URL    http://127.0.0.1:21081
         TRIMTAB_SERVING_TOKEN_FILE ``secrets/serving`` in the home
         TRIMTAB_RECEIVER_TOKEN_FILE ``secrets/receiver`` in the home
+        TRIMTAB_PRIVATE_KEY_FILE   ``secrets/private`` in the home
         TRIMTAB_SLOTS              ``{}``; JSON ``{model: {blue: url, green: url}}``
+        TRIMTAB_ROUTER             ``envoy``; or ``gateway_api``, ``kserve``
+        TRIMTAB_KUBERNETES_URL     https://kubernetes.default.svc
+        TRIMTAB_KUBERNETES_ACCOUNT where Kubernetes mounts a pod's service account
+        TRIMTAB_KUBERNETES_NAMESPACE   the account's
+        TRIMTAB_ROUTES             ``{}``; JSON ``{model: name of its HTTPRoute or InferenceService}``
         ========================== =============================================
         """
         env = os.environ if env is None else env
@@ -69,6 +86,10 @@ class Settings:
             hint = "Name the state folder, as `trimtab up` does for what it starts"
             problems.append(Problem("TRIMTAB_HOME", "must be set", "nothing", hint))
         slots = _slots(env.get("TRIMTAB_SLOTS", "{}"), problems)
+        routes = _routes(env.get("TRIMTAB_ROUTES", "{}"), problems)
+        router = env.get("TRIMTAB_ROUTER", "envoy")
+        if router not in ROUTERS:
+            problems.append(Problem("TRIMTAB_ROUTER", f"must be one of {', '.join(ROUTERS)}", repr(router)))
         clock_file = Path(env["TRIMTAB_CLOCK"]) if env.get("TRIMTAB_CLOCK") else None
         if clock_file is not None and not clock_file.is_file():
             problems.append(Problem("TRIMTAB_CLOCK", "must name a clock file", str(clock_file)))
@@ -90,7 +111,13 @@ class Settings:
             envoy_admin_url=env.get("TRIMTAB_ENVOY_ADMIN_URL", "http://127.0.0.1:21081"),
             serving_token_file=Path(env.get("TRIMTAB_SERVING_TOKEN_FILE", secrets / "serving")),
             receiver_token_file=Path(env.get("TRIMTAB_RECEIVER_TOKEN_FILE", secrets / "receiver")),
+            private_key_file=Path(env.get("TRIMTAB_PRIVATE_KEY_FILE", secrets / "private")),
             slots=slots,
+            router=router,
+            kubernetes_url=env.get("TRIMTAB_KUBERNETES_URL", "https://kubernetes.default.svc"),
+            kubernetes_account=Path(env.get("TRIMTAB_KUBERNETES_ACCOUNT", ACCOUNT)),
+            kubernetes_namespace=env.get("TRIMTAB_KUBERNETES_NAMESPACE", ""),
+            routes=routes,
         )
 
     def location(self, path: str) -> str:
@@ -132,3 +159,15 @@ def _slots(text: str, problems: list[Problem]) -> Mapping[str, Mapping[str, str]
         problems.append(Problem("TRIMTAB_SLOTS", "must be JSON {model: {blue: url, green: url}}", text))
         return {}
     return slots
+
+
+def _routes(text: str, problems: list[Problem]) -> Mapping[str, str]:
+    try:
+        routes: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        problems.append(Problem("TRIMTAB_ROUTES", "must be JSON {model: name}", str(error)))
+        return {}
+    if not isinstance(routes, dict) or not all(isinstance(name, str) and name for name in routes.values()):
+        problems.append(Problem("TRIMTAB_ROUTES", "must be JSON {model: name}", text))
+        return {}
+    return routes

@@ -9,7 +9,7 @@ from datetime import datetime
 import httpx
 
 from monitors.results import Store
-from rollout.routers.envoy import EnvoyRouter
+from rollout.routers import Router, connect
 from rollout.split import BOTH
 from spec import ModelSpec, NotFound, Settings
 
@@ -55,7 +55,7 @@ class ModelView:
 def look(specs: Iterable[ModelSpec], settings: Settings) -> list[ModelView]:
     """Return a view a model; a slot that does not answer has no version."""
     known = {spec.model: spec for spec in specs}
-    router = EnvoyRouter(settings, known)
+    router = connect(settings, known)
     with Store(settings.results_url) as store, httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
         return [
             ModelView(
@@ -68,12 +68,10 @@ def look(specs: Iterable[ModelSpec], settings: Settings) -> list[ModelView]:
 def slots(spec: ModelSpec, settings: Settings) -> tuple[SlotView, ...]:
     """Return both slots of a model; one that does not answer has no version."""
     with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
-        return _slots(spec, settings, EnvoyRouter(settings, {spec.model: spec}), client)
+        return _slots(spec, settings, connect(settings, {spec.model: spec}), client)
 
 
-def _slots(
-    spec: ModelSpec, settings: Settings, router: EnvoyRouter, client: httpx.Client
-) -> tuple[SlotView, ...]:
+def _slots(spec: ModelSpec, settings: Settings, router: Router, client: httpx.Client) -> tuple[SlotView, ...]:
     split = router.read(spec.model)
     found = []
     for slot in BOTH:

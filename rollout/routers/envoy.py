@@ -30,6 +30,8 @@ class EnvoyRouter:
     model leaves the others' splits as they are.
     """
 
+    mirrors = True
+
     def __init__(self, settings: Settings, specs: Mapping[str, ModelSpec]) -> None:
         self._settings = settings
         self._specs = specs

@@ -13,6 +13,8 @@ from spec import NotFound, did_you_mean
 class MemoryRouter:
     """Keeps the splits of `models` in this process; see `rollout.routers.Router`."""
 
+    mirrors = True
+
     def __init__(self, models: Iterable[str]) -> None:
         self._lock = Lock()
         self._splits = dict.fromkeys(models, Split())

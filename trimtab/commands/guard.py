@@ -21,8 +21,8 @@ def guard(home: Path, models: Path | None) -> None:
       trimtab guard
     """
     from rollout import guard as room
-    from rollout.routers.envoy import EnvoyRouter
+    from rollout.routers import connect
 
     write_log()
     specs, settings = surroundings(home, models)
-    room.run(specs, settings, EnvoyRouter(settings, specs), stop=stop_on_signal())
+    room.run(specs, settings, connect(settings, specs), stop=stop_on_signal())

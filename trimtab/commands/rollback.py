@@ -32,11 +32,11 @@ def rollback(
       trimtab rollback flights --as ada --reason "complaints since noon"
     """
     from retraining.registry import Approval
-    from rollout.routers.envoy import EnvoyRouter
+    from rollout.routers import connect
     from trimtab import undo
 
     specs, settings = surroundings(home, models)
     spec, approval = pick(specs, model), Approval.by_hand(who, reason)
-    done = undo.roll_back(spec, settings, EnvoyRouter(settings, specs), approval)
+    done = undo.roll_back(spec, settings, connect(settings, specs), approval)
     undo.note(settings, done, approval)
     click.echo(json.dumps(done.payload()) if as_json else done.text)
