@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Compiling every module at each start of a process would double the time of the demo and the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up down status test lint bench bench-speed bench-quality build clean
+.PHONY: help demo up down status test lint bench bench-speed bench-serving bench-quality build clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
@@ -44,6 +44,9 @@ bench: $(STAMP) ## measure what the monitors cost in a replay
 
 bench-speed: $(STAMP) ## time the drift engine beside its peers, each in an environment of its own (15 minutes)
 	@$(BIN)/python bench/speed/drift.py
+
+bench-serving: $(STAMP) ## time the model server beside MLServer, MLflow's and a FastAPI app (8 minutes)
+	@$(BIN)/python bench/speed/serving.py
 
 bench-quality: $(STAMP) ## count false alarms, delays, errors and right decisions beside the same peers (hours)
 	@$(BIN)/python bench/quality/false_alarms.py
