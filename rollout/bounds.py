@@ -9,6 +9,7 @@ one looks and whenever one stops.
 from __future__ import annotations
 
 import math
+import sys
 
 from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
@@ -41,7 +42,7 @@ def log_excess(hits: float, misses: float, null: float) -> float:
         In nats; 0 before the first count, -inf where the excess is beyond belief.
     """
     above = float(betaincc(hits + 1, misses + 1, null))
-    if above == 0.0:
+    if above < sys.float_info.min:  # below that a float has lost its digits
         return -math.inf
     mixture = float(betaln(hits + 1, misses + 1)) + math.log(above) - math.log1p(-null)
     return mixture - hits * math.log(null) - misses * math.log1p(-null)

@@ -21,6 +21,9 @@ ANSWERED, RETRIED = "envoy_cluster_upstream_rq_xx", "envoy_cluster_upstream_rq_r
 """Answers that callers got, and attempts that failed, which the gateway hid by trying again."""
 _BUCKETS, _SLOTS = "trimtab_prediction_duration_seconds_bucket", "trimtab_slot_info"
 
+TESTER = "tester"
+"""Value of the servers' label `shadow` for requests that chose their version: neither live nor mirrored."""
+
 Way = tuple[str, bool]
 """A version, and whether its requests are mirrored ones."""
 
@@ -183,7 +186,9 @@ def _by_way(series: Sequence[Series], way: Callable[[Series], Way]) -> dict[Way,
 
 
 def _version_way(one: Series) -> Way:
-    return one.labels["version"], one.labels.get("shadow") == "true"
+    """Whose requests a server's counter counts; of testers, who chose their version, nobody's."""
+    shadow = one.labels.get("shadow")
+    return ("", False) if shadow == TESTER else (one.labels["version"], shadow == "true")
 
 
 def _failed(one: Series) -> bool:

@@ -54,7 +54,7 @@ class Arms(_Record):
 class Slower(_Record):
     """Requests slower than one edge of the servers' histogram."""
 
-    edge: Annotated[float, Field(gt=0)]
+    edge: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Seconds."""
     arms: Arms
 

@@ -16,7 +16,7 @@ from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
 Floats = npt.NDArray[np.float64]
-_COLUMNS = ("prediction_id", "event_date", "logged_at", "scores")
+_COLUMNS = ("prediction_id", "event_date", "logged_at", "scores", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str,
 
     Events are looked for up to the deadline of a step before that; older ones are no evidence. Which of
     the two versions was live does not matter. A prediction that a version scored twice counts once, with its
-    first row.
+    first row. Answers that a tester asked for by version are chosen and make no pair: `shadow` is null there.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def collect(spec: ModelSpec, settings: Settings, challenger: str, champion: str,
 def _answered(spec: ModelSpec, settings: Settings, version: str, since: datetime) -> pa.Table:
     oldest = since - spec.rollout.deadline
     rows = inference_log.read(spec, settings, start=oldest, shadow=None, version=version, columns=_COLUMNS)
-    return rows.filter(pc.greater_equal(rows["logged_at"], pa.scalar(since, rows["logged_at"].type)))
+    late = pc.greater_equal(rows["logged_at"], pa.scalar(since, rows["logged_at"].type))
+    return rows.filter(pc.and_(late, pc.is_valid(rows["shadow"])))
 
 
 def disagreement(spec: ModelSpec, pairs: Pairs, truth: Floats) -> Share | None:

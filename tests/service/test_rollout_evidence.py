@@ -230,6 +230,18 @@ def test_live_steps_count_live_and_mirrored_apart(prometheus: Scraped, target: T
     assert found.errors.mirrored == Share(hits=0, of=1000)
 
 
+def test_testers_count_for_nobody(prometheus: Scraped, target: Target) -> None:
+    """Requests that chose their version are neither a version's live ones nor its mirrored ones."""
+    since = datetime.now(UTC)
+    target.now(served("2", "tester", 0, 500) | timed("2", "tester", 0, 500) | served("1", "tester", 70, 0))
+    for step in (SHADOW, 0.05, 1.0):
+        found = prometheus.collect(since, step)
+        assert found.errors is not None
+        assert found.latency is not None
+        assert (found.errors.challenger.of, found.errors.champion.of) == (0, 0)
+        assert (found.latency.challenger.of, found.latency.champion.of) == (0, 0)
+
+
 def test_at_all_traffic_the_champion_is_the_mirror(prometheus: Scraped, target: Target) -> None:
     """At 100 % the challenger's live requests are compared with those mirrored to the champion."""
     since = datetime.now(UTC)

@@ -93,7 +93,10 @@ def test_hosts_by_name_are_resolved() -> None:
     found = clusters({"m": {"blue": "http://127.0.0.1:1", "green": "http://green.svc:1"}})["resources"]
 
     assert [cluster["type"] for cluster in found] == ["STATIC"] * 3 + ["STRICT_DNS"] * 3
-    assert [cluster["name"] for cluster in found] == ["m-blue", "m-blue-shadow", "m-green", "m-green-shadow"]
+    assert [cluster["name"] for cluster in found] == [
+        *("m-blue", "m-blue-shadow", "m-blue-tester"),
+        *("m-green", "m-green-shadow", "m-green-tester"),
+    ]
 
 
 def test_routes_are_ordered_and_complete() -> None:

@@ -51,7 +51,7 @@ class Log:
         self.spec, self.settings, self.count = spec, settings, 0
 
     def predict(
-        self, version: str, ids: list[str], scores: list[list[float]], *, shadow: bool, day: int = 0
+        self, version: str, ids: list[str], scores: list[list[float]], *, shadow: bool | None, day: int = 0
     ) -> None:
         """Append answered rows, one an id."""
         time = DAY + timedelta(days=day, hours=12)
@@ -112,6 +112,20 @@ def test_pairs_are_what_both_scored(settings: Settings) -> None:
 
     assert found == {"a": [0.7, 0.1], "b": [0.6, 0.2], "e": [0.4, 0.5]}
     assert paired.disagreement(spec, pairs, np.full(3, np.nan)) == Share(hits=3, of=3)
+
+
+def test_what_testers_asked_for_makes_no_pair(settings: Settings) -> None:
+    """A tester who asks the challenger for a row that callers had, or both versions for one, adds nothing."""
+    spec = spec_of("binary")
+    log = Log(spec, settings)
+    log.predict("1", ["a", "b"], [[0.1], [0.2]], shadow=False)
+    log.predict("2", ["a"], [[0.9]], shadow=None)
+    log.predict("2", ["a"], [[0.3]], shadow=True)
+    log.predict("2", ["b", "c"], [[0.9], [0.9]], shadow=None)
+    log.predict("1", ["c"], [[0.1]], shadow=None)
+    pairs = paired.collect(spec, settings, "2", "1", DAY)
+
+    assert (pairs.ids.to_pylist(), pairs.challenger.tolist()) == (["a"], [[0.3]])
 
 
 def test_pairs_start_with_the_rollout(settings: Settings) -> None:
