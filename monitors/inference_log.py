@@ -161,7 +161,8 @@ def frame(spec: ModelSpec, log: pa.Table) -> pd.DataFrame:
 
 def inputs(spec: ModelSpec, log: pa.Table) -> pa.Table:
     """Return the features of log rows by their plain names, and `prediction` as of `frame`."""
-    plain = log.select([FEATURE_PREFIX + name for name in spec.features]).rename_columns(list(spec.features))
+    names = list(spec.logged.features)
+    plain = log.select([FEATURE_PREFIX + name for name in names]).rename_columns(names)
     return plain.append_column(
         "prediction", pa.array(frames.prediction(spec, log["scores"]), from_pandas=True)
     )

@@ -60,7 +60,7 @@ def run(
     reporter = report.Reporter()
     with Store(settings.results_url) as store:
         settle_s = SETTLE_S if follow else 0.0
-        models = [ModelJob(spec, settings, store, reporter, settle_s) for spec in specs.values()]
+        models = [ModelJob(spec.logged, settings, store, reporter, settle_s) for spec in specs.values()]
         try:
             while not stop.is_set():
                 worked = [model.tick(time.monotonic(), stop) for model in models]

@@ -134,6 +134,8 @@ def publish(  # noqa: PLR0913 - all that a version is known by, each part named
     Refused
         The version has another reference.
     """
+    importances = {name: share for name, share in importances.items() if name not in spec.dropped}
+    spec = spec.logged
     bands = {name: band if isinstance(band, Band) else Band(**band) for name, band in performance.items()}
     _check(spec, rows, importances, bands, window)
     typed = frames.typed(spec, rows).astype({PREDICTION: "float64"})
@@ -170,6 +172,7 @@ def load(spec: ModelSpec, settings: Settings, version: str) -> Reference:
     DataError
         It was written by a newer Trimtab, is damaged, or lacks features of the spec.
     """
+    spec = spec.logged
     folder = _folder(spec, settings) / version
     if not (folder / _FACTS).is_file():
         known = did_you_mean(version, versions(spec, settings))

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from retraining import native
-from retraining.dataset import rows
+from retraining.dataset import private, rows
 from retraining.dataset.rows import FloatArray
 from retraining.gates import signature
 from retraining.graphs import parity
@@ -73,8 +73,8 @@ def adopt(
     Unavailable
         The registry did not answer.
     """
-    train = _ordered(spec, train_frame, "train_frame")
-    held = None if holdout_frame is None else _ordered(spec, holdout_frame, "holdout_frame")
+    train = _ordered(spec, settings, train_frame, "train_frame")
+    held = None if holdout_frame is None else _ordered(spec, settings, holdout_frame, "holdout_frame")
     content = to_onnx(spec, pipeline).SerializeToString()
     faithful = parity.check(spec, pipeline, content, train, spec.retrain.search.seed)
     work = _workspace(settings, content)
@@ -133,8 +133,8 @@ def adopt_graph(
     Unavailable
         The registry did not answer.
     """
-    train = _ordered(spec, train_frame, "train_frame")
-    held = _ordered(spec, holdout_frame, "holdout_frame")
+    train = _ordered(spec, settings, train_frame, "train_frame")
+    held = _ordered(spec, settings, holdout_frame, "holdout_frame")
     content = _graph(spec, file)
     work = _workspace(settings, content)
     stored = work.put("model.onnx", content)
@@ -224,8 +224,8 @@ def _answers(spec: ModelSpec, file: Path, scores: FloatArray) -> Iterator[Proble
         yield Problem(f"{file}: probabilities", "must sum to 1 in every row", "other sums")
 
 
-def _ordered(spec: ModelSpec, frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the rows by time with an index that names the given rows, after all checks."""
+def _ordered(spec: ModelSpec, settings: Settings, frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows by time with an index that names the given rows, after all checks, with tokens."""
     rows.check(spec, frame, name)
     problems = []
     time = spec.data.time
@@ -244,7 +244,7 @@ def _ordered(spec: ModelSpec, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         problems.append(Problem(name, f"must hold {_MIN_ROWS} rows", str(len(frame))))
     if problems:
         raise DataError(problems)
-    return frame.sort_values(time, kind="stable")
+    return private.tokenized(spec, settings, frame).sort_values(time, kind="stable")
 
 
 def _out_of_time(spec: ModelSpec, pipeline: Pipeline, train: pd.DataFrame) -> tuple[pd.DataFrame, FloatArray]:

@@ -49,6 +49,11 @@ def prepare(spec: ModelSpec, settings: Settings, run: str, *, again: Snapshot | 
     Unavailable
         A table could not be read.
     """
+    if spec.dropped:
+        must = "must be in the log for a retrain to learn from them"
+        hint = "Say private: tokenize of them, or take them out of the features"
+        found = "private: drop"
+        raise DataError([Problem(f"features: {', '.join(spec.dropped)}", must, found, hint)])
     work = Workspace(settings, run)
     state = sources.State.now(spec, settings) if again is None else _state(again)
     known = sources.read(spec, settings, state)

@@ -145,18 +145,22 @@ def triggered(trigger: Mapping[str, Any]) -> dict[str, str]:
 
 
 def population(spec: ModelSpec, scorer: Scorer, train: pd.DataFrame) -> pd.DataFrame:
-    """Return training rows [n] as a reference needs them: event time, features, target and `prediction`."""
+    """Return training rows [n] as a reference needs them: event time, features, target and `prediction`.
+
+    Features that are private and dropped are null: the registry keeps some of the rows.
+    """
     scores = scorer.predict(inputs(spec, train))
     if spec.task is Task.MULTICLASS:
         scores = scores.argmax(axis=1).astype("float64")
-    return train[[spec.data.time, *spec.features, spec.data.target.name]].assign(**{PREDICTION: scores})
+    kept = train[[spec.data.time, *spec.features, spec.data.target.name]]
+    return kept.assign(**dict.fromkeys(spec.dropped), **{PREDICTION: scores})
 
 
 def held(spec: ModelSpec, frame: pd.DataFrame, scores: FloatArray) -> Held:
     """Return labelled rows [n] that the model has not seen, with what it answered ([n] or [n, k])."""
     times = pd.to_datetime(frame[spec.data.time], utc=True).dt.as_unit("us").astype("int64")
     return Held(
-        frames.typed(spec, frame[list(spec.features)]).reset_index(drop=True),
+        frames.typed(spec, frame[list(spec.logged.features)]).reset_index(drop=True),
         np.asarray(scores, "float64").reshape(len(frame), -1),
         target(spec, frame).astype("float64"),
         np.asarray(times, dtype=np.int64),

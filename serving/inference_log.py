@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import orjson
 
 from serving import log_table
@@ -15,6 +16,7 @@ from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
 from spec import ModelSpec, Refused, Settings, Task
+from spec.private import Tokens
 from spec.tables import FEATURE_PREFIX
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ class InferenceLog:
 
     Raises
     ------
+    SettingsError
+        When a feature is tokenized and there is no key.
     Refused
         When another living process serves this slot.
     """
@@ -48,7 +52,9 @@ class InferenceLog:
         self._metrics = metrics
         self._slot = slot
         self._serial = itertools.count()
-        features = (FEATURE_PREFIX + name for name in spec.features)
+        self._tokens = Tokens.of(spec, settings)
+        self._features = tuple(spec.logged.features)
+        features = (FEATURE_PREFIX + name for name in self._features)
         self._names = ("row_id", "prediction_id", "event_time", "scores", *features, *_SAME_IN_A_REQUEST)
         self._spool = Spool(folder, log_table.header(spec))
         self._table = log_table.LogTable(settings.location(spec.data.inference_log))
@@ -64,6 +70,18 @@ class InferenceLog:
         metrics.pending_rows(self.pending)
         self._thread = threading.Thread(target=self._commit_until_closed, name="inference-log", daemon=True)
         self._thread.start()
+
+    def tokenized(self, request: InferRequest) -> InferRequest:
+        """Return the request as the model and the log may see it: with tokens for tokenized values."""
+        if self._tokens is None:
+            return request
+        columns, feeds = dict(request.columns), dict(request.feeds)
+        for name in self._tokens.names:
+            column = [self._tokens.of_value(name, value) for value in columns[name]]
+            columns[name] = column
+            text = ["" if token is None else token for token in column]
+            feeds[name] = np.array(text, dtype=object).reshape(-1, 1)
+        return request._replace(columns=columns, feeds=feeds)
 
     def append(
         self, request: InferRequest, prediction: Prediction, version: str, *, shadow: bool, latency_ms: float
@@ -83,7 +101,13 @@ class InferenceLog:
         same = (now, version, self._slot, shadow, latency_ms)
         rows = [
             dict(zip(self._names, (f"{self._spool.boot}-{next(self._serial)}", *row, *same), strict=True))
-            for row in zip(request.ids, times, scores, *request.columns.values(), strict=True)
+            for row in zip(
+                request.ids,
+                times,
+                scores,
+                *(request.columns[name] for name in self._features),
+                strict=True,
+            )
         ]
         self._spool.append(b"\n".join(map(orjson.dumps, rows)))
         with self._counting:

@@ -146,6 +146,28 @@ def _measured(spec: ModelSpec) -> Iterator[Contradiction]:
             yield Contradiction(("optimize", "within", name), must, getattr(stated, name))
 
 
+def _private(spec: ModelSpec) -> Iterator[Contradiction]:
+    dropped = {name: feature for name, feature in spec.features.items() if feature.private == "drop"}
+    if not dropped:
+        return
+    if len(dropped) == len(spec.features):
+        must = "must leave a feature in the log, or there is nothing to watch"
+        yield Contradiction(("features",), must, ", ".join(dropped))
+    if spec.retrain.on:
+        must = (
+            "must be [] where a feature is private: drop: the log does not hold what the model has to learn "
+            "from; say private: tokenize, or take it out of the features"
+        )
+        yield Contradiction(("retrain", "on"), must, ", ".join(dropped))
+    for name, feature in dropped.items():
+        if feature.protected:
+            must = "groups of a dropped feature are not in the log; say private: tokenize"
+            yield Contradiction(("features", name, "protected"), must, name)
+    for name in set(spec.monitor.slices.by) & set(dropped):
+        must = "must name features that the log holds; say private: tokenize of it"
+        yield Contradiction(("monitor", "slices", "by"), must, name)
+
+
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
 
@@ -161,4 +183,5 @@ _RULES: tuple[Callable[[ModelSpec], Iterator[Contradiction]], ...] = (
     _causes,
     _search,
     _measured,
+    _private,
 )

@@ -52,6 +52,10 @@ class Feature(Record):
     known_at: str | None = None
     """Column of the history with the time at which the value was known: no row may have learnt it after its
     own event time, since a model that is asked then would not have it."""
+    private: Literal["drop", "tokenize"] | None = None
+    """What becomes of the value before anything touches a disk. `drop`: the model sees it, and no log and no
+    reference does. `tokenize`, of a categorical feature: a keyed hash stands for it everywhere behind the
+    server's door, in the model too."""
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +83,14 @@ class Feature(Record):
             yield from self._unsuitable_calendar(self.calendar)
         if self.unique and self.type is FeatureType.BOOLEAN:
             yield "unique: a boolean has two values only"
+        if self.private == "tokenize":
+            yield from self._cannot_be_tokenized()
+
+    def _cannot_be_tokenized(self) -> Iterator[str]:
+        if self.type is not FeatureType.CATEGORICAL:
+            yield f"private: only a categorical feature has tokens; drop a {self.type} one"
+        if self.values is not None:
+            yield "values: the log holds tokens of a tokenized feature, which are not the listed values"
 
     def _unsuitable_calendar(self, parts: tuple[str, ...]) -> Iterator[str]:
         if self.type is not FeatureType.NUMERIC:

@@ -214,6 +214,19 @@ class ModelSpec(Record):
 
     @property
     def latency_gate(self) -> timedelta:
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Names of the features that no log and no reference holds, in the model's order."""
+        return tuple(name for name, feature in self.features.items() if feature.private == "drop")
+
+    @property
+    def logged(self) -> ModelSpec:
+        """The model as its log knows it: without the features that are private and dropped."""
+        if not self.dropped:
+            return self
+        kept = {name: one for name, one in self.features.items() if name not in self.dropped}
+        return self.model_copy(update={"features": kept})
+
         """The 99th percentile that a canary must keep."""
         return self.rollout.gates.latency_p99 or self.monitor.latency.p99
 

@@ -29,8 +29,11 @@ FEATURE_PREFIX = "f_"
 
 
 def log_columns(spec: ModelSpec) -> dict[str, str]:
-    """Columns of the inference log: the envelope, then each feature as ``f_<name>``, nullable."""
-    features = {FEATURE_PREFIX + name: _TYPE[feature.type] for name, feature in spec.features.items()}
+    """Columns of the inference log: the envelope, then each feature as ``f_<name>``, nullable.
+
+    A feature that is private and dropped has none.
+    """
+    features = {FEATURE_PREFIX + name: _TYPE[feature.type] for name, feature in spec.logged.features.items()}
     return ENVELOPE | features
 
 

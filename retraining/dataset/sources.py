@@ -16,7 +16,7 @@ from pyarrow import ArrowException
 from monitors import delta, frames, inference_log, labels
 from monitors.results import Store
 from monitors.triage.evidence import faulty_windows
-from retraining.dataset import rows
+from retraining.dataset import private, rows
 from retraining.records import FaultyWindow
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
@@ -95,6 +95,8 @@ def _logged(spec: ModelSpec, settings: Settings, state: State) -> pd.DataFrame:
     known = labels.read(spec, settings, state.taken_at, at=state.labels_version)
     log = _sound(inference_log.read(spec, settings, at=state.log_version), state.excluded)
     joined = inference_log.frame(spec, labels.join(log, known))
+    if problems := list(private.foreign(spec, settings, joined)):
+        raise DataError(problems)
     names = {"prediction_id": spec.data.id, "event_time": spec.data.time, "label": spec.data.target.name}
     return _selected(spec, joined.rename(columns=names).dropna(subset=spec.data.target.name), history=False)
 
@@ -145,7 +147,8 @@ def _history(spec: ModelSpec, settings: Settings, state: State) -> pd.DataFrame:
     if problems := list(_known_too_late(spec, frame, location)):
         raise DataError(problems)
     frame = frame.assign(**{spec.data.time: frame[spec.data.time].dt.tz_convert("UTC").dt.as_unit("us")})
-    return _selected(spec, frame[frame[spec.data.time] <= state.taken_at], history=True)
+    known = private.tokenized(spec, settings, frame[frame[spec.data.time] <= state.taken_at])
+    return _selected(spec, known, history=True)
 
 
 def _unreadable(location: str, error: Exception) -> DataError:

@@ -131,13 +131,18 @@ def _start(spec: ModelSpec, file: Path, home: Path, log: Path) -> subprocess.Pop
 
 
 def _trial(spec: ModelSpec) -> str:
-    """Return a model's YAML whose log stays in the home, and whose door lets every row in."""
+    """Return a model's YAML whose log stays in the home, and whose door lets every row in as it is."""
     data = spec.data.model_copy(update={"inference_log": "log"})
     quality = spec.monitor.quality
     if quality.door is Door.REJECT:
         quality = quality.model_copy(update={"door": Door.FLAG})
     monitor = spec.monitor.model_copy(update={"quality": quality})
-    trial = spec.model_copy(update={"data": data, "monitor": monitor})
+    # The rows to be asked hold tokens already, and the trial has no key.
+    features = {
+        name: one.model_copy(update={"private": None}) if one.private == "tokenize" else one
+        for name, one in spec.features.items()
+    }
+    trial = spec.model_copy(update={"data": data, "monitor": monitor, "features": features})
     return trial.model_dump_json(by_alias=True, exclude_unset=True)
 
 
