@@ -30,7 +30,9 @@ class KServeRouter(DeclaredRouter):
         called = f"InferenceService {self._name(model)} of {model}"
         _possible(item, after, called)
         champion = _champion(item, called)
-        if after.champion != before.champion:
+        # Until the first split no slot stands for a revision: a canary names them as it likes.
+        named = CHAMPION in _notes(item) or after.settled
+        if after.champion != before.champion and named:
             champion = _other(item, champion, called)
         percent = _percent(item, after, champion, called)
         change: dict[str, Any] = {}
