@@ -13,8 +13,8 @@ requests are mirrored). Each judge stops a run at its first rollback or its firs
 - `threshold`: Flagger's: a look fails where the success rate is below 99 %, five failed looks roll back
   (flagger.app, `threshold: 5`, request-success-rate `min: 99`).
 
-After these, two gates on pairs, whose `requests` are values or pairs: a bounded metric and the drift of the
-scores.
+After these, the other gates of Trimtab (`bench/quality/rollout_gates.py`): latency, quality, metrics of the
+business, the drift of the scores.
 
 Requests of a user hang together as in a beta-binomial law: each user has a failure rate of its own, with the
 given correlation, and sends all its requests between two looks. `trimtab, told` knows how many these are
@@ -113,7 +113,8 @@ def _arm(
 def log_excess(hits: Floats, misses: Floats, null: float) -> Floats:
     """`rollout.bounds.log_excess` of arrays."""
     with np.errstate(divide="ignore"):
-        above = np.log(betaincc(hits + 1, misses + 1, null))
+        above = betaincc(hits + 1, misses + 1, null)
+        above = np.log(np.where(above < sys.float_info.min, 0.0, above))
     mixture = betaln(hits + 1, misses + 1) + above - math.log1p(-null)
     found: Floats = mixture - hits * math.log(null) - misses * math.log1p(-null)
     return found
@@ -253,75 +254,6 @@ def cells(world: World, runs: int) -> list[Cell]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """A gate on pairs: how large the effect is, beside its limit."""
-
-    gate: str
-    effect: float
-    limit: float
-
-    @property
-    def name(self) -> str:
-        """As the table has it."""
-        return f"{self.gate}: {self.effect:g} of at most {self.limit:g}"
-
-
-PAIRED = (
-    Pairs("bounded metric", 0.0, 0.05),
-    Pairs("bounded metric", 0.05, 0.05),
-    Pairs("bounded metric", 0.1, 0.05),
-    Pairs("drift of scores", 0.05, 0.2),
-    Pairs("drift of scores", 0.2, 0.2),
-    Pairs("drift of scores", 0.3, 0.2),
-)
-"""No effect, one at the limit, one beyond. A drift at its limit may neither be passed nor be called harm."""
-
-
-def paired(case: Pairs, runs: int) -> Cell:
-    """Let the gate judge pairs at each of 100 looks, 20 values or pairs apart."""
-    random = np.random.default_rng([*case.name.encode()])
-    judge = _bounded if case.gate == "bounded metric" else _drift
-    harmed, passed = judge(case, runs, random)
-    of = np.broadcast_to(np.arange(20.0, 2001, 20), harmed.shape)
-    counts = Runs(of, of, of * 0, of * 0)
-    return Cell(case.name, "trimtab", runs, *decided(harmed & ~passed, passed, counts))
-
-
-def _bounded(case: Pairs, runs: int, random: np.random.Generator) -> tuple[Bools, Bools]:
-    """Differences in [-1, 1], most of them small; `rollout.betting.log_capital` of arrays."""
-    values = (random.choice([-0.3, 0.3], (runs, 2_000)) + case.effect + 1) / 2
-    at = slice(19, None, 20)
-    harmed = _capital(values, 0.5)[:, at] >= -math.log(ALPHA)
-    passed = _capital(1 - values, (1 - case.limit) / 2)[:, at] >= -math.log(ALPHA)
-    return harmed, passed
-
-
-def _capital(values: Floats, null: float) -> Floats:
-    times = np.arange(1, values.shape[1] + 1)
-    means = (0.5 + values.cumsum(axis=1)) / (times + 1)
-    spread = (0.25 + ((values - means) ** 2).cumsum(axis=1)) / (times + 1)
-    before = np.column_stack([np.full(len(values), 0.25), spread[:, :-1]])
-    bets = np.sqrt(2 * math.log(1 / ALPHA) / (before * times * np.log1p(times)))
-    found: Floats = np.log1p(np.minimum(bets, 0.9 / null) * (values - null)).cumsum(axis=1)
-    return found
-
-
-def _drift(case: Pairs, runs: int, random: np.random.Generator) -> tuple[Bools, Bools]:
-    """One cut, which a tenth of the rows cross against the drift."""
-    rest = 0.9 - case.effect - 0.1
-    crossed = random.multinomial(20, [0.1 + case.effect, 0.1, rest], (runs, LOOKS)).cumsum(axis=1)
-    ours, theirs = crossed[..., 0].astype(float), crossed[..., 1].astype(float)
-    of = np.broadcast_to(np.arange(20.0, 2001, 20), ours.shape)
-    ends = {
-        upper: [bound(side, of, ALPHA / 2, case.limit / 2, upper=upper) for side in (ours, theirs)]
-        for upper in (False, True)
-    }
-    least, most = ends[False][0] - ends[True][1], ends[True][0] - ends[False][1]
-    harmed = np.maximum(least, -most) > case.limit
-    return harmed, np.maximum(most, -least) <= case.limit
-
-
 def text(cell: Cell) -> str:
     """Return the line of a cell."""
     shares = []
@@ -329,7 +261,7 @@ def text(cell: Cell) -> str:
         low, high = clopper_pearson(hits, cell.runs)
         shares.append(f"{100 * hits / cell.runs:5.1f} [{100 * low:.1f}, {100 * high:.1f}]")
     requests = "-" if cell.requests is None else f"{cell.requests:,.0f}"
-    return f"{cell.world:<44} {cell.judge:<14} {shares[0]:>20} {shares[1]:>20} {requests:>9}"
+    return f"{cell.world:<50} {cell.judge:<14} {shares[0]:>20} {shares[1]:>20} {requests:>9}"
 
 
 def main() -> None:
@@ -339,16 +271,18 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=2_000)
     parser.add_argument("--json", type=Path)
+    from bench.quality.rollout_gates import CASES, judged  # noqa: PLC0415 - it stands on this module
+
     wanted = parser.parse_args()
     started, found = time.monotonic(), []
     heads = (f"{'rolled back, %':>20}", f"{'promoted, %':>20}", f"{'requests':>9}")
-    print(f"{'challenger / champion':<44} {'judge':<14}", *heads)
+    print(f"{'challenger / champion':<50} {'judge':<14}", *heads)
     for world in WORLDS:
         for cell in cells(world, wanted.runs):
             found.append(cell)
             print(text(cell), flush=True)
-    for case in PAIRED:
-        found.append(paired(case, wanted.runs))
+    for case in CASES:
+        found.append(judged(case, wanted.runs))
         print(text(found[-1]), flush=True)
     print(f"{time.monotonic() - started:.0f} s")
     if wanted.json:

@@ -167,7 +167,7 @@ def test_no_number_that_is_none_is_evidence(
     """Neither evidence nor a verdict can hold what is not a finite number, so no gate ever compares one."""
     told = [value] if field in ("memory", "worse") else value
 
-    with pytest.raises(ValidationError, match="finite|greater than"):
+    with pytest.raises(ValidationError, match=r"finite|greater than"):
         record.model_validate(fields | {field: told})
 
 

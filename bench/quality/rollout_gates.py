@@ -1,0 +1,211 @@
+"""How often each gate besides errors errs: latency, quality, metrics of the business, drift of the scores.
+
+Run by `bench/quality/rollout.py`. A run is one step of 100 looks, or 60 days of which each is a look; a gate
+stands alone at level 5 % and stops at its first rollback or its first pass. `requests` are those of both
+versions, days, values or pairs.
+
+- latency: shares slower than the objective, challenger's / champion's, of 200 requests a look. `bursts`: each
+  version has slow spells of its own, a look's share from a beta law with the given correlation;
+  `shared bursts`: the machine has them, so that both versions are slow together.
+- quality: by day, normal shortfalls with a standard deviation as large as the limit. `heavy`: Student's t
+  with three degrees of freedom; `linked`: each day keeps half of the last one's deviation.
+- ratio: shares of chances that went badly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.quality.rollout import (
+    ALPHA,
+    BETWEEN,
+    LOOKS,
+    Bools,
+    Cell,
+    Floats,
+    Runs,
+    bound,
+    decided,
+    log_excess,
+)
+from rollout.bounds import student_radius
+
+TAIL, MINIMUM, DAYS, MIN_DAYS, BY_LABELS = 0.01, 500, 60, 7, 0.9
+CORRELATION, LINK = 0.02, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One gate in one world."""
+
+    gate: str
+    ours: float
+    """The challenger's rate, or how much worse it is."""
+    theirs: float | None = None
+    limit: float = TAIL
+    part: float = 0.1
+    told: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the table has it."""
+        if self.theirs is None:
+            name = f"{self.gate}: {self.ours:g} of at most {self.limit:g}"
+        else:
+            name = f"{self.gate}: {self.ours:.1%} / {self.theirs:.1%}, part {self.part:g}"
+        return f"{name}, {self.told}" if self.told else name
+
+
+def latency(runs: Runs, part: float) -> tuple[Bools, Bools]:
+    """The latency gate: slower than the objective *and* than the champion; within 1 % of either passes."""
+    proof = -math.log(ALPHA)
+    slow = log_excess(runs.ours, runs.ours_of - runs.ours, TAIL) >= proof
+    slower = log_excess(runs.ours, runs.theirs, part) >= proof
+    enough = runs.ours_of >= MINIMUM
+    passed = bound(runs.ours, runs.ours_of, ALPHA, TAIL, upper=True) <= TAIL
+    high = bound(runs.ours, runs.ours_of, ALPHA / 2, TAIL, upper=True)
+    passed |= high - bound(runs.theirs, runs.theirs_of, ALPHA / 2, TAIL, upper=False) <= TAIL
+    return slow & slower, passed & enough
+
+
+def ratio(runs: Runs, margin: float) -> tuple[Bools, Bools]:
+    """The gate on a ratio: the difference of the two shares by the bounds of each."""
+    ends = {
+        upper: [
+            bound(hits, of, ALPHA / 2, 0.5, upper=upper)
+            for hits, of in ((runs.ours, runs.ours_of), (runs.theirs, runs.theirs_of))
+        ]
+        for upper in (False, True)
+    }
+    enough = np.minimum(runs.ours_of, runs.theirs_of) >= MINIMUM
+    return ends[False][0] - ends[True][1] > 0, (ends[True][0] - ends[False][1] <= margin) & enough
+
+
+def quality(days: Floats, limit: float) -> tuple[Bools, Bools]:
+    """The quality gate by labels, days of equal size: a t-statistic at every day."""
+    count = np.arange(1.0, days.shape[1] + 1)
+    mean = days.cumsum(axis=1) / count
+    spread = np.maximum((days**2).cumsum(axis=1) - count * mean**2, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(spread * count / (count - 1)) / count
+    harm, within = (
+        np.array([student_radius(int(n), 2 * level) for n in count]) for level in (ALPHA, BY_LABELS * ALPHA)
+    )
+    late = (count >= MIN_DAYS) & np.isfinite(harm) & np.isfinite(within)
+    with np.errstate(invalid="ignore"):
+        return late & (mean - harm * error > 0), late & (mean + within * error <= limit)
+
+
+def bounded(values: Floats, limit: float) -> tuple[Bools, Bools]:
+    """The gate on a bounded metric, of differences in [-1, 1]: `rollout.betting.log_capital` of arrays."""
+    scaled, at = (values + 1) / 2, slice(19, None, 20)
+    harmed = _capital(scaled, 0.5)[:, at] >= -math.log(ALPHA)
+    return harmed, _capital(1 - scaled, (1 - limit) / 2)[:, at] >= -math.log(ALPHA)
+
+
+def _capital(values: Floats, null: float) -> Floats:
+    times = np.arange(1, values.shape[1] + 1)
+    means = (0.5 + values.cumsum(axis=1)) / (times + 1)
+    spread = (0.25 + ((values - means) ** 2).cumsum(axis=1)) / (times + 1)
+    before = np.column_stack([np.full(len(values), 0.25), spread[:, :-1]])
+    bets = np.sqrt(2 * math.log(1 / ALPHA) / (before * times * np.log1p(times)))
+    found: Floats = np.log1p(np.minimum(bets, 0.9 / null) * (values - null)).cumsum(axis=1)
+    return found
+
+
+def drift(ours: Floats, theirs: Floats, of: Floats, limit: float) -> tuple[Bools, Bools]:
+    """The gate on the drift of the scores at one cut: the two ways across it, each by its bounds."""
+    ends = {
+        upper: [bound(side, of, ALPHA / 2, limit / 2, upper=upper) for side in (ours, theirs)]
+        for upper in (False, True)
+    }
+    least, most = ends[False][0] - ends[True][1], ends[True][0] - ends[False][1]
+    return np.maximum(least, -most) > limit, np.maximum(most, -least) <= limit
+
+
+def _requests(case: Case, runs: int, random: np.random.Generator) -> Runs:
+    """Draw the counts of both versions at each look."""
+    of = random.binomial(BETWEEN, case.part, (runs, LOOKS))
+    ours = _spells(case.ours, case, of.shape, random)
+    theirs = ours if case.told == "shared bursts" else _spells(case.theirs or 0.0, case, of.shape, random)
+    counts = random.binomial(of, ours), of, random.binomial(BETWEEN - of, theirs), BETWEEN - of
+    return Runs(*(count.cumsum(axis=1).astype(float) for count in counts))
+
+
+def _spells(rate: float, case: Case, shape: tuple[int, ...], random: np.random.Generator) -> Floats:
+    """Return the share of slow requests at each look."""
+    if not case.told:
+        return np.full(shape, rate)
+    heavy = (1 - CORRELATION) / CORRELATION
+    return random.beta(rate * heavy, (1 - rate) * heavy, shape)
+
+
+def _days(case: Case, runs: int, random: np.random.Generator) -> Floats:
+    """Draw the shortfall of each day; its standard deviation is the limit."""
+    shape = (runs, DAYS)
+    drawn = random.standard_t(3, shape) / math.sqrt(3) if case.told == "heavy" else random.normal(size=shape)
+    if case.told == "linked":
+        for day in range(1, DAYS):
+            drawn[:, day] = LINK * drawn[:, day - 1] + math.sqrt(1 - LINK**2) * drawn[:, day]
+    return case.ours + case.limit * drawn
+
+
+def _as_long(of: Floats, harmed: Bools) -> Runs:
+    """Return runs whose looks come after so many days, values or pairs."""
+    seen = np.broadcast_to(of, harmed.shape)
+    return Runs(seen, seen, 0 * seen, 0 * seen)
+
+
+def _judged(case: Case, runs: int, random: np.random.Generator) -> tuple[Bools, Bools, Runs]:
+    """Return where a gate rolls back, where it passes, and after how much."""
+    if case.gate in ("latency", "ratio"):
+        played = _requests(case, runs, random)
+        found = latency(played, case.part) if case.gate == "latency" else ratio(played, case.limit)
+        return *found, played
+    if case.gate == "quality":
+        found = quality(_days(case, runs, random), case.limit)
+        return *found, _as_long(np.arange(1.0, DAYS + 1), found[0])
+    of = np.arange(20.0, 2001, 20)
+    if case.gate == "bounded metric":
+        found = bounded(random.choice([-0.3, 0.3], (runs, 2_000)) + case.ours, case.limit)
+    else:
+        shares = [0.1 + case.ours, 0.1, 0.8 - case.ours]
+        crossed = random.multinomial(20, shares, (runs, LOOKS)).cumsum(axis=1).astype(float)
+        found = drift(crossed[..., 0], crossed[..., 1], np.broadcast_to(of, crossed.shape[:2]), case.limit)
+    return *found, _as_long(of, found[0])
+
+
+CASES = (
+    Case("latency", 0.005, 0.005),
+    Case("latency", 0.01, 0.01),
+    Case("latency", 0.03, 0.03),
+    Case("latency", 0.01, 0.01, told="bursts"),
+    Case("latency", 0.01, 0.01, told="shared bursts"),
+    Case("latency", 0.02, 0.01, part=0.5),
+    Case("latency", 0.05, 0.01),
+    Case("quality", 0.0, limit=0.005),
+    Case("quality", 0.0, limit=0.005, told="heavy"),
+    Case("quality", 0.0, limit=0.005, told="linked"),
+    Case("quality", 0.005, limit=0.005),
+    Case("quality", 0.005, limit=0.005, told="heavy"),
+    Case("quality", 0.01, limit=0.005),
+    Case("ratio", 0.9, 0.9, limit=0.02, part=0.5),
+    Case("ratio", 0.92, 0.9, limit=0.02, part=0.5),
+    Case("ratio", 0.95, 0.9, limit=0.02),
+    Case("bounded metric", 0.0, limit=0.05),
+    Case("bounded metric", 0.05, limit=0.05),
+    Case("bounded metric", 0.1, limit=0.05),
+    Case("drift of scores", 0.05, limit=0.2),
+    Case("drift of scores", 0.2, limit=0.2),
+    Case("drift of scores", 0.3, limit=0.2),
+)
+"""No effect, one at the limit, one beyond. A drift at its limit may neither be passed nor be called harm."""
+
+
+def judged(case: Case, runs: int) -> Cell:
+    """Let the gate judge so many runs."""
+    harmed, passed, played = _judged(case, runs, np.random.default_rng([*case.name.encode()]))
+    return Cell(case.name, "trimtab", runs, *decided(harmed & ~passed, passed, played))
