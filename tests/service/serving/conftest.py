@@ -1,6 +1,7 @@
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -117,7 +118,54 @@ class Server:
         return self.process.wait(30)
 
 
+class Traffic:
+    """Clients that ask until the server goes away, and remember what was answered."""
+
+    def __init__(self, server: Server, clients: int = 3) -> None:
+        self.name = secrets.token_hex(4)
+        self.answered: list[list[str]] = [[] for _ in range(clients)]
+        self.failed: list[tuple[int, Any]] = []
+        self.threads = [threading.Thread(target=self._ask, args=(server, one)) for one in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _ask(self, server: Server, client: int) -> None:
+        for number in range(100_000):
+            identity = f"{self.name}-{client}-{number}"
+            try:
+                status, body = server.infer(identity)
+            except (OSError, http.client.HTTPException):
+                return
+            if status == 200:
+                self.answered[client].append(body["id"])
+            else:
+                self.failed.append((status, body))
+
+    def wait_for(self, answers: int) -> None:
+        """Let the traffic flow until so many requests were answered."""
+        pause = threading.Event()
+        while self.count() < answers:
+            pause.wait(0.01)
+
+    def count(self) -> int:
+        """How many requests were answered."""
+        return sum(map(len, self.answered))
+
+    def ended(self) -> list[str]:
+        """The answered ids, when all clients have noticed the end."""
+        for thread in self.threads:
+            thread.join()
+        assert self.failed == []
+        return [identity for each in self.answered for identity in each]
+
+
 Start = Callable[..., Server]
+
+
+@pytest.fixture
+def ask() -> type[Traffic]:
+    """Ask a server with several clients until it goes away."""
+    return Traffic
 
 
 @pytest.fixture(scope="session")

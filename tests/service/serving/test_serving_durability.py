@@ -1,9 +1,7 @@
-import http.client
 import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,70 +11,13 @@ import pytest
 pytestmark = pytest.mark.service
 
 Start = Callable[..., Any]
+Ask = Callable[..., Any]
 
 
-class Traffic:
-    """Clients that ask until the server goes away, and remember what was answered."""
-
-    def __init__(self, server: Any, clients: int = 3) -> None:
-        self.answered: list[list[str]] = [[] for _ in range(clients)]
-        self.failed: list[tuple[int, Any]] = []
-        self.threads = [threading.Thread(target=self._ask, args=(server, one)) for one in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def _ask(self, server: Any, client: int) -> None:
-        for number in range(100_000):
-            identity = f"{server.port}-{client}-{number}"
-            try:
-                status, body = server.infer(identity)
-            except (OSError, http.client.HTTPException):
-                return
-            if status == 200:
-                self.answered[client].append(body["id"])
-            else:
-                self.failed.append((status, body))
-
-    def wait_for(self, answers: int) -> None:
-        """Let the traffic flow until so many requests were answered."""
-        pause = threading.Event()
-        while self.count() < answers:
-            pause.wait(0.01)
-
-    def count(self) -> int:
-        """How many requests were answered."""
-        return sum(map(len, self.answered))
-
-    def ended(self) -> list[str]:
-        """The answered ids, when all clients have noticed the end."""
-        for thread in self.threads:
-            thread.join()
-        assert self.failed == []
-        return [identity for each in self.answered for identity in each]
-
-
-def test_nothing_answered_is_missing_after_kill_9(start: Start) -> None:
-    """A server killed in the middle of its traffic, thrice, has every answer in the log, once a row id."""
-    answered: list[str] = []
-    for kill_after in (40, 400, 900):
-        server = start()
-        traffic = Traffic(server)
-        traffic.wait_for(kill_after)
-        server.stop(signal.SIGKILL)
-        answered += traffic.ended()
-    last = start()
-    assert last.stop() == 0
-
-    rows = {row["row_id"]: row["prediction_id"] for row in last.rows()}
-    logged = Counter(rows.values())
-    assert [identity for identity in answered if logged[identity] != 1] == []
-    assert list((last.home / "spool/tides-blue").glob("*.spool")) == []
-
-
-def test_a_drained_server_has_logged_every_answer(start: Start) -> None:
+def test_a_drained_server_has_logged_every_answer(start: Start, ask: Ask) -> None:
     """After SIGTERM in the middle of traffic the process ends with 0 and the log holds every answer."""
     server = start()
-    traffic = Traffic(server)
+    traffic = ask(server)
     traffic.wait_for(300)
     assert server.stop() == 0
 
@@ -84,10 +25,10 @@ def test_a_drained_server_has_logged_every_answer(start: Start) -> None:
     assert list((server.home / "spool/tides-blue").glob("*.spool")) == []
 
 
-def test_both_slots_write_one_table(start: Start) -> None:
+def test_both_slots_write_one_table(start: Start, ask: Ask) -> None:
     """Blue and green, started on an empty home at once, log into one table without losing a row."""
     servers = [start("blue"), start("green")]
-    traffic = [Traffic(server, clients=1) for server in servers]
+    traffic = [ask(server, clients=1) for server in servers]
     for each in traffic:
         each.wait_for(300)
     for server in servers:
