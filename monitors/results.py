@@ -222,9 +222,10 @@ class Store:
         with self._database.reading() as connection:
             return tuple(Event(*row) for row in connection.execute(query))
 
-    def last_event(self, model: str, kind: str) -> Event | None:
-        """Return the event of a kind that was recorded last."""
+    def last_event(self, model: str, kind: str, *, without: Collection[str] = ()) -> Event | None:
+        """Return the event of a kind that was recorded last; `without` leaves out those of some outcomes."""
         query = select(*_EVENT).where(*results_sql.asked(events, model=model, kind=kind))
+        query = query.where(events.c.outcome.not_in(without)) if without else query
         with self._database.reading() as connection:
             row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
         return None if row is None else Event(*row)

@@ -82,12 +82,16 @@ class Dossier:
         self, triage: Triage, known: KnownVersion, faulty: Collection[Window], now: datetime
     ) -> Triage:
         from monitors.active import worth_labelling  # noqa: PLC0415 - heavy, and only this decision asks
+        from monitors.triage.expected_error import expected_error  # noqa: PLC0415
 
         scored = self._unlabelled(triage, faulty, now)
         if not len(scored.ids):
             return triage
         usual, task = known.reference.frame[list(self._spec.features)], self._spec.task
-        chosen = worth_labelling(scored.frame, scored.scores, COUNT, task=task, reference=usual)
+        spread = expected_error(known.estimator, scored) if task is Task.REGRESSION else None
+        chosen = worth_labelling(
+            scored.frame, scored.scores, COUNT, task=task, reference=usual, spread=spread
+        )
         ids = pd.Series(scored.ids, name=self._spec.data.id)
         worth = pd.Series(chosen.worth, name="worth", index=chosen.rows)
         asked = pd.concat([ids, scored.frame], axis=1).iloc[chosen.rows]

@@ -9,7 +9,7 @@ from monitors.results import Store
 from monitors.revision import code_revision
 from monitors.triage.records import KIND, Action, Triage
 
-_REPAIRS = {Action.FIX_DATA, Action.FIX_INFRA}
+_REPAIRS = (Action.FIX_DATA.value, Action.FIX_INFRA.value)
 _NEEDS_SOMEBODY = frozenset(Action) - {Action.NONE, Action.WATCH}
 
 
@@ -21,11 +21,8 @@ def latest(store: Store, model: str) -> Triage | None:
 
 def standing(store: Store, model: str) -> Triage | None:
     """Return the newest decision that was no repair of data or service: repairs settle no other question."""
-    for event in reversed(store.events(model, kinds=[KIND])):
-        triage = Triage.of_payload(event.payload)
-        if triage.action not in _REPAIRS:
-            return triage
-    return None
+    event = store.last_event(model, KIND, without=_REPAIRS)
+    return None if event is None else Triage.of_payload(event.payload)
 
 
 def begins(before: Triage | None, triage: Triage) -> bool:

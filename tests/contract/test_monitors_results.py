@@ -319,3 +319,14 @@ def test_the_last_event_of_a_kind_is_found_by_its_record(store: Store) -> None:
     assert last is not None
     assert last.text == "second"
     assert store.last_event("shop", "rollout") is None
+
+
+def test_the_last_event_is_found_without_those_of_some_outcomes(store: Store) -> None:
+    """What was recorded since with an outcome that is left out hides nothing."""
+    for number, outcome in enumerate(("retrain", "watch", "fix_data", "fix_infra")):
+        store.record_event("shop", "triage", str(number), T0, {"outcome": outcome})
+
+    last = store.last_event("shop", "triage", without=("fix_data", "fix_infra"))
+    assert last is not None
+    assert last.text == "1"
+    assert store.last_event("shop", "triage", without=("retrain", "watch", "fix_data", "fix_infra")) is None

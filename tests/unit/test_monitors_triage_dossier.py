@@ -55,8 +55,8 @@ def drawn(random: np.random.Generator, rows: int = ROWS, moved: float = 0.0) -> 
 class Shop:
     """Two days of answers, the inputs of half of them moved, and a version's reference."""
 
-    def __init__(self, home: Path, *, held: bool = True) -> None:
-        self.spec = model()
+    def __init__(self, home: Path, *, held: bool = True, task: str = "binary") -> None:
+        self.spec = model(task)
         self.settings = Settings.from_env({"TRIMTAB_HOME": str(home)})
         self.dossier = Dossier(self.spec, self.settings)
         random = np.random.default_rng(3)
@@ -64,7 +64,9 @@ class Shop:
         for day, rows in enumerate(self.days):
             self.log(day, [f"{day}-{row}" for row in range(ROWS)], rows)
         usual = drawn(random, 2_000)
-        happened = random.random(2_000) < score(usual)
+        happened = (random.random(2_000) < score(usual)).astype(float)
+        if task == "regression":  # ten times as far off where `worth` is positive
+            happened = score(usual) + random.normal(0, np.where(usual["worth"] > 0, 1.0, 0.1))
         references.publish(
             self.spec,
             self.settings,
@@ -73,9 +75,7 @@ class Shop:
             importances={"x": 1.0},
             performance={},
             window=(START - 60 * DAY, START - 30 * DAY),
-            held=Held(usual, score(usual)[:, None], happened.astype(float), _spread_over(30, 2_000))
-            if held
-            else None,
+            held=Held(usual, score(usual)[:, None], happened, _spread_over(30, 2_000)) if held else None,
         )
         self.known = KnownVersion(self.spec, references.load(self.spec, self.settings, "1"))
 
@@ -156,6 +156,24 @@ def test_unsure_rows_of_the_drifted_region_come_first(shop: Shop) -> None:
     assert (first["x"] > 2).mean() > 0.9
     assert asked["worth.1"].iloc[0] == asked["worth.1"].max()
     assert first["worth.1"].min() > asked["worth.1"].tail(20).max() / 2
+
+
+def test_values_that_may_be_far_off_in_the_drifted_region_come_first(tmp_path: Path) -> None:
+    """Of a regression the loss model tells where errors are large, the density where the inputs moved to."""
+    shop = Shop(tmp_path, task="regression")
+    _, asked = shop.asked(decision())
+    first = asked.head(40)
+
+    assert (first["worth"] > 0).mean() > 0.8
+    assert (first["x"] > 2).mean() > 0.9
+
+
+def test_values_without_held_out_rows_go_by_density_alone(tmp_path: Path) -> None:
+    """Nothing tells of the errors: every row is as uncertain."""
+    _, asked = Shop(tmp_path, held=False, task="regression").asked(decision())
+
+    assert (asked.head(40)["x"] > 2).mean() > 0.9
+    assert 0.3 < (asked.head(40)["worth"] > 0).mean() < 0.7
 
 
 def test_only_open_rows_are_asked_for_and_each_once(shop: Shop) -> None:
