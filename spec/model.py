@@ -213,8 +213,6 @@ class ModelSpec(Record):
         return tuple(name for name, feature in self.features.items() if feature.protected)
 
     @property
-    def latency_gate(self) -> timedelta:
-    @property
     def dropped(self) -> tuple[str, ...]:
         """Names of the features that no log and no reference holds, in the model's order."""
         return tuple(name for name, feature in self.features.items() if feature.private == "drop")
@@ -227,6 +225,8 @@ class ModelSpec(Record):
         kept = {name: one for name, one in self.features.items() if name not in self.dropped}
         return self.model_copy(update={"features": kept})
 
+    @property
+    def latency_gate(self) -> timedelta:
         """The 99th percentile that a canary must keep."""
         return self.rollout.gates.latency_p99 or self.monitor.latency.p99
 
