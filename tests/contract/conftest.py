@@ -71,7 +71,7 @@ class Cluster:
     objects: dict[str, Item] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     managers: set[str] = field(default_factory=set)
-    before_patch: Callable[[Item], None] | None = None
+    before_patch: Callable[[], None] | None = None
     controller: Callable[[Item], Item | None] | None = None
     url: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -167,7 +167,7 @@ class _Door(BaseHTTPRequestHandler):
             who = "system:serviceaccount:mon:trimtab-guard"
             return self._refuse(403, f'"{path.rpartition("/")[2]}" is forbidden: User "{who}" cannot {verb}')
         if body is not None and cluster.before_patch is not None and path in cluster.objects:
-            cluster.before_patch(cluster.objects[path])
+            cluster.before_patch()
         with cluster.lock:
             item = cluster.objects.get(path)
             if item is None:
@@ -271,6 +271,12 @@ def revisions(item: Item) -> Item:
         "traffic": traffic,
     }
     return {"components": {"predictor": state}, "conditions": [], "deploymentMode": "Serverless"}
+
+
+@pytest.fixture
+def accepts() -> Callable[..., Item]:
+    """Make the status of a route: accepted, or not for a reason with a message."""
+    return conditions
 
 
 @pytest.fixture
