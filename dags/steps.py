@@ -125,7 +125,8 @@ def promote_challenger(
 
     leases.promote(_router(settings), spec.model, rollout["slot"])
     # Forced: what was rolled out may have been named by a person, or a newer challenger may wait by now.
-    passed = (gate["gate"] for verdict in verdicts.values() if verdict for gate in verdict["gates"])
+    seen = (gate for verdict in verdicts.values() if verdict for gate in verdict["gates"])
+    passed = (gate["gate"] for gate in seen if gate["outcome"] == "pass")
     approval, kept = Approval.by_gates(passed), _kept(verdicts)
     Registry(settings).promote(spec.model, rollout["challenger"], approval, rollout=kept, force=True)
 
