@@ -1,9 +1,10 @@
 """95 % bands of an expected metric: what the metric of this very window will be once its labels are in.
 
-Three sources, in quadrature:
+Sources, in quadrature:
 
 - sampling: labels fall out one way or the other, Σ v_i / rows², plus what rows of one block share (`Excess`);
 - calibration: the estimator was learnt from so many rows; the spread over resampled blocks of them;
+- what wanders within the reference: all of it times what later stretches missed (`backtest`, `widening`);
 - what no reference can show: past windows whose labels came in after all (`corrected`).
 """
 
@@ -105,13 +106,31 @@ def band(metric: PerformanceMetric, value: float, variance: float, rows: int, me
     return _inside(metric, Expected(value, value - half, value + half, rows, method))
 
 
+def widening(squares: Array) -> float:
+    """Return by which factor a stated variance grows after past misses, 1 or more.
+
+    The stated one, worth three windows, is pooled with them. Few windows do not know a variance, so the
+    factor holds what Student's quantile is beyond the normal one.
+
+    Parameters
+    ----------
+    squares
+        Squared misses in units of the variance stated for each, shape (windows,).
+    """
+    from scipy.special import ndtri, stdtrit  # noqa: PLC0415 - heavy
+
+    worth, tail = _PRIOR + len(squares), (1 + LEVEL) / 2
+    pooled = max(1.0, (_PRIOR + float(squares.sum())) / worth)
+    return pooled * float(stdtrit(worth, tail) / ndtri(tail)) ** 2
+
+
 def between(metric: PerformanceMetric, one: Expected, other: Expected, share: float) -> Expected:
     """Return what lies a share of the way from one answer to the other, by the other's method.
 
     A combination varies by no more than its parts' mean variance (Jensen); the way gone is one more error.
     """
     way = share * (other.value - one.value)
-    variance = (1 - share) * _variance(one) + share * _variance(other) + way**2
+    variance = (1 - share) * stated_variance(one) + share * stated_variance(other) + way**2
     return band(metric, one.value + way, variance, one.rows, other.method)
 
 
@@ -143,7 +162,7 @@ def corrected(metric: PerformanceMetric, expected: Expected, past: Sequence[Pair
         (_forecast(misses, half_life) for half_life in HALF_LIVES),
         key=lambda each: float(weights @ each[1] ** 2),
     )
-    stated, worth = _variance(expected), _PRIOR + float(weights.sum())
+    stated, worth = stated_variance(expected), _PRIOR + float(weights.sum())
     variance = max(stated, (_PRIOR * stated + float(weights @ errors**2)) / worth)
     half = float(stdtrit(worth, (1 + LEVEL) / 2)) * math.sqrt(variance)
     value, method = expected.value + shift, f"{expected.method}+labels"
@@ -161,7 +180,7 @@ def _forecast(misses: Array, half_life: float) -> tuple[float, Array]:
     return total / (1 + weight), errors
 
 
-def _variance(expected: Expected) -> float:
+def stated_variance(expected: Expected) -> float:
     """The stated variance, from the longer side of the band: the other one may be cut off by the range."""
     from scipy.special import ndtri  # noqa: PLC0415 - heavy
 

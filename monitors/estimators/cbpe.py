@@ -11,7 +11,7 @@ calibration of modern neural networks, for the calibration error.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,12 +40,15 @@ class Cbpe:
         What calibrates scores.
     excess
         By metric, what rows of a block share beyond calibration.
+    widening
+        By metric, by which factor a backtest says that variances grow; 1 where there is none.
     """
 
     sample: Sample
     block: Blocks
     ensemble: Ensemble
     excess: Mapping[PerformanceMetric, Excess]
+    widening: Mapping[PerformanceMetric, float] = field(default_factory=dict)
 
     def expect(
         self,
@@ -78,9 +81,8 @@ class Cbpe:
                 continue
             variances = found.row_variances(probabilities)
             sampling = bands.sampling_variance(variances, self.excess.get(metric, Excess({})), times)
-            answers[metric] = bands.band(
-                metric, found.value, sampling + _spread(found, redrawn), len(scores), method
-            )
+            variance = (sampling + _spread(found, redrawn)) * self.widening.get(metric, 1.0)
+            answers[metric] = bands.band(metric, found.value, variance, len(scores), method)
         return answers
 
 
@@ -107,7 +109,9 @@ def _spread(found: Expectation, redrawn: Sequence[Array]) -> float:
     return float(np.var([np.vdot(found.gains, drawn) / len(drawn) for drawn in redrawn], ddof=1))
 
 
-def fit(scores: Array, labels: Array, times: Times | None = None, *, seed: int = 0) -> Cbpe:
+def fit(
+    scores: Array, labels: Array, times: Times | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> Cbpe:
     """Learn calibration from labelled rows.
 
     Parameters
@@ -118,10 +122,12 @@ def fit(scores: Array, labels: Array, times: Times | None = None, *, seed: int =
         0 or 1, or the index of the class; shape (rows,).
     times
         Event times in microseconds; if None the rows count as independent.
+    draws
+        Resampled calibrators.
     """
     window, block = Window.of(scores), blocks.number(times, len(labels))
     sample = Sample.of(window.scores, labels)
-    ensemble = calibration.ensemble(sample, block, weights=None, draws=DRAWS, seed=seed)
+    ensemble = calibration.ensemble(sample, block, weights=None, draws=draws, seed=seed)
     unseen = calibration.cross_fitted(window.scores, labels, block)
     excess = {}
     for metric in METRICS:

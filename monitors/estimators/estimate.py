@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from monitors.estimators import cbpe, loss_model
+from monitors.estimators import backtest, cbpe, loss_model
 from monitors.estimators.answered import Answered
 from monitors.estimators.bands import Expected
 from monitors.estimators.blocks import Times
@@ -127,6 +127,8 @@ def _learnt(
         quantile = spec.monitor.performance.quantile
         return loss_model.fit(encoder, frame, truth.scores, truth.labels, times, quantile=quantile, seed=seed)
     fitted = cbpe.fit(truth.scores, truth.labels, times, seed=seed)
+    wider = backtest.widening(truth.scores, truth.labels, times, seed=seed)
+    fitted = replace(fitted, widening=wider)
     if method is EstimateMethod.CBPE:
         return _ByScores(fitted)
     return Pape(fitted, encoder, encoder.matrix(frame, truth.scores), seed)

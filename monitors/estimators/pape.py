@@ -9,6 +9,11 @@ the answer goes from CBPE's towards the weighted one by the share 1 - Var(distan
 positive-part shrinkage after James and Stein (1961), with the variance over resampled blocks. That is nearly
 all of the way for a plain shift and a large reference, and little of it for a few thousand rows.
 
+Only what makes the model worse moves the answer; where weights promise more than CBPE, the distance widens
+the band alone. A shift seldom comes without a moved relation, and that one costs: the model was fitted to the
+old one (Liu, Wang, Cui, Namkoong 2023, arXiv 2307.05284). And a weighted calibrator, which follows the chance
+of fewer rows, promises too much even where the relation stays (numbers in docs/estimates.md).
+
 Source: Białek, Perrakis, Kuberski, Nowicki (2024), Estimating model performance under covariate shift without
 labels, arXiv 2401.08348, section 4.2.
 """
@@ -75,9 +80,13 @@ class Pape:
 def _between(
     metric: PerformanceMetric, plain: Expected | NoData, moved: Expected | NoData, noise: float
 ) -> Expected | NoData:
-    """Go from CBPE's answer towards the weighted one, by as much as their distance is more than noise."""
+    """Go from CBPE's answer towards a worse weighted one, by as much as their distance is more than noise."""
     if isinstance(moved, NoData) or isinstance(plain, NoData):
         return moved
     distance = moved.value - plain.value
     share = max(0.0, 1 - noise / distance**2) if distance else 0.0
-    return bands.between(metric, plain, moved, share)
+    found = bands.between(metric, plain, moved, share)
+    better = (distance > 0) == metric.higher_is_better
+    if not better:
+        return found
+    return bands.band(metric, plain.value, bands.stated_variance(found), plain.rows, moved.method)

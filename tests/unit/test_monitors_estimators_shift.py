@@ -178,6 +178,29 @@ def test_weights_that_tell_nothing_are_held_back() -> None:
     assert apart["pape"] < apart["weights"] / 2
 
 
+def test_weights_move_an_answer_to_the_worse_alone() -> None:
+    """A window that weights say is easier keeps CBPE's value, its band reaching the weighted answer."""
+    reference = binary(4_000, 11)
+    random = np.random.default_rng(12)
+    x, z = random.normal(0, 1, 4_000), random.normal(0, 0.2, 4_000)
+    frame = pd.DataFrame({"x": x, "z": z, "kind": np.where(z > 0, "up", "down")})
+    scores = (1 / (1 + np.exp(-1.5 * x)))[:, None]
+    plain, pape = (
+        made(spec(), *reference, method).estimate(frame, scores)
+        for method in (EstimateMethod.CBPE, EstimateMethod.PAPE)
+    )
+    labels = (random.random(4_000) < 1 / (1 + np.exp(-(1.5 * x + z)))).astype(float)
+    easier = Truth(scores, labels, np.zeros(4_000, dtype=np.int64))
+
+    for metric in (M.ACCURACY, M.LOG_LOSS, M.ROC_AUC):
+        one, other = known(plain, metric), known(pape, metric)
+        assert (real(metric, easier) > other.value) == metric.higher_is_better
+        assert other.value == pytest.approx(one.value)
+        assert other.low < one.low
+        assert one.high < other.high
+        assert other.low <= real(metric, easier) <= other.high
+
+
 def test_loss_model_follows_the_loss() -> None:
     """Where inputs move to where errors are larger, MAE and RMSE are estimated within their bands."""
     reference, window = regression(2_000, 8), regression(1_500, 9, shift=1.0)
