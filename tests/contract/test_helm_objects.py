@@ -15,6 +15,7 @@ CHART = Path(__file__).parents[2] / "helm" / "trimtab"
 VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "everything": yaml.safe_load((CHART / "ci" / "flights-values.yaml").read_text("utf-8")),
+    "gateway_api": yaml.safe_load((CHART / "ci" / "gateway-api-values.yaml").read_text("utf-8")),
 }
 KUBERNETES = ["1.28", "1.31", "1.33", "1.35", "1.37"]  # the chart's oldest to the newest, with gaps for speed
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
@@ -105,18 +106,20 @@ def test_pods_are_restricted(made: Made) -> None:
             }, name
 
 
-def test_nobody_talks_to_the_api_server(made: Made) -> None:
-    """Every pod has an account of its own that exists, no pod mounts its token, and there are no roles."""
+def test_only_a_guard_that_routes_talks_to_the_api_server(made: Made) -> None:
+    """Every pod has an account of its own that exists; none but a guard of HTTPRoutes mounts its token."""
+    guards = {"demo-trimtab-guard"} if of_kind(made, "Role") else set()
     accounts = {item["metadata"]["name"]: item for item in of_kind(made, "ServiceAccount")}
     used = set()
     for name, _, pod in pods(made):
-        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["automountServiceAccountToken"] is (name in guards), name
         assert pod["enableServiceLinks"] is False, name
         used.add(pod["serviceAccountName"])
 
     assert all(account["automountServiceAccountToken"] is False for account in accounts.values())
     assert used == set(accounts) or used | {"demo-trimtab-serving"} == set(accounts)
-    assert not of_kind(made, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+    assert guards or not of_kind(made, "RoleBinding")
+    assert not of_kind(made, "ClusterRole", "ClusterRoleBinding")
 
 
 def test_containers_state_what_they_need(made: Made) -> None:

@@ -17,6 +17,7 @@ data:
   labels: s3://prod/flights/labels
 """
 EVERYTHING = yaml.safe_load((CHART / "ci" / "flights-values.yaml").read_text("utf-8"))
+ROUTED = yaml.safe_load((CHART / "ci" / "gateway-api-values.yaml").read_text("utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
 
 
@@ -33,7 +34,7 @@ def objects(values: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize("values", [{}, EVERYTHING, ROUTED], ids=["defaults", "everything", "gateway_api"])
 @pytest.mark.parametrize("kubernetes", ["v1.28.0", "v1.32.0", "v1.36.0"])
 def test_lints(values: dict[str, Any], kubernetes: str) -> None:
     """Helm's own linter has nothing against the chart, strictly."""
@@ -64,6 +65,7 @@ def test_unknown_values_are_refused(values: dict[str, Any]) -> None:
     ("values", "key"),
     [
         ({"airflow": {"url": "airflow:8080"}}, "airflow/url"),
+        ({"router": {"kind": "istio"}}, "router/kind"),
         ({"receiver": {"replicas": 0}}, "receiver/replicas"),
         ({"state": {"accessMode": "ReadOnlyMany"}}, "state/accessMode"),
         ({"state": {"size": "ten"}}, "state/size"),
@@ -181,4 +183,5 @@ def test_notes_say_what_routes_traffic() -> None:
 
     assert "Nothing yet. Each slot has a Service" in plain
     assert "An HTTPRoute a model divides it" in routed
+    assert "workers that may: airflow/airflow-worker" in render(ROUTED)["trimtab/templates/NOTES.txt"]
     assert "trimtab-results (url), trimtab-serving (token), trimtab-receiver (token)" in plain

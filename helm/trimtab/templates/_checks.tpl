@@ -17,12 +17,22 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and $values.weights (eq $.Values.router.kind "gateway_api") -}}
+{{- $problems = append $problems (printf "%s.weights: must be left out where router.kind is gateway_api; rollouts write them" $where) -}}
+{{- end -}}
 {{- $weights := include "trimtab.weights" $values | fromJson -}}
 {{- if ne (add (int $weights.blue) (int $weights.green)) 100 -}}
 {{- $problems = append $problems (printf "%s.weights: blue and green must add up to 100" $where) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.guard.enabled (not .Values.guard.envoyAdminUrl) -}}
+{{- if eq .Values.router.kind "gateway_api" -}}
+{{- range $part := list "gateway" "guard" -}}
+{{- if not (index $.Values $part).enabled -}}
+{{- $why := eq $part "guard" | ternary "nobody else ends a canary whose judge is gone" "its HTTPRoutes carry the traffic" -}}
+{{- $problems = append $problems (printf "%s.enabled: must be true where router.kind is gateway_api; %s" $part $why) -}}
+{{- end -}}
+{{- end -}}
+{{- else if and .Values.guard.enabled (not .Values.guard.envoyAdminUrl) -}}
 {{- $problems = append $problems "guard.envoyAdminUrl: must be given where guard.enabled is true" -}}
 {{- end -}}
 {{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) -}}

@@ -67,6 +67,19 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- toJson $slots -}}
 {{- end -}}
 
+{{- define "trimtab.routeName" -}}
+{{- include "trimtab.slotName" (dict "root" .root "model" .model "slot" "route") -}}
+{{- end -}}
+
+{{- /* TRIMTAB_ROUTES: {model: name of its HTTPRoute} */ -}}
+{{- define "trimtab.routes" -}}
+{{- $routes := dict -}}
+{{- range $model, $_ := .Values.models -}}
+{{- $_ := set $routes $model (include "trimtab.routeName" (dict "root" $ "model" $model)) -}}
+{{- end -}}
+{{- toJson $routes -}}
+{{- end -}}
+
 {{- /* Weights of a model's HTTPRoute: all to blue, where the first champion is, unless said otherwise. */ -}}
 {{- define "trimtab.weights" -}}
 {{- .weights | default (dict "blue" 100 "green" 0) | toJson -}}

@@ -7,12 +7,13 @@ The spec of every pod. Takes root, component, args, and:
   results    whether it talks to the results store
   port       port it listens on, if any
   probes     probes as YAML, if any
+  api        whether it asks the Kubernetes API
   resources, grace, antiAffinity (labels)
 */ -}}
 {{- define "trimtab.pod" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "trimtab.componentName" . }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ .api | default false }}
 enableServiceLinks: false # they would set TRIMTAB_* variables of their own
 terminationGracePeriodSeconds: {{ .grace | default 30 }}
 {{- with $values.imagePullSecrets }}
