@@ -42,8 +42,9 @@ ERRORS = {
 }
 QUALITY = {"gate": "quality", "outcome": "pass", "limit": 0.02}
 VERDICT = verdict(0.05, "rollback", "Harm is shown: errors.", ERRORS | {"outcome": "rollback"})
+WATCHED = {"gate": "drift", "outcome": "hold", "limit": 0.5, "awaited": False}
 VERDICTS = {
-    "shadow": verdict("shadow", "promote", "All gates pass.", ERRORS),
+    "shadow": verdict("shadow", "promote", "All gates pass.", ERRORS, WATCHED),
     "step_5": None,
     "step_100": verdict(1.0, "promote", "All gates pass.", ERRORS, QUALITY),
 }
@@ -183,7 +184,7 @@ def test_a_step_does_not_begin_without_the_lease(
 def test_the_alias_moves_after_the_traffic(
     aliases: type[Aliases], router: MemoryRouter, settings: Settings
 ) -> None:
-    """A promotion settles the traffic and names the challenger champion, by its gates; twice is once."""
+    """A promotion settles the traffic and names the challenger champion, by what passed; twice is once."""
     router.apply("flights", held({"blue": 0, "green": 100}))
 
     steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS)
