@@ -84,7 +84,13 @@ class InferenceLog:
         return request._replace(columns=columns, feeds=feeds)
 
     def append(
-        self, request: InferRequest, prediction: Prediction, version: str, *, shadow: bool, latency_ms: float
+        self,
+        request: InferRequest,
+        prediction: Prediction,
+        version: str,
+        *,
+        shadow: bool | None,
+        latency_ms: float,
     ) -> None:
         """Write one request's rows to the spool; they survive the process when this returns.
 

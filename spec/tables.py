@@ -20,7 +20,7 @@ ENVELOPE = {
     "logged_at": TIMESTAMP,  # processing time of the answer
     "version": "string",
     "slot": "string",
-    "shadow": "bool",
+    "shadow": "bool",  # true: a mirrored copy; null: its caller asked for the version by name
     "latency_ms": "double",
     "scores": "list<double>",  # [P(positive)], [P(class), …] or [value]
 }
