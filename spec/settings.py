@@ -15,6 +15,7 @@ from spec.model import ModelSpec
 
 SLOTS = ("blue", "green")
 ROUTERS = ("envoy", "gateway_api", "kserve")
+_PORTS = 65535
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -27,6 +28,7 @@ class Settings:
     `router` names who divides the traffic. Only those on Kubernetes read `kubernetes_url`, the folder
     `kubernetes_account` (token, ca.crt, namespace), `kubernetes_namespace` (empty: the account's) and
     `routes`, which maps model to the name of its object (default: the model's name with ``-`` for ``_``).
+    `shadow_port` is where model servers take mirrored copies; 0: the gateway marks them, as Envoy does.
     Secrets are paths of files, read when needed and never kept.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     kubernetes_account: Path = ACCOUNT
     kubernetes_namespace: str = ""
     routes: Mapping[str, str] = field(default_factory=dict)
+    shadow_port: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -78,6 +81,7 @@ class Settings:
         TRIMTAB_KUBERNETES_ACCOUNT where Kubernetes mounts a pod's service account
         TRIMTAB_KUBERNETES_NAMESPACE   the account's
         TRIMTAB_ROUTES             ``{}``; JSON ``{model: name of its HTTPRoute or InferenceService}``
+        TRIMTAB_SHADOW_PORT        0: none; the port of model servers for mirrored copies
         ========================== =============================================
         """
         env = os.environ if env is None else env
@@ -90,6 +94,11 @@ class Settings:
         router = env.get("TRIMTAB_ROUTER", "envoy")
         if router not in ROUTERS:
             problems.append(Problem("TRIMTAB_ROUTER", f"must be one of {', '.join(ROUTERS)}", repr(router)))
+        shadow_port = env.get("TRIMTAB_SHADOW_PORT", "0")
+        if not shadow_port.isdecimal() or int(shadow_port) > _PORTS:
+            problems.append(
+                Problem("TRIMTAB_SHADOW_PORT", "must be a port from 1 to 65535, or 0", shadow_port)
+            )
         clock_file = Path(env["TRIMTAB_CLOCK"]) if env.get("TRIMTAB_CLOCK") else None
         if clock_file is not None and not clock_file.is_file():
             problems.append(Problem("TRIMTAB_CLOCK", "must name a clock file", str(clock_file)))
@@ -118,6 +127,7 @@ class Settings:
             kubernetes_account=Path(env.get("TRIMTAB_KUBERNETES_ACCOUNT", ACCOUNT)),
             kubernetes_namespace=env.get("TRIMTAB_KUBERNETES_NAMESPACE", ""),
             routes=routes,
+            shadow_port=int(shadow_port),
         )
 
     def location(self, path: str) -> str:

@@ -85,7 +85,7 @@ class GatewayApiRouter(DeclaredRouter):
         home = self._objects.namespace
         for slot in BOTH:
             url = self._settings.slot_url(spec, slot)
-            service = _service(url, home)
+            service = _service(url, home, self._settings.shadow_port)
             if service is None:
                 where = f"TRIMTAB_SLOTS: {model}.{slot}"
                 problems.append(Problem(where, "must be http://service[.namespace.svc]:port", repr(url)))
@@ -96,14 +96,15 @@ class GatewayApiRouter(DeclaredRouter):
         return found
 
 
-def _service(url: str, home: str) -> Service | None:
+def _service(url: str, home: str, copies: int) -> Service | None:
     """Return the Service behind a slot's URL; None where it names none."""
     parts = urlsplit(url)
     labels = (parts.hostname or "").split(".")
     name, rest = labels[0], labels[1:]
     if parts.scheme != "http" or not name or name.isdigit() or (rest and rest[1:2] != ["svc"]):
         return None
-    return Service(name, rest[0] if rest else home, parts.port or 80, home)
+    port = parts.port or 80
+    return Service(name, rest[0] if rest else home, port, copies or port, home)
 
 
 def _condition(item: Item, parent: Item, name: str) -> Item | None:

@@ -20,16 +20,17 @@ Services = Mapping[Slot, "Service"]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A slot's Service; `home` is the namespace of the route."""
+    """A slot's Service; `home` is the namespace of the route, `copies` the port that mirrors go to."""
 
     name: str
     namespace: str
     port: int
+    copies: int
     home: str
 
-    def reference(self) -> dict[str, Any]:
+    def reference(self, port: int) -> dict[str, Any]:
         """Return a backendRef with what the API server would fill in, so that equal rules are equal data."""
-        named = {"group": "", "kind": "Service", "name": self.name, "port": self.port}
+        named = {"group": "", "kind": "Service", "name": self.name, "port": port}
         return named if self.namespace == self.home else named | {"namespace": self.namespace}
 
     def is_meant_by(self, reference: Rule) -> bool:
@@ -74,7 +75,8 @@ def _drawn(rule: Rule, services: Services, split: Split) -> dict[str, Any]:
         raise Refused(msg)
     there = {_slot(one, services): one for one in refs}
     weighted = [
-        copy.deepcopy(dict(there.get(slot) or services[slot].reference())) | {"weight": split.weights[slot]}
+        copy.deepcopy(dict(there.get(slot) or services[slot].reference(services[slot].port)))
+        | {"weight": split.weights[slot]}
         for slot in BOTH
     ]
     filters = _filters(rule, services, split.mirror)
@@ -97,7 +99,7 @@ def _for_testers(rule: Rule, services: Services, split: Split) -> Iterator[dict[
                 for match in rule.get("matches") or _EVERYTHING
                 for choice in choices
             ],
-            "backendRefs": [services[slot].reference() | {"weight": 1}],
+            "backendRefs": [services[slot].reference(services[slot].port) | {"weight": 1}],
             "filters": filters,
         }
 
@@ -111,12 +113,19 @@ def _filters(rule: Rule, services: Services, mirror: Slot | None) -> list[dict[s
     """Return the rule's filters with a mirror to this slot and to no other of ours."""
     kept = []
     for one in rule.get("filters") or ():
-        to = _slot(one[_key(_MIRROR)]["backendRef"], services) if one["type"] == _MIRROR else None
-        if to is None or to == mirror:
+        reference = one[_key(_MIRROR)]["backendRef"] if one["type"] == _MIRROR else {}
+        to = _slot(reference, services) if reference else None
+        is_there = to is not None and to == mirror and reference.get("port") == services[to].copies
+        if to is None or is_there:
             kept.append(copy.deepcopy(dict(one)))
-        mirror = None if to == mirror else mirror
+        mirror = None if is_there else mirror
     if mirror is not None:
-        kept.append({"type": _MIRROR, _key(_MIRROR): {"backendRef": services[mirror].reference()}})
+        kept.append(
+            {
+                "type": _MIRROR,
+                _key(_MIRROR): {"backendRef": services[mirror].reference(services[mirror].copies)},
+            }
+        )
     return kept
 
 
