@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from serving import shadow_port
 from serving.app import create_app
 from spec import ModelSpec, Settings
 
@@ -61,7 +62,7 @@ def run(
     gc.collect()
     gc.freeze()
     server = uvicorn.Server(config)
-    server.run()
+    server.run(sockets=shadow_port.sockets(config, settings.shadow_port))
     if not server.started:
         raise SystemExit(_STARTUP_FAILED)
 
