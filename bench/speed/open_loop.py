@@ -15,6 +15,8 @@ import select
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
@@ -67,17 +69,29 @@ class Connection:
 
 def drive(
     port: int, requests: list[bytes], rate: float, seconds: float, connections: int
-) -> dict[str, object]:
-    """Send at `rate` a second for `seconds`; wait for what is under way."""
-    idle = deque(Connection(port) for _ in range(connections))
-    poll, by_number = select.epoll(), {each.socket.fileno(): each for each in idle}
-    for number in by_number:
-        poll.register(number, select.EPOLLIN)
-    content, waiting = cycle(requests), deque[float]()
+) -> tuple[list[float], int]:
+    """Send at `rate` a second for `seconds`; return the latencies [ms] and how many failed.
+
+    What has no answer some seconds after the end has failed too.
+    """
+    with ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        opened = [Connection(port) for _ in range(connections)]
+        for each in opened:
+            stack.enter_context(each.socket)
+            poll.register(each.socket.fileno(), select.EPOLLIN)
+        return _drive(poll, opened, cycle(requests), rate, round(rate * seconds))
+
+
+def _drive(
+    poll: select.epoll, opened: list[Connection], content: Iterator[bytes], rate: float, total: int
+) -> tuple[list[float], int]:
+    by_number = {each.socket.fileno(): each for each in opened}
+    idle, waiting = deque(opened), deque[float]()
     latencies: list[float] = []
-    failed, sent, total, start = 0, 0, round(rate * seconds), perf_counter()
-    end = start + seconds + _PATIENCE_S
-    while len(latencies) + failed < total and perf_counter() < end:
+    wrong, sent, start = 0, 0, perf_counter()
+    end = start + total / rate + _PATIENCE_S
+    while len(latencies) + wrong < total and perf_counter() < end:
         now = perf_counter()
         while sent < total and start + sent / rate <= now:
             waiting.append(start + sent / rate)
@@ -91,16 +105,18 @@ def drive(
                 continue
             if right:
                 latencies.append((perf_counter() - connection.due) * 1e3)
-            else:
-                failed += 1
+            wrong += not right
             idle.append(connection)
-    return {"latencies_ms": latencies, "failed": total - len(latencies)}
+    return latencies, total - len(latencies)
+
+
+def main() -> None:
+    """Drive as the arguments say."""
+    port, file, rate, seconds, connections = sys.argv[1:]
+    gc.disable()
+    found = drive(int(port), read(Path(file)), float(rate), float(seconds), int(connections))
+    json.dump(dict(zip(("latencies_ms", "failed"), found, strict=True)), sys.stdout)
 
 
 if __name__ == "__main__":
-    gc.disable()
-    options = sys.argv[1:]
-    result = drive(
-        int(options[0]), read(Path(options[1])), float(options[2]), float(options[3]), int(options[4])
-    )
-    json.dump(result, sys.stdout)
+    main()

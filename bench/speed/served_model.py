@@ -15,12 +15,8 @@ import onnxruntime as ort
 import pandas as pd
 from numpy.typing import NDArray
 
-from retraining import learners
-from retraining.dataset import rows
-from retraining.graphs.export import to_onnx
 from spec import ModelSpec, load
 from spec.retrain import Learner
-from trimtab.demo import flights
 
 MODELS = Path(__file__).parents[2] / "models"
 OUTPUTS = ["label", "probabilities"]
@@ -53,6 +49,11 @@ class Served:
 
 def make(folder: Path) -> Served:
     """Fit and export the model into a folder."""
+    from retraining import learners  # noqa: PLC0415 - seconds, which who reads only figures need not wait
+    from retraining.dataset import rows  # noqa: PLC0415 - as above
+    from retraining.graphs.export import to_onnx  # noqa: PLC0415 - as above
+    from trimtab.demo import flights  # noqa: PLC0415 - as above
+
     spec, file = load(MODELS / "flights.yaml"), folder / "flights.onnx"
     known = flights.load_flights().dropna()
     drawn = known.sample(_FITTED + _ASKED, random_state=0)
