@@ -100,7 +100,13 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_prediction_bytes_total": Metric(
         "counter", (*_SLOT, "shadow", "direction"), "bodies of requests and answers"
     ),
-    "trimtab_prediction_queue_seconds": Metric("histogram", (*_SLOT, "shadow"), "wait for a thread"),
+    "trimtab_prediction_queue_seconds": Metric("histogram", (*_SLOT, "shadow"), "wait for the turn"),
+    "trimtab_requests_rejected_total": Metric("counter", (*_SLOT, "shadow", "reason"), "turned away"),
+    "trimtab_requests_waiting": Metric("gauge", ("model", "slot"), "requests that wait for their turn"),
+    "trimtab_requests_in_flight_limit": Metric("gauge", ("model", "slot"), "from which on more are rejected"),
+    "trimtab_batch_rows": Metric("histogram", _SLOT, "rows of one run of the model"),
+    "trimtab_cached_rows_total": Metric("counter", _SLOT, "rows answered from the cache"),
+    "trimtab_model_provider_info": Metric("gauge", (*_SLOT, "provider", "wanted"), "1; what runs the model"),
     "trimtab_requests_in_flight": Metric("gauge", ("model", "slot"), "requests without an answer yet"),
     "trimtab_event_loop_lag_seconds": Metric("histogram", ("model", "slot"), "lateness of the event loop"),
     "trimtab_slot_info": Metric("gauge", _SLOT, "1; the version that a slot answers with"),
@@ -108,6 +114,9 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_model_size_bytes": Metric("gauge", _SLOT, "size of the ONNX file"),
     "trimtab_log_pending_rows": Metric("gauge", ("model", "slot"), "answered rows not yet in the log"),
     "trimtab_log_commit_failures_total": Metric("counter", ("model", "slot"), "failed commits of the log"),
+    "trimtab_log_write_failures_total": Metric(
+        "counter", ("model", "slot"), "requests without an answer because the spool took no rows"
+    ),
     "trimtab_door_violations_total": Metric(
         "counter", (*_VERSION, "feature", "check"), "rows that break what the file states of a feature"
     ),

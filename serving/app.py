@@ -74,6 +74,13 @@ class ServingApp:
         self._protocol = Protocol(spec)
         self._inference: Inference | None = None
         self._infer_path = f"/v2/models/{spec.model}/infer"
+        self._is_draining = False
+        self.is_alone: Callable[[], bool] = lambda: False
+        """Tells whether no other request is open; an ASGI server that knows sets it before the start."""
+
+    def drain(self) -> None:
+        """Be unready from now on, and ask each client to close its connection with its next answer."""
+        self._is_draining = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live the server's life."""
@@ -90,7 +97,7 @@ class ServingApp:
         except Exception:
             _logger.exception("%s %s failed", scope["method"], scope["path"])
             response = error_response(RuntimeError("an internal error; the server's log has it"))
-        await respond(send, response)
+        await respond(send, response, last=self._is_draining)
 
     def _handler(self, scope: Scope) -> Handler:
         """Return what answers the path.
@@ -159,7 +166,7 @@ class ServingApp:
         return json_response(openapi.document(self._protocol, installed_version("trimtab")))
 
     async def _health(self, _scope: Scope, _receive: Receive) -> Response:
-        return json_response({"live": True, "ready": self._slot.live is not None})
+        return json_response({"live": True, "ready": self._slot.live is not None and not self._is_draining})
 
     async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
         return self._readiness({})
@@ -177,8 +184,9 @@ class ServingApp:
 
     def _readiness(self, about: dict[str, str]) -> Response:
         """Answer both keys: the protocol's text says ``live``, its readers look for ``ready``."""
-        if self._slot.live is None:
-            unready = {"live": True, "ready": False, "error": self._slot.why_not_ready()}
+        if self._slot.live is None or self._is_draining:
+            why = "the server is about to stop" if self._is_draining else self._slot.why_not_ready()
+            unready = {"live": True, "ready": False, "error": why}
             return json_response(about | unready, 503)
         return json_response(about | {"live": True, "ready": True})
 
@@ -200,7 +208,7 @@ class ServingApp:
             _logger.exception("the model server cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._inference = Inference(self._spec, self._slot, self._metrics, log)
+        self._inference = Inference(self._spec, self._slot, self._metrics, log, self.is_alone)
         lag = LoopLag(self._metrics.loop_lag_seconds.observe)
         restoring = asyncio.create_task(self._restore())
         await send({"type": "lifespan.startup.complete"})

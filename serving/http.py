@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 BODY_LIMIT_BYTES = 16 * 2**20
-_PATIENCE_BYTES = 4 * BODY_LIMIT_BYTES
+_PATIENCE = 4
 _JSON = b"application/json"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RequestError, 400),
@@ -64,7 +64,7 @@ def error_response(error: Exception) -> Response:
     return Response(status, orjson.dumps({"error": text}))
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive, most_bytes: int = BODY_LIMIT_BYTES) -> bytes:
     """Read the request's body.
 
     A body beyond the limit is read on and thrown away for a while: a client that is still sending when
@@ -73,35 +73,38 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     Raises
     ------
     HttpError
-        413 beyond `BODY_LIMIT_BYTES`; 400 when the client leaves before the end.
+        413 beyond `most_bytes`; 400 when the client leaves before the end.
     """
+    patience_bytes = _PATIENCE * most_bytes
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > _PATIENCE_BYTES:
-            raise _too_large()
+        if name == b"content-length" and int(value) > patience_bytes:
+            raise _too_large(most_bytes)
     message = await receive()
     body: bytes = message.get("body", b"")
     chunks, size = [body], len(body)
-    while message.get("more_body", False) and size <= _PATIENCE_BYTES:
+    while message.get("more_body", False) and size <= patience_bytes:
         message = await receive()
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size <= BODY_LIMIT_BYTES:
+        if size <= most_bytes:
             chunks.append(chunk)
     if message["type"] != "http.request":
         raise HttpError(400, "the client closed the connection before the end of the body")
-    if size > BODY_LIMIT_BYTES:
-        raise _too_large()
+    if size > most_bytes:
+        raise _too_large(most_bytes)
     return body if len(chunks) == 1 else b"".join(chunks)
 
 
-async def respond(send: Send, response: Response) -> None:
-    """Send an answer whole."""
+async def respond(send: Send, response: Response, *, last: bool = False) -> None:
+    """Send an answer whole; the `last` one of its connection says so."""
     length = str(len(response.body)).encode()
     headers = [(b"content-type", response.content_type), (b"content-length", length), *response.headers]
+    if last and (b"connection", b"close") not in headers:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _too_large() -> HttpError:
-    text = f"the body must not be larger than {BODY_LIMIT_BYTES} bytes; send fewer rows a request"
+def _too_large(most_bytes: int) -> HttpError:
+    text = f"the body must not be larger than {most_bytes} bytes; send fewer rows a request"
     return HttpError(413, text, ((b"connection", b"close"),))

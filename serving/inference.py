@@ -1,59 +1,80 @@
-"""Answer inference requests: parse, predict, write to the log, and only then answer.
+"""Take inference requests on, give each its turn, and count what becomes of it.
 
-Inference runs on the event loop: one row takes some tens of microseconds, less than handing it to a
-thread and back, and a swap of versions is then one assignment between two requests. A large body, or a
-model that takes longer than a millisecond a row, goes to a thread instead, where ONNX Runtime lets go of
-the interpreter and other requests are answered meanwhile.
+A small request to a fast model is answered on the event loop: one row takes some tens of microseconds, less
+than handing it to a thread and back. A large body, or a model that takes longer than a millisecond a row,
+goes to a thread instead, where ONNX Runtime lets go of the interpreter and other requests are answered
+meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
+from math import inf
 from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
-from serving import binary, door
-from serving.http import Headers, HttpError, Receive, Response, Scope, error_response, read_body
+from serving import binary
+from serving.admission import Admission
+from serving.answers import Answers
+from serving.http import HttpError, Receive, Response, Scope, error_response, read_body
 from serving.inference_log import InferenceLog
-from serving.metrics import ServingMetrics
-from serving.protocol import Answer, InferRequest, Protocol, at_most
+from serving.job import Job
+from serving.lane import Lane
+from serving.metrics import Reason, ServingMetrics
+from serving.origin import TESTER_HEADER, Origin, origin_of
 from serving.slot import Live, Slot
-from spec import DataError, ModelSpec, NotFound
-from spec.quality import Door
+from spec import ModelSpec, NotFound
 
 _INLINE_BYTES = 32 * 1024
 _INLINE_ROW_SECONDS = 0.001
 _THREADS = 2
+_TURN = 16
 _SERVER_FAULT = 500
+_TOO_MANY = 429
+_REJECTED: dict[int, Reason] = {_TOO_MANY: "queue_full", 504: "deadline", 499: "disconnected"}
 
 
-class _Call(NamedTuple):
-    """One request as its answer needs it; `started` is when its last byte had arrived."""
+class _Sent(NamedTuple):
+    """What the headers of a request say."""
 
-    body: bytes
-    shadow: bool
+    origin: Origin
     fallback_id: str
     json_bytes: bytes | None
-    started: float
+    patience_s: float
+    """How long Envoy will wait for the answer."""
 
 
 class Inference:
-    """The hot path of one slot."""
+    """The hot path of one slot.
 
-    def __init__(self, spec: ModelSpec, slot: Slot, metrics: ServingMetrics, log: InferenceLog) -> None:
+    Parameters
+    ----------
+    is_alone
+        Tells whether no other request is being read or answered now.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        slot: Slot,
+        metrics: ServingMetrics,
+        log: InferenceLog,
+        is_alone: Callable[[], bool],
+    ) -> None:
         self._model = spec.model
-        self._protocol = Protocol(spec)
-        self._door = door.constraints(spec)
-        self._rejects = spec.monitor.quality.door is Door.REJECT
+        self._deadline_s = spec.serving.deadline.total_seconds()
+        self._most_bytes = spec.serving.body
         self._slot = slot
+        self._is_alone = is_alone
         self._metrics = metrics
-        self._log = log
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="inference")
-        self._in_flight = 0
-        metrics.in_flight(lambda: self._in_flight)
+        self._admission = Admission(spec.serving.queue)
+        work = Answers(spec, log).of
+        self._on_loop = Lane(work, self.live, max(spec.serving.batch, _TURN), threads=0)
+        self._in_threads = Lane(work, self.live, spec.serving.batch, threads=_THREADS)
+        metrics.in_flight(lambda: self._admission.begun)
+        metrics.waiting(lambda: len(self._on_loop) + len(self._in_threads))
 
     async def infer(self, version: str | None, scope: Scope, receive: Receive) -> Response:
         """Answer one request with the live version.
@@ -61,7 +82,7 @@ class Inference:
         Raises
         ------
         RequestError, HttpError
-            When the request cannot be answered as it is.
+            When the request cannot be answered as it is, or not in time.
         DataError
             When it breaks what the spec states of the features, and `door` rejects that.
         NotFound
@@ -69,29 +90,21 @@ class Inference:
         TrimtabError
             When the model fails; `Unavailable` when the answer cannot be logged.
         """
+        sent = _read_headers(scope)
         live = self._slot.live
-        series = live.metrics if live else self._metrics.nothing_loaded
-        shadow, fallback_id, json_bytes = _read_headers(scope)
-        self._in_flight += 1
+        job = None
         try:
-            body = await read_body(scope, receive)
-            call = _Call(body, shadow, fallback_id, json_bytes, perf_counter())
-            live = self.live(version)
-            series = live.metrics
-            if len(body) <= _INLINE_BYTES and live.model.row_seconds <= _INLINE_ROW_SECONDS:
-                response = self._answer(live, call)
-            else:
-                work = partial(self._answer_queued, live, call)
-                response = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            with self._admission:
+                body = await read_body(scope, receive, self._most_bytes)
+                job = self._job(sent, body, version, receive)
+                self._lane(body).join(job, alone=self._is_alone())
+                response = await job.answer
         except Exception as error:
-            fault = error_response(error).status >= _SERVER_FAULT
-            series[shadow].requests["error" if fault else "client_error"].inc()
+            self._count_failure(error, job.live or live if job else live, origin=sent.origin)
             raise
-        finally:
-            self._in_flight -= 1
-        answered = series[shadow]
+        answered = (job.live or self.live()).metrics[sent.origin]
         answered.requests["ok"].inc()
-        answered.seconds.observe(perf_counter() - call.started)
+        answered.seconds.observe(perf_counter() - job.started)
         answered.received_bytes.inc(len(body))
         answered.sent_bytes.inc(len(response.body))
         return response
@@ -109,59 +122,55 @@ class Inference:
 
     def close(self) -> None:
         """Wait for what runs in threads."""
-        self._threads.shutdown()
+        self._in_threads.close()
 
-    def _answer_queued(self, live: Live, call: _Call) -> Response:
-        """Answer on a thread of `_threads`."""
-        live.metrics[call.shadow].queued_seconds.observe(perf_counter() - call.started)
-        return self._answer(live, call)
+    def _job(self, sent: _Sent, body: bytes, version: str | None, receive: Receive) -> Job:
+        started = perf_counter()
+        return Job(
+            body,
+            sent.json_bytes,
+            sent.fallback_id,
+            sent.origin,
+            version,
+            started,
+            started + min(self._deadline_s, sent.patience_s),
+            receive,
+            asyncio.get_running_loop().create_future(),
+        )
 
-    def _answer(self, live: Live, call: _Call) -> Response:
-        request = self._protocol.parse(call.body, call.fallback_id, call.json_bytes)
-        flags: Headers = () if self._door is None else self._at_the_door(self._door, live, call, request)
-        prediction = live.model.predict(request.feeds)
-        response = _response(self._protocol.answer(request, prediction, live.version), flags)
-        latency_ms = (perf_counter() - call.started) * 1e3
-        self._log.append(request, prediction, live.version, shadow=call.shadow, latency_ms=latency_ms)
-        live.metrics[call.shadow].rows.inc(request.rows)
-        return response
+    def _lane(self, body: bytes) -> Lane:
+        live = self._slot.live
+        is_slow = live is not None and live.model.row_seconds > _INLINE_ROW_SECONDS
+        return self._in_threads if is_slow or len(body) > _INLINE_BYTES else self._on_loop
 
-    def _at_the_door(
-        self, constraints: door.Constraints, live: Live, call: _Call, request: InferRequest
-    ) -> Headers:
-        """Return the header that flags what the request breaks, if anything; or refuse the request."""
-        breaches = constraints.broken(request)
-        if not breaches:
-            return ()
-        if not call.shadow:  # the mirror's copy is the same rows again
-            for breach in breaches:
-                live.metrics[False].broken[breach.feature, breach.check].inc(breach.rows)
-        if self._rejects:
-            raise DataError(at_most(list(constraints.problems(breaches))))
-        return (door.header(breaches),)
-
-
-def _response(answer: Answer, headers: Headers) -> Response:
-    if answer.json_bytes is None:
-        return Response(200, answer.body, headers=headers)
-    length = (binary.HEADER, str(answer.json_bytes).encode())
-    return Response(200, answer.body, binary.CONTENT_TYPE, (*headers, length))
+    def _count_failure(self, error: Exception, live: Live | None, *, origin: Origin) -> None:
+        """Count a request without an answer; whom the server turned away is its own fault."""
+        series = (live.metrics if live else self._metrics.nothing_loaded)[origin]
+        status = error_response(error).status
+        fault = status >= _SERVER_FAULT or status == _TOO_MANY
+        series.requests["error" if fault else "client_error"].inc()
+        if status in _REJECTED:
+            series.rejected[_REJECTED[status]].inc()
 
 
-def _read_headers(scope: Scope) -> tuple[bool, str, bytes | None]:
-    """Return whether this is Envoy's mirror, the id of a request without one, the bytes of its JSON.
+def _read_headers(scope: Scope) -> _Sent:
+    """Read what is asked of a request beside its body.
 
-    Envoy sends the mirrored copy with ``-shadow`` behind the host's name and with the same request id,
-    so both copies get one prediction id even if the caller names none.
+    Envoy sends the mirrored copy with the same request id, so both copies get one prediction id even if the
+    caller names none.
     """
-    host = request_id = b""
+    host = request_id = patience = tester = b""
     json_bytes = None
     for name, value in scope["headers"]:
         if name == b"host":
             host = value
         elif name == b"x-request-id":
             request_id = value
+        elif name == b"x-envoy-expected-rq-timeout-ms":
+            patience = value
+        elif name == TESTER_HEADER:
+            tester = value
         elif name == binary.HEADER:
             json_bytes = value
-    shadow = host.endswith(b"-shadow") or b"-shadow:" in host
-    return shadow, request_id.decode("latin-1") or uuid4().hex, json_bytes
+    patience_s = int(patience) / 1e3 if patience.isdigit() else inf
+    return _Sent(origin_of(host, tester), request_id.decode("latin-1") or uuid4().hex, json_bytes, patience_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serving.protocol import Prediction
+from serving.session import open_session, provider_of
 from spec import DataError, FeatureType, ModelSpec, Problem, Task, TrimtabError
+from spec.serving import Provider
 
 _ELEMENT = {
     FeatureType.NUMERIC: "tensor(float)",
@@ -23,10 +25,17 @@ _CLASSIFIER = ("label", "probabilities")
 _REGRESSOR = ("variable",)
 _RESULT = {"label": "tensor(int64)", "probabilities": "tensor(float)", "variable": "tensor(float)"}
 _WARM_UP_RUNS = 20
+_MANY_ROWS = 64
+_GAIN_S = 10e-6
 
 
 class OnnxModel:
-    """A session with one thread: a slot serves many small requests, and a core a process is enough.
+    """A session that answers a slot's requests.
+
+    Parameters
+    ----------
+    providers
+        What runs it, the best first; the CPU where none of them is there.
 
     Raises
     ------
@@ -34,16 +43,21 @@ class OnnxModel:
         When the file is no ONNX model or its graph is not what the spec says, with every difference.
     """
 
-    def __init__(self, file: Path, spec: ModelSpec) -> None:
+    def __init__(self, file: Path, spec: ModelSpec, providers: Sequence[Provider] = ("cpu",)) -> None:
         self._spec = spec
-        self._session = _session(file)
+        self._session = open_session(file, providers, spec.serving.threads)
         problems = list(_differences(self._session, file, spec))
         if problems:
             raise DataError(problems)
         self._outputs = list(_REGRESSOR if spec.task is Task.REGRESSION else _CLASSIFIER)
+        self.provider = provider_of(self._session)
+        """What it runs on."""
         self.size_bytes = sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
-        self.row_seconds = self._warm_up(file)
+        self._check_shapes(file)
+        self.row_seconds = self._seconds(1)
         """Median time of a one-row prediction."""
+        self.gains_together = self.row_seconds - self._seconds(_MANY_ROWS) / _MANY_ROWS > _GAIN_S
+        """Whether a row among many takes so much less than a row alone that requests are worth joining."""
 
     def predict(self, feeds: dict[str, NDArray[Any]]) -> Prediction:
         """Score rows.
@@ -66,17 +80,20 @@ class OnnxModel:
             return Prediction(None, scores.reshape(-1, 1))
         return Prediction(results[0].tolist(), scores)
 
-    def _warm_up(self, file: Path) -> float:
+    def _check_shapes(self, file: Path) -> None:
         """Score rows of zeros; the first runs allocate, and a graph that cannot run must show it now."""
-        for rows in (1, 64):
+        for rows in (1, _MANY_ROWS):
             scores = self.predict(self._zero_rows(rows)).scores
             if scores.shape != (rows, self._width()):
                 must = f"must score {rows} rows as [{rows}, {self._width()}]"
                 raise DataError([Problem(f"{file}: {self._outputs[-1]}", must, str(list(scores.shape)))])
-        seconds = []
+
+    def _seconds(self, rows: int) -> float:
+        """Return the median time of a prediction of so many rows."""
+        feeds, seconds = self._zero_rows(rows), []
         for _ in range(_WARM_UP_RUNS):
             started = time.perf_counter()
-            self.predict(self._zero_rows(1))
+            self.predict(feeds)
             seconds.append(time.perf_counter() - started)
         return float(np.median(seconds))
 
@@ -91,17 +108,6 @@ class OnnxModel:
             name: text if feature.type is FeatureType.CATEGORICAL else numbers
             for name, feature in self._spec.features.items()
         }
-
-
-def _session(file: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    try:
-        return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        must = "must be an ONNX model that ONNX Runtime can load"
-        raise DataError([Problem(str(file), must, " ".join(str(error).split()))]) from error
 
 
 def _differences(session: ort.InferenceSession, file: Path, spec: ModelSpec) -> Iterator[Problem]:

@@ -22,8 +22,13 @@ _TEXTS = {
     405: "The path answers another method.",
     409: "Another load runs, or nothing is loaded.",
     413: "The body is too large.",
+    429: "Too many requests wait already; Retry-After says in how many seconds they are answered.",
+    504: "The deadline passed before the request's turn came; nothing was computed.",
     422: "The rows, or the version, break what the spec states.",
     503: "No version is loaded, the registry does not answer, or the answer cannot be logged.",
+}
+_RETRY: dict[int, Json] = {
+    429: {"headers": {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}}
 }
 _READY = {
     "type": "object",
@@ -104,7 +109,7 @@ def _models(protocol: Protocol) -> Json:
     base = f"/v2/models/{protocol.model}"
     metadata = _asked("What the model takes and answers.", _NAMED)
     infer = _asked(
-        "Answer rows.", _response(), 400, 404, 413, 422, 503, body=_request(protocol.metadata(None))
+        "Answer rows.", _response(), 400, 404, 413, 422, 429, 503, 504, body=_request(protocol.metadata(None))
     )
     versioned = {"parameters": [_VERSION]}
     return {
@@ -135,7 +140,9 @@ def _asked(
     responses = {"200": {"description": summary, "content": _json(answer)}}
     for status in errors:
         schema = {"$ref": "#/components/schemas/error"}
-        responses[str(status)] = {"description": _TEXTS[status], "content": _json(schema)}
+        responses[str(status)] = {"description": _TEXTS[status], "content": _json(schema)} | _RETRY.get(
+            status, {}
+        )
     if unready is not None:
         responses["503"] = {"description": _TEXTS[503], "content": _json(unready)}
     operation: Json = {"summary": summary, "responses": responses}

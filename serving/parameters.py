@@ -58,6 +58,18 @@ def event_times(parameters: Mapping[str, Any], rows: int, problems: list[Problem
     return None
 
 
+def timeout(parameters: Mapping[str, Any], problems: list[Problem]) -> float | None:
+    """Return the seconds that the caller waits for its turn: ``timeout``, microseconds as Triton has it."""
+    given = parameters.get("timeout")
+    if given is None:
+        return None
+    if type(given) is not int or given <= 0:
+        must = "must be a whole number of microseconds above 0"
+        problems.append(Problem("parameters.timeout", must, repr(given)[:60]))
+        return None
+    return given / 1e6
+
+
 def _time(value: object, where: str, problems: list[Problem]) -> int:
     """Return microseconds since the epoch."""
     hint = 'Like "2013-07-01T08:15:00Z"'

@@ -32,7 +32,7 @@ class InferRequest(NamedTuple):
     `ids` holds one prediction id a row; `event_times` microseconds since the epoch, one a row, or is
     None for "now". `columns` are the values as JSON sends them, in the features' order; `feeds` the same
     as the graph wants them, each [rows, 1]. `outputs` are the names to answer, in the order asked for,
-    and whether as bytes.
+    and whether as bytes. `timeout_s` is how long the caller waits for the turn, if it says so.
     """
 
     id: str
@@ -42,6 +42,7 @@ class InferRequest(NamedTuple):
     columns: dict[str, Column]
     feeds: dict[str, NDArray[Any]]
     outputs: dict[str, bool]
+    timeout_s: float | None = None
 
 
 class Answer(NamedTuple):
@@ -69,6 +70,7 @@ class Protocol:
         self.model = spec.model
         self._tensors = Tensors(spec.features)
         self._outputs = _OUTPUTS[spec.task]
+        self._most_rows = spec.serving.rows
         self._classes = spec.data.target.classes or ()
 
     def parse(self, body: bytes, fallback_id: str, json_bytes: bytes | None = None) -> InferRequest:
@@ -99,6 +101,9 @@ class Protocol:
         if raw is not None:
             binary.fill(content, raw, problems)
         columns, rows = self._tensors.columns(content.get("inputs"), problems)
+        if rows > self._most_rows:
+            hint = "Send several requests"
+            problems.append(Problem("inputs", f"must hold at most {self._most_rows} rows", str(rows), hint))
         rows = 0 if problems else rows  # nobody's word, until the tensors hold as many
         named = parameters.read(content, problems)
         identity = content.get("id", fallback_id)
@@ -106,11 +111,12 @@ class Protocol:
             problems.append(Problem("id", "must be a non-empty string", repr(identity)))
         ids = parameters.ids(identity, named, rows, problems)
         times = parameters.event_times(named, rows, problems)
+        timeout_s = parameters.timeout(named, problems)
         outputs = parameters.outputs(content.get("outputs"), self._outputs, named, problems)
         feeds = {} if problems else self._tensors.feeds(columns, problems)
         if problems:
             raise RequestError(at_most(problems))
-        return InferRequest(identity, ids, times, rows, columns, feeds, outputs)
+        return InferRequest(identity, ids, times, rows, columns, feeds, outputs, timeout_s)
 
     def answer(self, request: InferRequest, prediction: Prediction, version: str) -> Answer:
         """Write the response: the requested outputs, flat and row-major, as JSON or as bytes behind it."""

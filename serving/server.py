@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import uvicorn
 
 from serving import shadow_port
-from serving.app import create_app
+from serving.app import ServingApp, create_app
 from spec import ModelSpec, Settings
 
 _STARTUP_FAILED = 3
 _DRAIN_LIMIT_S = 30
 _KEEP_ALIVE_S = 3900
 _SWITCH_INTERVAL_S = 0.0005
+_FAREWELL_S = 0.5
 
 
 def run(
@@ -40,8 +43,9 @@ def run(
     """
     # The log's thread parses and packs what was answered: it must hand the interpreter back soon.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    app = create_app(spec, slot, settings, file)
     config = uvicorn.Config(
-        create_app(spec, slot, settings, file),
+        app,
         host=host,
         port=port,
         loop="uvloop",
@@ -61,10 +65,30 @@ def run(
         signal.signal(number, _leave)
     gc.collect()
     gc.freeze()
-    server = uvicorn.Server(config)
+    server = _Server(config, app)
     server.run(sockets=shadow_port.sockets(config, settings.shadow_port))
     if not server.started:
         raise SystemExit(_STARTUP_FAILED)
+
+
+class _Server(uvicorn.Server):
+    """Takes leave of its clients before it closes their connections.
+
+    A client that keeps its connection learns that the server stops by an answer that is the last one. If the
+    server just closed a connection, it would lose the request that is on its way at that moment.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: ServingApp) -> None:
+        super().__init__(config)
+        self._app = app
+        app.is_alone = lambda: len(self.server_state.tasks) <= 1
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what still comes for a moment, if anyone is connected; then stop as usual."""
+        self._app.drain()
+        if self.server_state.connections:
+            await asyncio.sleep(_FAREWELL_S)
+        await super().shutdown(sockets)
 
 
 def _leave(_number: int, _frame: object) -> None:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from serving import loader
+from prometheus_client import Counter, Histogram
+
+from serving import loader, provider
+from serving.cache import Cache
 from serving.metrics import RequestMetrics, ServingMetrics
 from serving.model import OnnxModel
 from spec import SLOTS, ModelSpec, NotFound, Refused, Settings, TrimtabError, Unavailable
@@ -27,11 +30,14 @@ _STATE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The version that answers; `metrics` are its series for live and shadow requests."""
+    """The version that answers; `metrics` are its series by origin of the requests."""
 
     version: str
     model: OnnxModel
-    metrics: tuple[RequestMetrics, RequestMetrics]
+    metrics: tuple[RequestMetrics, ...]
+    batch_rows: Histogram
+    cached_rows: Counter
+    cache: Cache | None
 
 
 class Slot:
@@ -173,11 +179,19 @@ class Slot:
         finally:
             self.loading = None
         seconds = time.perf_counter() - started
-        live = Live(fetched.version, model, self._metrics.requests(fetched.version))
+        version, kept_rows = fetched.version, self._spec.serving.cache
+        live = Live(
+            version,
+            model,
+            self._metrics.requests(version),
+            self._metrics.batch_rows(version),
+            self._metrics.cached_rows(version),
+            Cache(kept_rows) if kept_rows else None,
+        )
         if self._file is None:
             self._remember(fetched)
         self.live = live
-        self._metrics.live(live.version, seconds, model.size_bytes)
+        self._metrics.live(live.version, seconds, model.size_bytes, model.provider)
         if self._file is None:
             loader.keep_only(self._folder, fetched.file)
         _logger.info("slot %s answers with version %s, loaded in %.1f s", self.name, live.version, seconds)
@@ -185,7 +199,7 @@ class Slot:
 
     def _prepare(self, fetch: Callable[[], loader.Fetched]) -> tuple[loader.Fetched, OnnxModel]:
         fetched = fetch()
-        return fetched, OnnxModel(fetched.file, self._spec)
+        return fetched, provider.load(fetched.file, self._spec)
 
     def _refuse_with_file(self) -> None:
         if self._file is not None:

@@ -20,6 +20,7 @@ from spec.quality import Quality
 from spec.record import Record
 from spec.retrain import Retrain
 from spec.rollout import Rollout
+from spec.serving import Serving
 from spec.units import Duration, Fraction, Size
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -182,6 +183,7 @@ class ModelSpec(Record):
     optimize: Optimize = Optimize()
     validation: Validate = Field(default=Validate(), alias="validate")
     rollout: Rollout = Rollout()
+    serving: Serving = Serving()
     notify: Notify = Notify()
 
     @model_validator(mode="after")

@@ -57,9 +57,12 @@ def _exporter() -> list[Family]:
 def _server() -> Iterable[Family]:
     metrics = ServingMetrics(GUARDED, "blue")
     metrics.requests("1")
-    metrics.live("1", 0.1, 1)
+    metrics.live("1", 0.1, 1, "cpu")
+    metrics.batch_rows("1")
+    metrics.cached_rows("1")
     metrics.pending_rows(lambda: 0)
     metrics.in_flight(lambda: 0)
+    metrics.waiting(lambda: 0)
     return metrics.registry.collect()
 
 

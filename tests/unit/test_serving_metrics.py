@@ -42,8 +42,8 @@ def test_series_begin_at_zero() -> None:
 def test_one_version_is_live() -> None:
     """The slot's info names the version that answers and no other; none after an unload."""
     metrics = ServingMetrics(spec.loads(TIDES), "blue")
-    metrics.live("1", 0.5, 1000)
-    metrics.live("2", 0.5, 1000)
+    metrics.live("1", 0.5, 1000, "cpu")
+    metrics.live("2", 0.5, 1000, "cpu")
 
     assert re.findall(r'trimtab_slot_info\{.*version="(\d)"', exposition(metrics)) == ["2"]
     metrics.not_live()
