@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from retraining import prepare
 from retraining.card import evidence, markdown, page, sections
 from retraining.card.document import Document
 from retraining.card.evidence import Records
+from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
 from retraining.gates.exam import Answer, Exam
 from retraining.graphs.scorer import Scorer
 from retraining.records import Candidate, Choice, Record, Search, Snapshot, Tuning, Validation
@@ -69,7 +69,7 @@ class Account:
         work = Workspace(settings, run)
         stages = (work.load(Snapshot), work.load(Tuning), work.load(Search), work.load(Choice))
         records = Records(*stages, work.load(Validation))
-        holdout, train = (prepare.load_rows(work, name) for name in (prepare.HOLDOUT, prepare.TRAIN))
+        holdout, train = (load_rows(work, name) for name in (HOLDOUT, TRAIN))
         scorer = Scorer(spec.task, work.path(records.choice.chosen.onnx))
         against = records.verdict.against
         exam = Exam.of(spec, holdout, scorer.predict, _opponent(spec, settings, scorer, against), against)

@@ -8,7 +8,6 @@ from datetime import datetime
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from retraining import native
 from retraining.records import Params
 from retraining.registry import Registry
 from retraining.workspace import Workspace
@@ -59,6 +58,8 @@ def load(spec: ModelSpec, settings: Settings, work: Workspace) -> Champion | Non
     learner = next((item for item in Learner if item.value == told.get("learner")), None)
     if learner is None or "holdout_start" not in told:
         return None
+    from retraining import native  # noqa: PLC0415 - skops and LightGBM, for a champion that goes on
+
     file = registry.native(spec.model, version, work.path(_FOLDER))
     if file is None:
         return None

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from monitors.finding import NoData
 from monitors.performance import Estimate, Truth, all_metrics
@@ -65,7 +65,7 @@ def upper_bound(values: FloatArray, days: NDArray[np.int64], confidence: float, 
     sums, sizes = np.bincount(days, values, count), np.bincount(days, minlength=count)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_DRAWS)
     spread = float(((drawn @ sums) / (drawn @ sizes)).std(ddof=1)) * math.sqrt(count / (count - 1))
-    return float(values.mean()) + float(student.ppf(confidence, count - 1)) * spread
+    return float(values.mean()) + float(stdtrit(count - 1, confidence)) * spread
 
 
 def expected(

@@ -15,6 +15,7 @@ from retraining.dataset import windows
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray
+from retraining.dataset.stored import TRAIN, kept, load_rows
 from retraining.fitted import Fitted
 from retraining.graphs import trees
 from retraining.graphs.scorer import Scorer
@@ -23,9 +24,7 @@ from retraining.metrics import objective, row_losses
 from retraining.passes import named
 from retraining.passes.optimization_pass import Trial
 from retraining.passes.tolerance import Tolerance
-from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Choice, Refusal, Search, Snapshot, Variant
-from retraining.train import kept
 from retraining.variants import chart
 from retraining.variants.cache import Cache
 from retraining.variants.chains import Chains, Link, Origin, Stopped

@@ -20,11 +20,11 @@ from monitors.results import Store
 from monitors.triage import episodes
 from monitors.triage.records import Action
 from retraining.dataset import duplicates, leakage, resolution, rows, sources
+from retraining.dataset.stored import HOLDOUT, TRAIN
 from retraining.records import Snapshot
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, Problem, Settings, Task, format_duration
 
-TRAIN, HOLDOUT = "train.parquet", "holdout.parquet"
 _MIN_HOLDOUT = 50
 
 
@@ -93,11 +93,6 @@ def prepare(spec: ModelSpec, settings: Settings, run: str, *, again: Snapshot | 
         raise DataError([Problem(place, must, "other rows", hint)])
     work.save(record)
     return record
-
-
-def load_rows(work: Workspace, name: str) -> pd.DataFrame:
-    """Return a file of the snapshot, `TRAIN` or `HOLDOUT`: id, time, target and features, by time."""
-    return pd.read_parquet(work.path(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,15 @@ from retraining import champion, learners, native
 from retraining.dataset import label_errors, windows
 from retraining.dataset.cut import Split, cut
 from retraining.dataset.labelled import Rows
+from retraining.dataset.stored import DOUBTED, TRAIN, kept, load_rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.parity import Parity, check
 from retraining.metrics import objective
 from retraining.passes import out_of_fold
-from retraining.prepare import TRAIN, load_rows
 from retraining.records import Candidate, Search, Snapshot, Tuned, Tuning
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings, Task
 
-DOUBTED = "doubted_labels.csv"
 """Rows whose label is probably wrong, the most doubtful first."""
 
 
@@ -77,14 +76,6 @@ def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
     )
     work.save(record)
     return record
-
-
-def kept(spec: ModelSpec, work: Workspace, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the training rows [n] that count: where the spec says so, those without doubtful labels."""
-    if spec.retrain.label_errors != "remove" or not work.path(DOUBTED).exists():
-        return frame
-    doubted = pd.read_csv(work.path(DOUBTED), dtype={spec.data.id: "str"})[spec.data.id]
-    return frame[~frame[spec.data.id].isin(doubted)]
 
 
 def _doubted(spec: ModelSpec, work: Workspace, frame: pd.DataFrame, tuning: Tuning) -> pd.Series[str]:

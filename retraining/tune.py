@@ -11,7 +11,7 @@ import pandas as pd
 from retraining import champion, learners
 from retraining.dataset import windows
 from retraining.dataset.cut import cut
-from retraining.prepare import TRAIN, load_rows
+from retraining.dataset.stored import TRAIN, load_rows
 from retraining.records import Params, Snapshot, Tuned, Tuning
 from retraining.registry import Registry
 from retraining.trials.folds import folds

@@ -10,6 +10,7 @@ import pandas as pd
 
 from retraining.dataset.cut import cut
 from retraining.dataset.rows import FloatArray
+from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
 from retraining.gates import (
     budget,
     calibration,
@@ -23,7 +24,6 @@ from retraining.gates import (
 )
 from retraining.gates.exam import Answer, Exam
 from retraining.graphs.scorer import Scorer
-from retraining.prepare import HOLDOUT, TRAIN, load_rows
 from retraining.records import Choice, Gate, Snapshot, Validation
 from retraining.registry import Registry
 from retraining.workspace import Workspace

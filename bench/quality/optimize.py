@@ -40,9 +40,10 @@ from bench.quality.optimize_figures import Figures
 from bench.quality.optimize_tasks import TASKS, Task, flights_by_default
 from retraining import learners, native
 from retraining.dataset.labelled import Rows
+from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
 from retraining.flow import retrain
 from retraining.optimize import optimize
-from retraining.prepare import HOLDOUT, TRAIN, load_rows, prepare
+from retraining.prepare import prepare
 from retraining.records import Choice, Search, Variant
 from retraining.registry import Registry
 from retraining.train import train

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.preprocessing import OrdinalEncoder
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from retraining.dataset import rows
 from spec import Feature, FeatureType, ModelSpec, Task
@@ -49,6 +46,8 @@ def _numbers(
     feature: Feature, before: pd.DataFrame, after: pd.DataFrame
 ) -> tuple[rows.FloatArray, rows.FloatArray]:
     if feature.type is FeatureType.CATEGORICAL:
+        from sklearn.preprocessing import OrdinalEncoder  # noqa: PLC0415 - as in `_explained`
+
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1).fit(before)
         return codes.transform(before), codes.transform(after)
     return before.to_numpy("float64", copy=True), after.to_numpy("float64", copy=True)
@@ -61,6 +60,9 @@ def _explained(
     asked: rows.FloatArray,
     later: rows.FloatArray | rows.IntArray,
 ) -> float:
+    from sklearn.metrics import r2_score, roc_auc_score  # noqa: PLC0415 - only `prepare` needs it
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # noqa: PLC0415
+
     shape = {"max_depth": _DEPTH, "min_samples_leaf": _LEAF, "random_state": 0}
     if spec.task is Task.REGRESSION:
         values = DecisionTreeRegressor(**shape).fit(learnt, truth).predict(asked)

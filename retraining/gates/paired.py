@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 _DRAWS = 1000
@@ -43,5 +43,5 @@ def bounds(statistic: Callable[[Array], Array], blocks: int, confidence: float, 
     values = statistic(np.vstack([np.ones(blocks), drawn]).astype("float64"))
     value, resampled = float(values[0]), values[1:][np.isfinite(values[1:])]
     spread = float(resampled.std(ddof=1)) * math.sqrt(blocks / (blocks - 1))
-    reach = float(student.ppf(confidence, blocks - 1)) * spread
+    reach = float(stdtrit(blocks - 1, confidence)) * spread
     return Bounds(value, value - reach, value + reach)

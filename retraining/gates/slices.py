@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from monitors import frames
 from monitors.slices.cuts import cuts
@@ -82,4 +82,4 @@ def _tested(
     error = math.sqrt(float((apart**2).sum()) * count / (count - 1)) / float(sizes.sum())
     if error == 0:
         return mean, float(mean <= allowed)
-    return mean, float(student.sf((mean - allowed) / error, count - 1))
+    return mean, float(stdtr(count - 1, (allowed - mean) / error))

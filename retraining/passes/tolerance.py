@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from retraining.dataset.rows import FloatArray
 from retraining.passes.order import chains
@@ -70,7 +70,7 @@ def rise(task: Task, losses: FloatArray, reference: FloatArray, days: NDArray[np
     else:
         spread = math.sqrt(float((apart**2).sum()) / (count - 1))
         skew = _third_moment(excess, days) / count / spread**3
-        reach = float(student.isf(risk, count - 1)) / math.sqrt(count)
+        reach = -float(stdtrit(count - 1, risk)) / math.sqrt(count)
         low, high = (ratio - count * spread * _untransformed(end, skew, count) for end in (reach, -reach))
     return Rise(_part(task, ratio), _part(task, low), _part(task, high))
 

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from retraining.dataset.cut import cut
+from retraining.dataset.stored import DOUBTED, TRAIN, kept, load_rows
 from retraining.passes import out_of_fold
 from retraining.passes.optimization_pass import NotApplicable
-from retraining.prepare import TRAIN, load_rows, prepare
+from retraining.prepare import prepare
 from retraining.records import Snapshot
-from retraining.train import DOUBTED, kept, train
+from retraining.train import train
 from retraining.tune import tune
 from retraining.workspace import Workspace
 from spec import DataError, SpecError, loads

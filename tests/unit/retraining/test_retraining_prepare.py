@@ -12,7 +12,8 @@ from monitors import labels
 from monitors.results import Measurement, Store, WindowResult
 from monitors.triage import episodes
 from monitors.triage.records import Action, Cause, TrainingWindow, Triage
-from retraining.prepare import HOLDOUT, TRAIN, load_rows, prepare
+from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
+from retraining.prepare import prepare
 from retraining.records import Snapshot
 from retraining.workspace import Workspace
 from spec import DataError, loads

@@ -18,9 +18,10 @@ from sklearn.preprocessing import OrdinalEncoder
 from monitors import labels, references
 from retraining.adoption import adopt
 from retraining.dataset import private, rows
+from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
 from retraining.graphs.scorer import Scorer
 from retraining.measurement import trial_server
-from retraining.prepare import HOLDOUT, TRAIN, load_rows, prepare
+from retraining.prepare import prepare
 from retraining.registry import Registry
 from retraining.workspace import Workspace
 from spec import DataError, ModelSpec, SettingsError, loads
@@ -93,9 +94,7 @@ def test_a_log_of_another_key_is_refused(
     log_answers(world, frame)
     world.settings.private_key_file.write_text(KEY[::-1])
 
-    with pytest.raises(
-        DataError, match=r"column 'country': must hold tokens of the key in .*; found 4"
-    ):
+    with pytest.raises(DataError, match=r"column 'country': must hold tokens of the key in .*; found 4"):
         prepare(world.spec, world.settings, "r")
 
 

@@ -11,10 +11,11 @@ import pytest
 from retraining import learners, retrain
 from retraining.dataset.cut import cut
 from retraining.dataset.labelled import Rows
+from retraining.dataset.stored import TRAIN, load_rows
 from retraining.dataset.windows import learnt, usable
 from retraining.graphs.scorer import Scorer
 from retraining.metrics import objective
-from retraining.prepare import TRAIN, load_rows, prepare
+from retraining.prepare import prepare
 from retraining.records import Snapshot, Tuning
 from retraining.registry import Registry
 from retraining.train import train
