@@ -12,10 +12,11 @@ import numpy as np
 import orjson
 
 from serving import log_table
+from serving.log_trouble import Trouble
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
-from spec import ModelSpec, Refused, Settings, Task
+from spec import ModelSpec, Refused, Settings, Task, Unavailable
 from spec.private import Tokens
 from spec.tables import FEATURE_PREFIX
 
@@ -24,6 +25,7 @@ _logger = logging.getLogger(__name__)
 _COMMIT_EVERY_S = 0.8
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
+_CLOSE_LIMIT_S = 20.0
 _SAME_IN_A_REQUEST = ("logged_at", "version", "slot", "shadow", "latency_ms")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -33,9 +35,10 @@ class InferenceLog:
     """The log of one slot. `append` is called for each request, a thread of its own commits.
 
     What a dead process left in the spool is committed first. If Delta does not take a commit, the rows
-    stay in the spool, the failure is logged and counted, and it is tried again, ever more rarely up to
-    every 30 s. A segment that Delta never takes, as after a feature has changed its type, is set aside as
-    ``.refused``, logged and counted, and those behind it are committed.
+    stay in the spool, the failure is counted, and it is tried again, ever more rarely up to every 30 s.
+    Trouble is logged when it begins and when it ends, not on every try or request. A segment that Delta
+    never takes, as after a feature has changed its type, is set aside as ``.refused``, logged and counted,
+    and those behind it are committed.
 
     Raises
     ------
@@ -58,6 +61,8 @@ class InferenceLog:
         self._names = ("row_id", "prediction_id", "event_time", "scores", *features, *_SAME_IN_A_REQUEST)
         self._spool = Spool(folder, log_table.header(spec))
         self._table = log_table.LogTable(settings.location(spec.data.inference_log))
+        self._cannot_write = Trouble(f"{folder} takes no rows, so requests are not answered")
+        self._cannot_commit = Trouble("answered rows do not reach Delta; they stay in the spool")
         self._appended = threading.Event()
         self._closing = threading.Event()
         leftover = [read_segment(path) for path in self._spool.sealed()]
@@ -115,7 +120,7 @@ class InferenceLog:
                 strict=True,
             )
         ]
-        self._spool.append(b"\n".join(map(orjson.dumps, rows)))
+        self._write(b"\n".join(map(orjson.dumps, rows)))
         with self._counting:
             self._rows_in += request.rows
         if not self._appended.is_set():
@@ -126,11 +131,24 @@ class InferenceLog:
         return self._rows_in - self._rows_out
 
     def close(self) -> None:
-        """Commit what is pending, once, and stop; what Delta does not take stays in the spool."""
+        """Commit what is pending, once, and stop; what Delta does not take in 20 s stays in the spool."""
         self._closing.set()
         self._appended.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_LIMIT_S)
+        if self._thread.is_alive():
+            _logger.error(
+                "Delta does not answer; %d rows stay in the spool for the next start", self.pending()
+            )
         self._spool.close()
+
+    def _write(self, record: bytes) -> None:
+        try:
+            self._spool.append(record)
+        except Unavailable as error:
+            self._metrics.log_write_failures.inc()
+            self._cannot_write.begins(error)
+            raise
+        self._cannot_write.ends()
 
     def _commit_until_closed(self) -> None:
         retry_s = 0.0
@@ -149,10 +167,11 @@ class InferenceLog:
         try:
             for path in self._spool.sealed():
                 self._commit_segment(path)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - told once, counted, and tried again
             self._metrics.commit_failures.inc()
-            _logger.exception("%d answered rows are not in Delta yet; they stay in the spool", self.pending())
+            self._cannot_commit.begins(error)
             return False
+        self._cannot_commit.ends()
         return True
 
     def _commit_segment(self, path: Path) -> None:

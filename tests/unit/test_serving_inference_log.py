@@ -240,7 +240,7 @@ def test_a_failing_table_keeps_the_rows_and_says_so(
     exposition = metrics.exposition()[0].decode()
     assert 'trimtab_log_pending_rows{model="tides",slot="blue"} 1.0' in exposition
     assert 'trimtab_log_commit_failures_total{model="tides",slot="blue"} 0.0' not in exposition
-    assert "1 answered rows are not in Delta yet" in caplog.text
+    assert "answered rows do not reach Delta; they stay in the spool: " in caplog.text
 
     (settings.home / "tides").unlink()
     again = InferenceLog(TIDES, "blue", settings, ServingMetrics(TIDES, "blue"))

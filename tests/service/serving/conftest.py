@@ -202,6 +202,8 @@ def start(home: Path, store: Path) -> Iterator[Start]:
         loaded: str | None = "1",
         mlflow_uri: str | None = None,
         file: Path | None = None,
+        within: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
     ) -> Server:
         if loaded is not None and file is None:
             remember(home, store, slot, loaded)
@@ -209,10 +211,11 @@ def start(home: Path, store: Path) -> Iterator[Start]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         log = home / f"{slot}-{len(servers)}.log"
-        environment = os.environ | {
+        surroundings = os.environ | {
             "TRIMTAB_HOME": str(home),
             "TRIMTAB_MODELS": str(home),
             "TRIMTAB_MLFLOW_URI": mlflow_uri or uri(store),
+            **(environment or {}),
         }
         program = [sys.executable, "-c", SERVE, str(home / "tides.yaml"), slot, str(port)]
         if file is not None:
@@ -220,7 +223,7 @@ def start(home: Path, store: Path) -> Iterator[Start]:
             program = [sys.executable, "-m", "trimtab", "serve", "tides", *options]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                program, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+                [*within, *program], env=surroundings, stdin=subprocess.PIPE, stdout=output, stderr=output
             )
         server = Server(home, slot, port, process, log)
         servers.append(server)
