@@ -72,6 +72,9 @@ class Server:
         if newest(series) < self.now.timestamp() - FRESH_S:
             msg = f"Prometheus has no fresh {what} of the model server in slot {self.slot}."
             raise Unavailable(msg)
+        if not all(math.isfinite(one.samples[-1][1]) for one in series if one.samples):
+            msg = f"The newest {what} of the model server in slot {self.slot} is not a number."
+            raise Unavailable(msg)
         return series
 
 
