@@ -1,6 +1,7 @@
 """What the chart makes for rollouts that write HTTPRoutes: routes that fit, and rights that just suffice."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 
 from rollout.routers.gateway_api import GatewayApiRouter
 from rollout.split import Split
-from spec import Settings, loads
+from rollout.steps import at_step
+from spec import SHADOW, Settings, loads
 
 CHART = Path(__file__).parents[2] / "helm" / "trimtab"
 ROUTED = yaml.safe_load((CHART / "ci" / "gateway-api-values.yaml").read_text("utf-8"))
@@ -45,9 +47,14 @@ def test_router_drives_what_the_chart_made(cluster: Cluster, accepts: Any) -> No
     account = {"TRIMTAB_KUBERNETES_URL": cluster.url, "TRIMTAB_KUBERNETES_ACCOUNT": str(cluster.account)}
     settings = Settings.from_env(config["data"] | account)
     router = GatewayApiRouter(settings, {"flights": loads(ROUTED["models"]["flights"]["spec"])})
+    router.apply("flights", at_step("blue", SHADOW, datetime.now(UTC) + timedelta(minutes=1)))
+    (shadowed,) = cluster.objects[f"{ROUTES}/demo-trimtab-flights-route"]["spec"]["rules"]
     router.apply("flights", Split(champion="green"))
 
     assert "gateway_api" == settings.router
+    (mirror,) = [one["requestMirror"] for one in shadowed["filters"] if one["type"] == "RequestMirror"]
+    copies = {"name": "demo-trimtab-flights-green", "port": 8081}
+    assert copies.items() <= mirror["backendRef"].items()
     (rule,) = cluster.objects[f"{ROUTES}/demo-trimtab-flights-route"]["spec"]["rules"]
     weights = {one["name"]: one["weight"] for one in rule["backendRefs"]}
     assert {"demo-trimtab-flights-blue": 0, "demo-trimtab-flights-green": 100} == weights
@@ -70,6 +77,22 @@ def test_role_names_two_verbs_and_these_routes() -> None:
     assert {("mon", "demo-trimtab-guard"), ("airflow", "airflow-worker")} == {
         (one["namespace"], one["name"]) for one in binding["subjects"]
     }
+
+
+def test_copies_have_a_port_of_their_own() -> None:
+    """Every slot takes mirrored copies on 8081, behind its Service, and the Gateway may reach both ports."""
+    for item in MADE["StatefulSet"]:
+        (container,) = item["spec"]["template"]["spec"]["containers"]
+        (service,) = [one for one in MADE["Service"] if one["metadata"]["name"] == item["metadata"]["name"]]
+        assert {"http": 8080, "copies": 8081} == {
+            one["name"]: one["containerPort"] for one in container["ports"]
+        }
+        assert {"http": 8080, "copies": 8081} == {
+            one["targetPort"]: one["port"] for one in service["spec"]["ports"]
+        }
+    (policy,) = [one for one in MADE["NetworkPolicy"] if one["metadata"]["name"] == "demo-trimtab-serving"]
+    opened = [sorted(port["port"] for port in rule["ports"]) for rule in policy["spec"]["ingress"]]
+    assert [[8080], [8080, 8081], [8080], [8080]] == opened
 
 
 def test_no_model_means_no_right() -> None:

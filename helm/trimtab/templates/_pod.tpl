@@ -6,6 +6,7 @@ The spec of every pod. Takes root, component, args, and:
   envFrom    names of secrets that become environment
   results    whether it talks to the results store
   port       port it listens on, if any
+  copies     port it takes mirrored copies on, if any
   probes     probes as YAML, if any
   api        whether it asks the Kubernetes API
   resources, grace, antiAffinity (labels)
@@ -98,6 +99,11 @@ containers:
     {{- with .port }}
     ports:
       - name: http
+        containerPort: {{ . }}
+        protocol: TCP
+    {{- end }}
+    {{- with .copies }}
+      - name: copies
         containerPort: {{ . }}
         protocol: TCP
     {{- end }}

@@ -20,11 +20,12 @@ BODY = {
 }
 
 
-def test_what_comes_by_the_shadow_port_is_a_copy(start: Start) -> None:
+def test_what_comes_by_the_shadow_port_is_a_copy(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same host and path by one port is a request, by the other a copy: answered, and logged as one."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    server = start(environment={"TRIMTAB_SHADOW_PORT": str(port)})
+    monkeypatch.setenv("TRIMTAB_SHADOW_PORT", str(port))
+    server = start()
     server.infer("request")
     copies = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     copies.request("POST", "/v2/models/tides/infer", json.dumps(BODY), {"host": f"127.0.0.1:{server.port}"})
@@ -36,11 +37,12 @@ def test_what_comes_by_the_shadow_port_is_a_copy(start: Start) -> None:
     assert {"request": False, "copy": True} == {row["prediction_id"]: row["shadow"] for row in server.rows()}
 
 
-def test_shadow_port_that_is_taken_is_named(start: Start) -> None:
+def test_shadow_port_that_is_taken_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that somebody has ends the start with its variable's name."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
+        monkeypatch.setenv("TRIMTAB_SHADOW_PORT", port)
         with pytest.raises(
             pytest.fail.Exception, match=f"TRIMTAB_SHADOW_PORT: must be a free port; found {port}"
         ):
-            start(environment={"TRIMTAB_SHADOW_PORT": port})
+            start()
