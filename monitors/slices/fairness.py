@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from monitors.slices.cuts import cuts
 from monitors.slices.disparity import Disparity, Rate, difference, disparity
 from monitors.slices.treatment import Groups, farthest, rates
 from spec import DataError, ModelSpec, Problem
+from spec.fairness import Fairness
 
 CONFIDENCE = 0.975
 """Of each bound of an interval, so that both hold at 95 %."""
@@ -185,10 +187,34 @@ def _admitted(spec: ModelSpec, ours: Treatment, theirs: Treatment | None, confid
     if isinstance(ours.disparity, NoData):
         told = ours.disparity.measurement(feature=ours.attribute, method=wanted.metric.value)
         return Finding("no_data", (told,), ours.rows)
-    passes, more = ours.disparity.high <= wanted.max, ""
+    apart, more = ours.disparity, ""
+    passes = apart.high <= wanted.max
     added = None if theirs is None else difference(ours.rates, theirs.rates, confidence)
     if isinstance(added, Disparity):
         passes = passes or added.high <= wanted.margin
         more = f"; {added.value:+.3f} against the champion's, at most {added.high:+.3f}"
-    told = _number("fairness_gate", ours, ours.disparity, wanted.metric.value, wanted.max, more)
+    if not passes:
+        more += _why_not(wanted, apart, added if isinstance(added, Disparity) else None, ours.rows)
+    told = _number("fairness_gate", ours, apart, wanted.metric.value, wanted.max, more)
     return Finding("ok" if passes else "alarm", (told,), ours.rows)
+
+
+def _why_not(wanted: Fairness, apart: Disparity, added: Disparity | None, rows: int) -> str:
+    """Return whether harm is shown or the rows do not tell, and then how many might.
+
+    Bounds narrow with the root of the rows. Of groups that are alike the whole upper bound does, of a
+    version that adds nothing its distance from the estimate.
+    """
+    if apart.low > wanted.max and (added is None or added.low > wanted.margin):
+        return "; shown to be too much"
+    narrower = [apart.high / wanted.max] if wanted.max else []
+    if added is not None and wanted.margin:
+        narrower.append((added.high - added.value) / wanted.margin)
+    more = "more rows" if not narrower else f"some {_rounded_up(rows * min(narrower) ** 2):,} rows"
+    return f"; {rows:,} rows do not tell: {more} would be needed where the groups are served alike"
+
+
+def _rounded_up(number: float) -> int:
+    """Return a number of rows with two digits."""
+    unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+    return math.ceil(number / unit) * unit

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -282,6 +284,23 @@ def test_an_unfair_challenger_is_held() -> None:
 
     assert gate(spec(), frame, biased, None, confidence=0.95).status == "alarm"
     assert gate(spec(), frame, biased, fair, confidence=0.95).status == "alarm"
+
+
+def test_a_gate_says_whether_harm_is_shown_or_rows_are_too_few() -> None:
+    """Too few rows are told as that, with how many may do; harm that is shown is told as harm."""
+    frame, few = people(400)
+    _, unfair = people(8_000, bias=1.5)
+
+    unsure = gate(spec(), frame, few, None, confidence=0.95).measurements[0].text or ""
+    shown = gate(spec(), people(8_000)[0], unfair, None, confidence=0.95).measurements[0].text or ""
+
+    found = re.search(r"400 rows do not tell: some ([\d,]+) rows would be needed", unsure)
+    assert found is not None
+    needed = int(found[1].replace(",", ""))
+    assert 400 < needed < 2_000
+    assert "ok" == gate(spec(), *people(2 * needed), None, confidence=0.95).status
+    assert "shown to be too much" in shown
+    assert "do not tell" not in shown
 
 
 def test_a_challenger_as_unfair_as_the_champion_passes() -> None:
