@@ -35,7 +35,7 @@ class Admission:
         if self.begun >= self._most:
             seconds = self.seconds_to_drain()
             text = f"{self.begun} requests wait already, as many as may; try again in {seconds} s"
-            raise HttpError(429, text, ((b"retry-after", str(seconds).encode()),))
+            raise HttpError(429, text, ((b"retry-after", str(seconds).encode()),), is_fault=True)
         if not self.begun:
             self._busy_since, self._answered = perf_counter(), 0
         self.begun += 1

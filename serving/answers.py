@@ -7,10 +7,11 @@ from time import perf_counter
 from typing import NamedTuple
 
 from serving import batch, binary, cache, door
-from serving.http import Headers, Response
+from serving.http import Headers, HttpError, Response
 from serving.inference_log import InferenceLog
 from serving.job import Job
 from serving.lane import Outcome, late
+from serving.model import NoAnswer
 from serving.origin import Origin
 from serving.protocol import Answer, InferRequest, Prediction, Protocol, at_most
 from serving.slot import Live
@@ -56,9 +57,9 @@ class Answers:
             return error
 
     def _write(self, live: Live, job: Job, read: _Read, prediction: Prediction | TrimtabError) -> Outcome:
-        if not isinstance(prediction, Prediction):
-            return prediction
         request = read.request
+        if not isinstance(prediction, Prediction):
+            return _no_answer(prediction, request)
         try:
             response = _response(self._protocol.answer(request, prediction, live.version), read.flags)
             latency_ms = (perf_counter() - job.started) * 1e3
@@ -111,6 +112,20 @@ class Answers:
         if self._rejects:
             raise DataError(at_most(list(constraints.problems(breaches))))
         return (door.header(breaches),)
+
+
+def _no_answer(error: TrimtabError, request: InferRequest) -> Exception:
+    """Blame the rows where values are missing that the model cannot do without; it counts as an error still.
+
+    A version that fails on rows which another one answers is the worse one.
+    """
+    if not isinstance(error, NoAnswer):
+        return error
+    missing = [name for name, column in request.columns.items() if None in column]
+    if not missing:
+        return error
+    text = f"{error}; it may need a value where {', '.join(missing)} has none"
+    return HttpError(422, text, is_fault=True)
 
 
 def _response(answer: Answer, headers: Headers) -> Response:

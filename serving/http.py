@@ -39,12 +39,19 @@ class Response:
 
 
 class HttpError(Exception):
-    """A request that fails for a reason HTTP has a status of its own for."""
+    """A request that fails for a reason HTTP has a status of its own for.
 
-    def __init__(self, status: int, text: str, headers: Headers = ()) -> None:
+    Parameters
+    ----------
+    is_fault
+        Whether it counts against the server or its version, whatever the status.
+    """
+
+    def __init__(self, status: int, text: str, headers: Headers = (), *, is_fault: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.headers = headers
+        self.is_fault = is_fault
 
 
 def json_response(content: object, status: int = 200) -> Response:

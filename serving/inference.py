@@ -32,8 +32,7 @@ _INLINE_ROW_SECONDS = 0.001
 _THREADS = 2
 _TURN = 16
 _SERVER_FAULT = 500
-_TOO_MANY = 429
-_REJECTED: dict[int, Reason] = {_TOO_MANY: "queue_full", 504: "deadline", 499: "disconnected"}
+_REJECTED: dict[int, Reason] = {429: "queue_full", 504: "deadline", 499: "disconnected"}
 
 
 class _Sent(NamedTuple):
@@ -147,7 +146,7 @@ class Inference:
         """Count a request without an answer; whom the server turned away is its own fault."""
         series = (live.metrics if live else self._metrics.nothing_loaded)[origin]
         status = error_response(error).status
-        fault = status >= _SERVER_FAULT or status == _TOO_MANY
+        fault = status >= _SERVER_FAULT or (isinstance(error, HttpError) and error.is_fault)
         series.requests["error" if fault else "client_error"].inc()
         if status in _REJECTED:
             series.rejected[_REJECTED[status]].inc()
@@ -172,5 +171,5 @@ def _read_headers(scope: Scope) -> _Sent:
             tester = value
         elif name == binary.HEADER:
             json_bytes = value
-    patience_s = int(patience) / 1e3 if patience.isdigit() else inf
+    patience_s = int(patience) / 1e3 if patience.strip(b"0").isdigit() else inf
     return _Sent(origin_of(host, tester), request_id.decode("latin-1") or uuid4().hex, json_bytes, patience_s)

@@ -25,8 +25,13 @@ _CLASSIFIER = ("label", "probabilities")
 _REGRESSOR = ("variable",)
 _RESULT = {"label": "tensor(int64)", "probabilities": "tensor(float)", "variable": "tensor(float)"}
 _WARM_UP_RUNS = 20
+_WARM_UP_S = 0.5
 _MANY_ROWS = 64
 _GAIN_S = 10e-6
+
+
+class NoAnswer(TrimtabError):
+    """The model ran and answered something that is not a finite number."""
 
 
 class OnnxModel:
@@ -65,7 +70,7 @@ class OnnxModel:
         Raises
         ------
         TrimtabError
-            When the model fails or answers something that is not a finite number.
+            When the model fails; `NoAnswer` when it answers something that is not a finite number.
         """
         try:
             results = self._session.run(self._outputs, feeds)
@@ -75,7 +80,7 @@ class OnnxModel:
         scores = results[-1]
         if not np.isfinite(scores).all():
             msg = "The model answered something that is not a finite number"
-            raise TrimtabError(msg)
+            raise NoAnswer(msg)
         if self._spec.task is Task.REGRESSION:
             return Prediction(None, scores.reshape(-1, 1))
         return Prediction(results[0].tolist(), scores)
@@ -90,8 +95,9 @@ class OnnxModel:
 
     def _seconds(self, rows: int) -> float:
         """Return the median time of a prediction of so many rows."""
-        feeds, seconds = self._zero_rows(rows), []
-        for _ in range(_WARM_UP_RUNS):
+        feeds = self._zero_rows(rows)
+        seconds: list[float] = []
+        while len(seconds) < _WARM_UP_RUNS and sum(seconds) < _WARM_UP_S:
             started = time.perf_counter()
             self.predict(feeds)
             seconds.append(time.perf_counter() - started)

@@ -24,7 +24,7 @@ _TEXTS = {
     413: "The body is too large.",
     429: "Too many requests wait already; Retry-After says in how many seconds they are answered.",
     504: "The deadline passed before the request's turn came; nothing was computed.",
-    422: "The rows, or the version, break what the spec states.",
+    422: "The rows, or the version, break what the spec states; or the model has no answer without a value.",
     503: "No version is loaded, the registry does not answer, or the answer cannot be logged.",
 }
 _RETRY: dict[int, Json] = {
@@ -162,7 +162,13 @@ def _request(metadata: Json) -> Json:
         "type": "object",
         "properties": {
             "id": {"type": "string", "minLength": 1},
-            "parameters": {"type": "object", "properties": {"event_time": {"format": "date-time"}}},
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "event_time": {"format": "date-time"},
+                    "timeout": {"type": "integer", "minimum": 1, "description": "Microseconds."},
+                },
+            },
             "inputs": {
                 "type": "array",
                 "prefixItems": tensors,

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from serving.model import OnnxModel
 from serving.session import present
 from spec import FeatureType, ModelSpec, TrimtabError
+from spec.serving import Provider
 
 _logger = logging.getLogger(__name__)
 
 _ROWS = 256
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-4  # as an export may differ from what was trained
 
 
 def load(file: Path, spec: ModelSpec) -> OnnxModel:
@@ -37,17 +38,20 @@ def load(file: Path, spec: ModelSpec) -> OnnxModel:
     return fastest
 
 
-def _like(cpu: OnnxModel, file: Path, spec: ModelSpec, provider: Any) -> OnnxModel | None:
+def _like(cpu: OnnxModel, file: Path, spec: ModelSpec, provider: Provider) -> OnnxModel | None:
     """Return the model on another provider if it starts there and answers as on the CPU."""
+    rows = _some_rows(spec)
+    ours = cpu.predict(rows).scores
     try:
         other = OnnxModel(file, spec, (provider,))
-        rows = _some_rows(spec)
-        apart = float(np.abs(other.predict(rows).scores - cpu.predict(rows).scores).max())
+        theirs = other.predict(rows).scores
     except TrimtabError as error:
         _logger.warning("%s is not taken: %s", provider, error)
         return None
-    scale = max(1.0, float(np.abs(cpu.predict(rows).scores).max()))
-    if other.provider != provider or apart > _TOLERANCE * scale:
+    if other.provider != provider:
+        return None  # it did not start, and the log says so
+    apart = float(np.abs(theirs - ours).max() / max(1.0, np.abs(ours).max()))
+    if apart > _TOLERANCE:
         _logger.warning("%s is not taken: its answers differ from the CPU's by %.2g", provider, apart)
         return None
     return other
