@@ -102,11 +102,12 @@ def quality(days: Floats, limit: float) -> tuple[Bools, Bools]:
 def bounded(values: Floats, limit: float) -> tuple[Bools, Bools]:
     """The gate on a bounded metric, of differences in [-1, 1]: `rollout.betting.log_capital` of arrays."""
     scaled, at = (values + 1) / 2, slice(19, None, 20)
-    harmed = _capital(scaled, 0.5)[:, at] >= -math.log(ALPHA)
-    return harmed, _capital(1 - scaled, (1 - limit) / 2)[:, at] >= -math.log(ALPHA)
+    harmed = capital(scaled, 0.5)[:, at] >= -math.log(ALPHA)
+    return harmed, capital(1 - scaled, (1 - limit) / 2)[:, at] >= -math.log(ALPHA)
 
 
-def _capital(values: Floats, null: float) -> Floats:
+def capital(values: Floats, null: float) -> Floats:
+    """What bets on a mean above `null` have won after each value of [0, 1], in nats."""
     times = np.arange(1, values.shape[1] + 1)
     means = (0.5 + values.cumsum(axis=1)) / (times + 1)
     spread = (0.25 + ((values - means) ** 2).cumsum(axis=1)) / (times + 1)

@@ -24,6 +24,7 @@ from spec import ModelSpec, loads
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.quality import rollout as bench
+from bench.quality import rollout_gates as other_gates
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 MOST = 36
@@ -97,7 +98,7 @@ def test_bets_find_a_shift() -> None:
 def test_the_bench_bets_as_the_gate_does() -> None:
     """The capital that the bench follows in arrays is the gate's, at every look."""
     values = np.random.default_rng(20).uniform(size=(1, 30))
-    paths = bench._capital(values, 0.4)[0]
+    paths = other_gates.capital(values, 0.4)[0]
 
     assert [log_capital(values[0, :n], 0.4, bench.ALPHA) for n in range(1, 31)] == pytest.approx(
         paths.tolist()

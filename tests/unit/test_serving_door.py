@@ -147,7 +147,7 @@ def test_a_bound_beyond_single_precision_is_none_for_a_batch() -> None:
 def test_every_constraint_has_a_series_from_the_start() -> None:
     """The counters of a version exist at zero; mirrored requests share them; without a door there is none."""
     metrics = ServingMetrics(model(), "blue")
-    live, shadow = metrics.requests("7")
+    live, shadow, _ = metrics.requests("7")
     live.broken["amount", "max"].inc(2)
 
     lines = metrics.exposition()[0].decode().splitlines()
