@@ -104,7 +104,8 @@ class Bench:
         ]
         for server in self.servers:
             load.closed(server.port, singles[server.name], self.cores[1], CONNECTIONS[1], 1)
-        for _ in range(self.rounds):
+        for number in range(1, self.rounds + 1):
+            print(f"round {number} of {self.rounds}: as fast as they answer", flush=True)
             for connections in CONNECTIONS:
                 for server in self.servers:
                     cell = self._closed(server, singles[server.name], connections)
@@ -123,7 +124,8 @@ class Bench:
 
     def _paced(self, measured: Measured, files: dict[str, Path]) -> None:
         halves = {server.name: measured.most(server.name) / 2 for server in self.servers}
-        for _ in range(self.rounds):
+        for number in range(1, self.rounds + 1):
+            print(f"round {number} of {self.rounds}: at a constant rate", flush=True)
             for half in (OWN, SLOWEST):
                 for server in self.servers:
                     rate = halves[server.name] if half == OWN else min(halves.values())
