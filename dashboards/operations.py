@@ -82,7 +82,7 @@ def anomalies() -> Row:
         [
             lines(
                 Text(
-                    "Latency and traffic over the usual",
+                    "Latency, traffic, memory and CPU over the usual",
                     "Figures of the newest closed window over what is usual of the version at the same time "
                     "of the week, where that is beyond chance. No line: all is as usual.",
                     "none",

@@ -17,6 +17,7 @@ from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.ledger import FIRST, LATE_LABELS, LATE_ROWS, Ledger, Task
 from monitors.memory import Memory
+from monitors.operations.meter import Meter
 from monitors.pace import Pace
 from monitors.records import LABELLED, MONITORS, MonitorName, WindowResult
 from monitors.references import Reference
@@ -57,12 +58,15 @@ def run(
     """
     stop = stop or threading.Event()
     pace = Pace(settings.clock)
-    reporter = report.Reporter()
+    reporter, meter = report.Reporter(), Meter(settings)
     with Store(settings.results_url) as store:
         settle_s = SETTLE_S if follow else 0.0
-        models = [ModelJob(spec.logged, settings, store, reporter, settle_s) for spec in specs.values()]
+        models = [
+            ModelJob(spec.logged, settings, store, reporter, settle_s, meter) for spec in specs.values()
+        ]
         try:
             while not stop.is_set():
+                meter.look(specs.values())
                 worked = [model.tick(time.monotonic(), stop) for model in models]
                 if not follow and not any(worked):
                     break
@@ -77,7 +81,13 @@ class ModelJob:
     """What the daemon does for one model."""
 
     def __init__(
-        self, spec: ModelSpec, settings: Settings, store: Store, reporter: report.Reporter, settle_s: float
+        self,
+        spec: ModelSpec,
+        settings: Settings,
+        store: Store,
+        reporter: report.Reporter,
+        settle_s: float,
+        meter: Meter | None = None,
     ) -> None:
         self._spec, self._settings, self._store, self._reporter = spec, settings, store, reporter
         self._ledger = Ledger(spec, settle_s)
@@ -87,7 +97,7 @@ class ModelJob:
         self._versions: dict[str, KnownVersion] = {}
         self._spoke_last: tuple[datetime, tuple[str, ...]] = (EPOCH, ())
         self._memory = Memory(spec, store)
-        self._verdicts = Verdicts(spec, store, self._profiles, self._memory)
+        self._verdicts = Verdicts(spec, store, self._profiles, self._memory, meter)
         self._watch = Watch(spec, settings, store, self._memory)
         self._outages, self._retry_at = 0, 0.0
 

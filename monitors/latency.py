@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from monitors.finding import Finding, NoData
-from monitors.operations.anomalies import Figure, anomalies
+from monitors.operations.anomalies import Figure, anomalies, of_resources
 from monitors.operations.history import LATENCIES, THROUGHPUT, History
 from monitors.records import Measurement, Status
 from spec import ModelSpec
@@ -22,8 +22,9 @@ def judge(
     spec: ModelSpec,
     past: History | None = None,
     rows: int | None = None,
+    taken: tuple[Measurement, ...] = (),
 ) -> Finding:
-    """Return percentiles and throughput; `alarm` over the objective, or where latencies are unlike the past.
+    """Return percentiles and throughput; `alarm` over the objective, or where the service is unlike its past.
 
     More requests than usual are told as an anomaly, and are no fault of the service.
 
@@ -42,11 +43,14 @@ def judge(
         is looked for.
     rows
         Rows of all versions in the window, to be held against those of the past; None where not known.
+    taken
+        What the version took in its slots, of `monitors.operations.meter.Meter.measured`.
     """
     seconds = np.sort(latencies[~np.isnan(latencies)]) / 1000
     throughput = Measurement("throughput_rows_per_second", len(latencies) / length.total_seconds())
     if not seconds.size:
-        return Finding("no_data", (throughput, NoData("no row has a latency").measurement()), len(latencies))
+        untimed = NoData("no row has a latency").measurement()
+        return Finding("no_data", (throughput, untimed, *taken), len(latencies))
     found = {
         name: Figure(float(np.quantile(seconds, quantile)), lower_bound(seconds, quantile))
         for name, quantile in _QUANTILES.items()
@@ -55,6 +59,7 @@ def judge(
     current = {LATENCIES[name]: figure for name, figure in found.items()}
     if rows is not None:
         current[THROUGHPUT] = Figure(rows / length.total_seconds(), rows / length.total_seconds())
+    current |= of_resources(taken, past or {})
     unusual = anomalies(current, past or {}, spec.monitor.latency)
     measurements = [
         Measurement(
@@ -70,7 +75,7 @@ def judge(
     over = found["p99"].low > limit
     slower = any(anomaly.feature != THROUGHPUT for anomaly in unusual)
     status: Status = "alarm" if over or slower else "ok"
-    return Finding(status, (*measurements, throughput, *unusual), len(latencies))
+    return Finding(status, (*measurements, throughput, *taken, *unusual), len(latencies))
 
 
 def lower_bound(ordered: np.ndarray, quantile: float) -> float:

@@ -23,6 +23,7 @@ from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.memory import Memory
 from monitors.operations import history
+from monitors.operations.meter import Meter
 from monitors.performance import Truth
 from monitors.records import Measurement, MonitorName
 from monitors.results import Store
@@ -40,8 +41,16 @@ class Verdicts:
     Windows whose data were wrong count for themselves alone: what pools several windows leaves them out.
     """
 
-    def __init__(self, spec: ModelSpec, store: Store, profiles: WindowProfiles, memory: Memory) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        store: Store,
+        profiles: WindowProfiles,
+        memory: Memory,
+        meter: Meter | None = None,
+    ) -> None:
         self._spec, self._store, self._profiles, self._memory = spec, store, profiles, memory
+        self._meter = meter
 
     def find(
         self,
@@ -66,7 +75,7 @@ class Verdicts:
         if monitor == "latency":
             past = history.of_results(self._memory.of(None, "latency"), version, window)
             times, rows = reading.latencies(window, version), reading.traffic(window).rows
-            return latency.judge(times, window.length, self._spec, past, rows)
+            return latency.judge(times, window.length, self._spec, past, rows, self._taken(window, version))
         if monitor == "quality":
             return self._quality(window, version, known, reading)
         if known is None:
@@ -130,6 +139,14 @@ class Verdicts:
         span = window.pooled(self._spec.monitor.performance.over)
         told = stream_drifts(self._spec, reading.without(faulty).truth(span, version), window, source.scale)
         return found if told is None else replace(found, measurements=(*found.measurements, told))
+
+    def _taken(self, window: Window, version: str) -> tuple[Measurement, ...]:
+        """Return what a version took in its slots; of one that was judged before this daemon, as then."""
+        if self._meter is not None and (taken := self._meter.measured(self._spec, version, window)):
+            return taken
+        before = (r for r in self._memory.of(version, "latency") if r.start == window.start)
+        names = (history.MEMORY, history.CPU)
+        return tuple(n for result in before for n in result.measurements if n.name in names)
 
     def _quality(
         self, window: Window, version: str, known: KnownVersion | None, reading: Answered

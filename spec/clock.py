@@ -29,6 +29,11 @@ class Clock:
         self._read_at = float("-inf")
         self._now = datetime.min.replace(tzinfo=UTC)
 
+    @property
+    def is_wall(self) -> bool:
+        """Whether it is the wall clock, and not a replay's."""
+        return self._file is None
+
     def now(self) -> datetime:
         """Return the current time, timezone-aware, in UTC."""
         if self._file is None:

@@ -7,17 +7,28 @@ became faster harms nobody, and a loss of traffic is what `quality` sees.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from monitors.operations.creep import creep
-from monitors.operations.history import LATENCIES, THROUGHPUT, WEEK, History, Timeline
+from monitors.operations.history import (
+    CPU,
+    CPU_OF,
+    LATENCIES,
+    MEMORY,
+    MEMORY_OF,
+    THROUGHPUT,
+    WEEK,
+    History,
+    Timeline,
+)
 from monitors.operations.jump import jump
 from monitors.records import Measurement
 from spec.latency import Latency
 
-_TESTS = 3 * (len(LATENCIES) + 1)  # a jump alone, one of two windows, a creep: of each figure
+_FEWEST_FIGURES = len(LATENCIES) + 1
+_TESTS_A_FIGURE = 3  # a jump alone, one of two windows, a creep
 _MOST_CHANCE = 0.05
 _MILLISECOND = 0.001
 
@@ -45,13 +56,14 @@ def anomalies(current: Mapping[str, Figure], history: History, rule: Latency) ->
     """
     if rule.anomaly is None:
         return ()
-    least = math.log(rule.anomaly)
+    least, figures = math.log(rule.anomaly), max(len(current), _FEWEST_FIGURES)
     found: list[Measurement] = []
     for name, figure in current.items():
         past = history.get(name)
         if past is not None and past.is_enough and figure.low > 0:
-            found += _jumps(name, figure, past, least, _chance(rule, past.window.length))
-            found += _creeps(name, past, least, _chance(rule, max(WEEK, past.window.length)))
+            length = past.window.length
+            found += _jumps(name, figure, past, least, _chance(rule, length, figures))
+            found += _creeps(name, past, least, _chance(rule, max(WEEK, length), figures))
     return tuple(found)
 
 
@@ -90,13 +102,31 @@ def _creeps(name: str, past: Timeline, least: float, chance: float) -> Iterator[
     )
 
 
-def _chance(rule: Latency, look: timedelta) -> float:
-    """Return the false-alarm probability of one test of one figure, of one look each `look`."""
+def of_resources(taken: Iterable[Measurement], history: History) -> dict[str, Figure]:
+    """Return the figures of what a version took in its slots, of `history.MEMORY` and `history.CPU`."""
+    found = {}
+    for number in taken:
+        if number.name == MEMORY:
+            found[f"{MEMORY_OF}{number.method}"] = Figure(number.value, number.value)
+        elif number.name == CPU and number.n:
+            past = history.get(name := f"{CPU_OF}{number.method}")
+            if past is not None and past.load is not None:
+                a_row = past.load.of_a_row(number.value, number.n)
+                found[name] = Figure(a_row, a_row)
+    return found
+
+
+def _chance(rule: Latency, look: timedelta, figures: int) -> float:
+    """Return the false-alarm probability of one test of one of so many figures, of one look each `look`."""
     allowed = rule.false_alarms.count * (look / rule.false_alarms.per)
-    return min(allowed / _TESTS, _MOST_CHANCE)
+    return min(allowed / (_TESTS_A_FIGURE * figures), _MOST_CHANCE)
 
 
 def _title(name: str) -> str:
+    if name.startswith(MEMORY_OF):
+        return f"The memory of slot {name.removeprefix(MEMORY_OF)}"
+    if name.startswith(CPU_OF):
+        return f"The CPU time of a row in slot {name.removeprefix(CPU_OF)}"
     return "The throughput" if name == THROUGHPUT else f"The latency's {name.removeprefix('latency_')}"
 
 
@@ -104,6 +134,8 @@ def _told(name: str, *values: float) -> str:
     """Write figures in their unit, ``12 to 18 ms``."""
     if name == THROUGHPUT:
         unit, size = "rows a second", 1.0
+    elif name.startswith(MEMORY_OF):
+        unit, size = "MB", 1e6
     else:
         unit, size = ("ms", _MILLISECOND) if min(values) < 1 else ("s", 1.0)
     told = dict.fromkeys(f"{value / size:.3g}" for value in values)  # a range of one figure is that figure

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from monitors.operations.load import Load
 from monitors.records import WindowResult
 from monitors.windows import EPOCH, Window
 
@@ -17,6 +18,12 @@ THROUGHPUT = "throughput"
 
 LATENCIES = {"p50": "latency_p50", "p95": "latency_p95", "p99": "latency_p99"}
 """The figure that each quantile of a version's latency is."""
+
+MEMORY, CPU = "slot_resident_memory_bytes", "slot_cpu_seconds"
+"""What is measured of a version in a slot: memory, and CPU time for so many rows."""
+
+MEMORY_OF, CPU_OF = "memory_", "cpu_"
+"""The figures of a slot begin so: its memory, and its CPU time a row."""
 
 WEEK = timedelta(weeks=1)
 _WEEKS, _WINDOWS = 9, 16  # that are looked back upon, whichever is longer
@@ -34,18 +41,27 @@ class Timeline:
         Microseconds since the Unix epoch, shape (windows,), ascending.
     logs
         Natural logarithms of the figure, shape (windows,).
+    load
+        Of the CPU time a row: what takes the traffic out of it.
     """
 
     window: Window
     starts: npt.NDArray[np.int64]
     logs: npt.NDArray[np.float64]
+    load: Load | None = None
 
     @classmethod
-    def of(cls, window: Window, figures: Mapping[datetime, float]) -> Timeline:
+    def of(cls, window: Window, figures: Mapping[datetime, float], load: Load | None = None) -> Timeline:
         """Order the figures (above 0) of earlier windows, by their start."""
         known = sorted((start, value) for start, value in figures.items() if start < window.start)
         starts = np.array([ticks(start) for start, _ in known], dtype=np.int64)
-        return cls(window, starts, np.log([value for _, value in known]))
+        return cls(window, starts, np.log([value for _, value in known]), load)
+
+    @classmethod
+    def of_cpu(cls, window: Window, taken: Mapping[datetime, tuple[float, int]]) -> Timeline:
+        """Order the CPU time a row at the usual traffic, by the seconds and rows (above 0) of windows."""
+        load = Load.of([each for start, each in taken.items() if start < window.start])
+        return cls.of(window, {start: load.of_a_row(*each) for start, each in taken.items()}, load)
 
     @property
     def is_enough(self) -> bool:
@@ -68,6 +84,7 @@ def of_results(results: Iterable[WindowResult], version: str, window: Window) ->
     """Take what the results of `latency`, of every version, say of the windows before one."""
     start, end = lookback(window)
     figures: dict[str, dict[datetime, float]] = {name: {} for name in (*LATENCIES.values(), THROUGHPUT)}
+    spent: dict[str, dict[datetime, tuple[float, int]]] = {}
     for result in results:
         if not start <= result.start < end:
             continue
@@ -77,7 +94,12 @@ def of_results(results: Iterable[WindowResult], version: str, window: Window) ->
                 rates[result.start] = rates.get(result.start, 0.0) + number.value
             elif number.name == "latency_seconds" and result.version == version and number.value > 0:
                 figures[LATENCIES[number.method or ""]][result.start] = number.value
-    return {name: Timeline.of(window, values) for name, values in figures.items()}
+            elif number.name == MEMORY and result.version == version:
+                figures.setdefault(f"{MEMORY_OF}{number.method}", {})[result.start] = number.value
+            elif number.name == CPU and result.version == version and number.n:
+                spent.setdefault(f"{CPU_OF}{number.method}", {})[result.start] = number.value, number.n
+    plain = {name: Timeline.of(window, values) for name, values in figures.items()}
+    return plain | {name: Timeline.of_cpu(window, values) for name, values in spent.items()}
 
 
 def ticks(time: datetime) -> int:

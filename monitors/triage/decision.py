@@ -93,7 +93,7 @@ def _broken_service(_spec: ModelSpec, evidence: Evidence) -> tuple[Action, Cause
         return (
             Action.FIX_INFRA,
             Cause.SERVICE,
-            "The service is slower or hungrier than it may be: no retrain helps.",
+            f"The service is slower or hungrier than it may be: no retrain helps. {why.service(evidence)}",
         )
     if evidence.traffic:
         told = "; ".join(number.text or str(number.method) for number in evidence.traffic)

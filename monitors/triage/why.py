@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitors.concept.recent import SINCE_DRIFT
+from monitors.operations.history import THROUGHPUT
 from monitors.records import Measurement, WindowResult
 from monitors.triage.evidence import Evidence, highest_risk, number
 from spec import ModelSpec
@@ -24,7 +25,7 @@ def sentences(spec: ModelSpec, evidence: Evidence) -> tuple[str, ...]:
         _drift(evidence),
         _predictions(evidence),
         _groups(evidence.newest("slices")),
-        _latency(evidence),
+        service(evidence),
     )
     return tuple(sentence for sentence in said if sentence)
 
@@ -112,11 +113,15 @@ def _groups(result: WindowResult | None) -> str:
     return " ".join(f"{n.method} by {n.feature} is {n.value:.2f}, limit {n.limit:.2f}." for n in unfair)
 
 
-def _latency(evidence: Evidence) -> str:
+def service(evidence: Evidence) -> str:
+    """Say which figures of the service are beyond their objective, or unlike the version's own past."""
     if not evidence.alarms("latency"):
         return ""
-    slow = number(evidence.newest("latency"), "latency_seconds", "p99")
-    if slow is None or slow.limit is None or (slow.low or 0) <= slow.limit:
-        odd = number(evidence.newest("latency"), "anomaly")
-        return f"Service: {odd.text}." if odd is not None and odd.text else "The service is not as it was."
-    return f"The 99th percentile of the latency is {slow.value:.3g} s, limit {slow.limit:.3g} s."
+    newest = evidence.newest("latency")
+    numbers = () if newest is None else newest.measurements
+    told = [f"{n.text}." for n in numbers if n.name == "anomaly" and n.feature != THROUGHPUT and n.text]
+    slow = number(newest, "latency_seconds", "p99")
+    if slow is not None and slow.limit is not None and (slow.low or 0) > slow.limit:
+        objective = f"The 99th percentile of the latency is {slow.value:.3g} s, limit {slow.limit:.3g} s."
+        told = [objective, *told]
+    return " ".join(told[:_MOST]) or "The service is not as it was."

@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import delete
 
 from monitors import inference_log, recall
+from monitors.job import ModelJob
 from monitors.ledger import HORIZON
-from monitors.records import MonitorName, WindowResult
+from monitors.operations.meter import Meter
+from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.results_tables import profiles
 from spec import ModelSpec, Settings
 
@@ -158,3 +160,31 @@ def test_one_monitors_failure_is_recorded_and_stops_no_other(
     assert ("drift", "error") in failed
     assert "reference.json: must be readable JSON" in caplog.text
     assert [r.reason for r in shop.results("drift")] == ["after a failure"]
+
+
+class Watched(Meter):
+    """A meter that saw the slot take so much in every window."""
+
+    def measured(self, *_: object) -> tuple[Measurement, ...]:
+        """Return the memory of the slot."""
+        return (Measurement("slot_resident_memory_bytes", 2e8, method="blue", n=90),)
+
+
+def test_what_a_slot_took_is_kept_when_its_window_is_computed_again(shop: Any) -> None:
+    """Late rows come to another daemon, whose meter has not seen that window: the memory stays as it was."""
+    shop.daemon = ModelJob(
+        shop.spec, shop.settings, shop.store, shop.reporter, settle_s=0, meter=Watched(shop.settings)
+    )
+    shop.serve(0)
+    shop.tick(DAY)
+    shop.wait(1.5 * DAY)
+    shop.serve(0, rows=30)
+    shop.daemon = ModelJob(
+        shop.spec, shop.settings, shop.store, shop.reporter, settle_s=0, meter=Meter(shop.settings)
+    )
+    shop.tick(2 * DAY)
+
+    (again, *_) = shop.results("latency")
+    assert again.revision == 2
+    taken = [n for n in again.measurements if n.name == "slot_resident_memory_bytes"]
+    assert taken == [Measurement("slot_resident_memory_bytes", 2e8, method="blue", n=90)]
