@@ -194,27 +194,37 @@ def _admitted(spec: ModelSpec, ours: Treatment, theirs: Treatment | None, confid
         passes = passes or added.high <= wanted.margin
         more = f"; {added.value:+.3f} against the champion's, at most {added.high:+.3f}"
     if not passes:
-        more += _why_not(wanted, apart, added if isinstance(added, Disparity) else None, ours.rows)
+        more += _why_not(wanted, ours, apart, added if isinstance(added, Disparity) else None, confidence)
     told = _number("fairness_gate", ours, apart, wanted.metric.value, wanted.max, more)
     return Finding("ok" if passes else "alarm", (told,), ours.rows)
 
 
-def _why_not(wanted: Fairness, apart: Disparity, added: Disparity | None, rows: int) -> str:
+def _why_not(
+    wanted: Fairness, ours: Treatment, apart: Disparity, added: Disparity | None, confidence: float
+) -> str:
     """Return whether harm is shown or the rows do not tell, and then how many might.
 
-    Bounds narrow with the root of the rows. Of groups that are alike the whole upper bound does, of a
-    version that adds nothing its distance from the estimate.
+    Intervals narrow with the root of the rows. Groups that are served alike lie apart by luck, the largest of
+    k differences by about √(2 ln k) standard errors; a version like the champion adds nothing.
     """
     if apart.low > wanted.max and (added is None or added.low > wanted.margin):
         return "; shown to be too much"
-    narrower = [apart.high / wanted.max] if wanted.max else []
+    from scipy.special import ndtri  # noqa: PLC0415 - only a gate that fails needs it
+
+    rows, compared = ours.rows, sum(len(rate.groups) for rate in ours.rates)
+    luck = math.sqrt(2 * math.log(max(compared, 2))) / float(ndtri(confidence))
+    narrower = [(apart.high - apart.value) * (1 + luck) / wanted.max] if wanted.max else []
     if added is not None and wanted.margin:
         narrower.append((added.high - added.value) / wanted.margin)
-    more = "more rows" if not narrower else f"some {_rounded_up(rows * min(narrower) ** 2):,} rows"
-    return f"; {rows:,} rows do not tell: {more} would be needed where the groups are served alike"
+    if not narrower:
+        return f"; {rows:,} rows do not tell"
+    needed = rows * min(narrower) ** 2
+    if needed <= rows:
+        return f"; {rows:,} rows would show it of groups that are served alike, and do not here"
+    return f"; {rows:,} rows do not tell: some {_rounded_up(needed):,} would show it of groups served alike"
 
 
 def _rounded_up(number: float) -> int:
-    """Return a number of rows with two digits."""
-    unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+    """Return a number of rows, at least 1, with two digits."""
+    unit = max(int(10.0 ** (math.floor(math.log10(number)) - 1)), 1)
     return math.ceil(number / unit) * unit
