@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,25 @@ def test_an_onnx_file_becomes_the_champion(house: tuple[Any, Pipeline], run: Cal
     assert reference.performance["roc_auc"].low > 0.6
     again = run("model.onnx", "--data", "train.parquet", "--holdout", "test.parquet")
     assert "version 1 is the champion of shop\n" == again
+
+
+def test_who_adopted_and_why_is_told_by_the_lineage(
+    house: tuple[Any, Pipeline], run: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--as` and `--reason` are kept with the version and in the alias's history."""
+    world, pipeline = house
+    onnx.save(to_onnx(world.spec, pipeline), "model.onnx")
+
+    rows = ("--data", "train.parquet", "--holdout", "test.parquet")
+    run("model.onnx", *rows, "--as", "ada", "--reason", "the audit's")
+
+    (version,) = Registry(world.settings).versions("shop")
+    told = tuple(version.tags[f"trimtab.approved_{name}"] for name in ("by", "because"))
+    assert ("ada", "the audit's") == told
+    cli(["lineage", "shop"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "approved by ada (the audit's); its status is champion." in shown
+    assert re.search(r"champion from 2024-03-11 .* until now, approved by ada: the audit's", shown)
 
 
 def test_a_pipeline_comes_by_skops(house: tuple[Any, Pipeline], run: Callable[..., str]) -> None:

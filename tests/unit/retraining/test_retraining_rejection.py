@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 
 from alerts import history
 from monitors.results import Store
@@ -19,6 +20,7 @@ from retraining.lineage import LINKS, Lineage, lineage
 from retraining.registry import Registry
 from retraining.rejection import accounted, refused, rejected
 from spec import DataError, NotFound, Refused, Unavailable
+from trimtab.cli import cli
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -82,6 +84,24 @@ def test_a_rejected_candidate_leaves_its_card(world: Any, tmp_path: Path) -> Non
     assert "<h2" in files["card.html"]
     assert {"snapshot.json", "tuning.json", "search.json", "choice.json", "trials.csv"} <= files.keys()
     assert not json.loads(files["validation.json"])["accepted"]
+
+
+def test_the_command_tells_a_rejected_run(world: Any) -> None:
+    """`lineage --run` ends at the gate that refused; of a run that made a version it is the version's."""
+
+    def shown(*argv: str) -> Result:
+        places = ["--home", str(world.settings.home), "--models", str(world.settings.models)]
+        return CliRunner(env={"TRIMTAB_MLFLOW_URI": world.settings.mlflow_uri}).invoke(
+            cli, ["lineage", "shop", *argv, *places]
+        )
+
+    bad, good, both = shown("--run", "bad"), shown("--run", "good"), shown("1", "--run", "bad")
+
+    assert bad.stdout.startswith("shop without a version: rejected; made by retrain/bad")
+    assert "recent failed: " in bad.stdout
+    assert "it has no version." in bad.stdout
+    assert good.stdout.startswith("shop version 1: champion; made by retrain/good")
+    assert (2, True) == (both.exit_code, "VERSION and --run exclude each other" in both.output)
 
 
 def test_the_lineage_of_a_rejected_candidate_ends_at_its_gate(world: Any) -> None:
