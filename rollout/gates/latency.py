@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rollout import quantiles
-from rollout.gates.errors import difference, part
+from rollout.gates.errors import difference, is_worse
 from rollout.gates.levels import interval, shown
 from rollout.observations import Evidence
 from rollout.verdict import GateResult, Outcome
@@ -30,7 +30,7 @@ def judge_latency(evidence: Evidence, spec: ModelSpec) -> GateResult:
     own = arms.challenger
     enough = own.of >= needed
     slow = shown(spec, own.hits, own.of - own.hits, TAIL)
-    slower = shown(spec, own.hits, arms.champion.hits, part(evidence.step))
+    slower = is_worse(arms, spec, evidence.step, TAIL)
     pooled = own + arms.mirrored if arms.mirrored else own
     low, high = interval(spec, pooled.hits, pooled.of, spec.rollout.alpha, TAIL)
     outcome, why = Outcome.HOLD, "" if enough else f"{needed} requests are needed"

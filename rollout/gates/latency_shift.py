@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.gates.errors import difference, part
-from rollout.gates.levels import shown
+from rollout.gates.errors import difference, is_worse
 from rollout.observations import Evidence, Slower
 from rollout.verdict import GateResult, Outcome
 from spec import ModelSpec
@@ -51,5 +50,4 @@ def _gap(edge: Slower) -> float:
 
 def _harmed(edge: Slower, limit: float, evidence: Evidence, spec: ModelSpec) -> bool:
     edges = len(evidence.durations or ())
-    ours, theirs = edge.arms.challenger.hits, edge.arms.champion.hits
-    return _gap(edge) > limit and shown(spec, ours, theirs, part(evidence.step), among=edges)
+    return _gap(edge) > limit and is_worse(edge.arms, spec, evidence.step, limit, among=edges)

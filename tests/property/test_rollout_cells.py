@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rollout.gates.errors import is_worse
 from rollout.gates.latency import judge_latency
+from rollout.gates.levels import harm
 from rollout.gates.metrics import judge_ratio
 from rollout.gates.quality import judge_quality
 from rollout.observations import Arms, DayShortfall, Evidence, Share
@@ -25,14 +27,14 @@ MOST = 36
 """Of 400 runs at 5 %: more has a probability of 0.04 % by the binomial law."""
 
 
-def spec_of(alpha: float, steps: str = "[100%]", gates: str = "") -> ModelSpec:
+def spec_of(alpha: float, steps: str = "[100%]", gates: str = "", more: str = "") -> ModelSpec:
     """A model whose rollout has one level."""
     return loads(f"""
 model: flights
 task: binary
 data: {{inference_log: log, labels: labels, id: id, time: t, target: {{name: late}}}}
 features: {{x: numeric}}
-rollout: {{alpha: {alpha}, steps: {steps}, gates: {{{gates}}}}}
+rollout: {{alpha: {alpha}, steps: {steps}, gates: {{{gates}}}{more}}}
 """)
 
 
@@ -124,3 +126,24 @@ def test_what_is_no_worse_is_kept_and_what_is_worse_is_not_promoted(case: bench.
 
     assert worse > 0 or found.rolled_back <= MOST
     assert worse < limit or found.promoted <= MOST
+
+
+@pytest.mark.parametrize(("sticky", "broken"), [("", True), (", sticky: {header: x-user-id}", False)])
+def test_users_who_send_most_requests_are_not_harm(sticky: str, *, broken: bool) -> None:
+    """Few users send most requests: the weight is not their part; the level holds where the spec says so."""
+    spec = spec_of(ALPHA * 7, "[5%, 100%]", more=sticky)
+    random = np.random.default_rng(34)
+    assert harm(spec) == pytest.approx(ALPHA)
+
+    def is_rolled_back() -> bool:
+        sent = random.zipf(1.6, 200).clip(1, 200)
+        part = sent[random.random(200) < 0.05].sum() / sent.sum()
+        ours = random.binomial(500, part, 40)
+        counts = ours, random.binomial(ours, 0.01), 500 - ours, random.binomial(500 - ours, 0.01)
+        looks = zip(*(count.cumsum().tolist() for count in counts), strict=True)
+        return any(
+            is_worse(Arms(challenger=Share(hits=f, of=n), champion=Share(hits=g, of=m)), spec, 0.05, 0.01)
+            for n, f, m, g in looks
+        )
+
+    assert (sum(is_rolled_back() for _ in range(200)) > MOST / 2) == broken

@@ -247,3 +247,24 @@ def test_requests_of_one_user_weigh_less() -> None:
 
     assert judge_errors(seen, spec_of()).outcome is Outcome.ROLLBACK
     assert judge_errors(seen, spec_of(more=", requests_per_user: 5")).outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize(("step", "found"), [(SHADOW, "rollback"), (0.05, "hold"), (1.0, "rollback")])
+def test_the_weight_of_sticky_users_is_not_their_part(step: Step, found: str) -> None:
+    """Where a few users bring a third of the requests at 5 %, a third of the failures is no harm."""
+    seen = arms(30, 500, 30, 500) if step == 0.05 else arms(60, 500, 10, 500)
+    sticky = spec_of(more=", sticky: {header: x-user-id}")
+
+    assert judge_errors(evidence(step, errors=seen), sticky).outcome.value == found
+    assert judge_errors(evidence(step, errors=seen), spec_of()).outcome is Outcome.ROLLBACK
+
+
+def test_harm_to_sticky_users_is_shown_by_the_rates() -> None:
+    """Failures, slow requests and a slower body are harm once the two rates lie apart."""
+    sticky = spec_of("latency_shift: 10%", ", sticky: {cookie: user}")
+    seen = evidence(0.05, errors=arms(100, 500, 95, 9500), latency=arms(100, 500, 95, 9500))
+    timed = evidence(0.05, durations=slower((4000, 2500)))
+
+    assert judge_errors(seen, sticky).outcome is Outcome.ROLLBACK
+    assert judge_latency(seen, sticky).outcome is Outcome.ROLLBACK
+    assert outcome(judge_latency_shift(timed, sticky)) == "rollback"
