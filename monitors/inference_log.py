@@ -86,7 +86,8 @@ def changes(
     """Find which windows got rows since the last look, by reading the files that are new.
 
     Serving merges small files into new ones now and then. That moves rows and brings none, so a window
-    is told by the number of its rows and not by the files that hold them.
+    is told by the number of its rows and not by the files that hold them. A day that is gone as a whole has
+    outlived `data.retention`: nothing is to be computed anew.
 
     Parameters
     ----------
@@ -112,8 +113,10 @@ def changes(
     change: Counter[datetime] = Counter()
     for counts in found.values():
         change.update(counts)
+    days = {partition[PARTITION] for partition in files.values()}
     for path in known.keys() - files.keys():
-        change.subtract(known[path])
+        if _day_of(path) in days:
+            change.subtract(known[path])
     kept = {path: known[path] for path in known.keys() & files.keys()}
     return {**kept, **found}, frozenset(start for start, rows in change.items() if rows)
 
@@ -175,6 +178,10 @@ def first_of_each(keys: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     highest = np.maximum.accumulate(codes) if len(codes) else codes
     # codes are given in the order of first occurrence, so a key is new where the highest code rises
     return np.flatnonzero(np.diff(highest, prepend=-1) > 0)
+
+
+def _day_of(path: str) -> str:
+    return path.rpartition(f"{PARTITION}=")[2].partition("/")[0]
 
 
 def _of_days(files: Files, start: datetime | None, end: datetime | None) -> Files:

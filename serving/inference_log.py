@@ -13,6 +13,7 @@ import orjson
 
 from serving import log_table
 from serving.log_trouble import Trouble
+from serving.log_upkeep import Upkeep
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
@@ -60,7 +61,8 @@ class InferenceLog:
         features = (FEATURE_PREFIX + name for name in self._features)
         self._names = ("row_id", "prediction_id", "event_time", "scores", *features, *_SAME_IN_A_REQUEST)
         self._spool = Spool(folder, log_table.header(spec))
-        self._table = log_table.LogTable(settings.location(spec.data.inference_log))
+        upkeep = Upkeep(settings.clock, spec.data.retention)
+        self._table = log_table.LogTable(settings.location(spec.data.inference_log), upkeep)
         self._cannot_write = Trouble(f"{folder} takes no rows, so requests are not answered")
         self._cannot_commit = Trouble("answered rows do not reach Delta; they stay in the spool")
         self._appended = threading.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +11,13 @@ import pyarrow.json as pa_json
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
+from serving.log_upkeep import Upkeep
 from serving.spool import Segment
 from spec import ModelSpec, Refused
 from spec.tables import PARTITION, TIMESTAMP, log_columns
 
-_logger = logging.getLogger(__name__)
-
 FORMAT = 1
 _MOST_CONFLICTS = 4
-_COMPACT_EVERY = 64
-_VACUUM_EVERY = 64 * _COMPACT_EVERY
-_COMPACT_BYTES = 8 * 2**20
 _CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "event_time",  # statistics of every feature make a commit slow
     "delta.deletedFileRetentionDuration": "interval 1 days",
@@ -70,15 +65,14 @@ def to_arrow(segment: Segment) -> pa.Table:
 class LogTable:
     """Appends segments to one Delta table; several processes may do so at once.
 
-    A commit a second makes many small files, and with them every later commit and read slower. So now and
-    then the small files of the days written since are merged, up to a size that bounds the work.
+    A commit a second makes many small files, and with them every later commit and read slower; see `Upkeep`
+    for what is done about it.
     """
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, upkeep: Upkeep) -> None:
         self._location = location
+        self._upkeep = upkeep
         self._table: DeltaTable | None = None
-        self._commits = 0
-        self._days: set[str] = set()
 
     def append(self, segment: Segment) -> int:
         """Commit a segment's rows unless an earlier commit already holds them; return how many.
@@ -98,19 +92,14 @@ class LogTable:
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             msg = f"The rows cannot be read back: {error}"
             raise Refused(msg) from error
-        appended = self._append(rows, segment)
-        if appended:
-            self._commits += 1
-            self._days |= set(rows[PARTITION].unique().to_pylist())
-            if self._commits % _COMPACT_EVERY == 0:
-                self._compact()
-        return int(rows.num_rows) if appended else 0
+        return int(rows.num_rows) if self._append(rows, segment) else 0
 
     def _append(self, rows: pa.Table, segment: Segment, conflicts: int = 0) -> bool:
         """Commit rows; say whether they were missing."""
         transaction = Transaction(segment.boot, segment.number)
         try:
             table = self._open(rows.schema)
+            before = table.version()
             done = table.transaction_version(segment.boot)
             if done is not None and done >= segment.number:
                 return False
@@ -128,19 +117,8 @@ class LogTable:
                 msg = f"The table {self._location} does not take the rows: {error}"
                 raise Refused(msg) from error
             raise
+        self._upkeep.after_commit(table, before)
         return True
-
-    def _compact(self) -> None:
-        """Merge small files; readers keep the snapshot they have for at least a day."""
-        days, self._days = sorted(self._days), set()
-        try:
-            table = DeltaTable(self._location)
-            table.optimize.compact([(PARTITION, "in", days)], _COMPACT_BYTES, max_concurrent_tasks=1)
-            if self._commits % _VACUUM_EVERY == 0:
-                table.vacuum(dry_run=False)
-            self._table = table
-        except DeltaError as error:  # the other slot merged the same files; nothing is lost by not doing it
-            _logger.info("not compacted this time: %s", error)
 
     def _open(self, schema: pa.Schema) -> DeltaTable:
         if self._table is not None:

@@ -146,6 +146,23 @@ def _measured(spec: ModelSpec) -> Iterator[Contradiction]:
             yield Contradiction(("optimize", "within", name), must, getattr(stated, name))
 
 
+def _retention(spec: ModelSpec) -> Iterator[Contradiction]:
+    path, kept = ("data", "retention"), spec.data.retention
+    if kept is None:
+        return
+    judged = spec.monitor.window * spec.monitor.performance.over + spec.data.target.delay
+    needs = {
+        "the windows that are judged together and the delay of their labels": judged,
+        "retrain.holdout": spec.retrain.holdout,
+    }
+    if spec.retrain.window is not None:
+        needs["retrain.window"] = spec.retrain.window
+    for what, span in needs.items():
+        if kept < span:
+            must = f"must be at least {format_duration(span)}, for {what}"
+            yield Contradiction(path, must, format_duration(kept))
+
+
 def _private(spec: ModelSpec) -> Iterator[Contradiction]:
     dropped = {name: feature for name, feature in spec.features.items() if feature.private == "drop"}
     if not dropped:
@@ -184,4 +201,5 @@ _RULES: tuple[Callable[[ModelSpec], Iterator[Contradiction]], ...] = (
     _search,
     _measured,
     _private,
+    _retention,
 )

@@ -42,6 +42,8 @@ class Data(Record):
 
     inference_log: str
     """Delta table of every answered prediction."""
+    retention: Duration | None = None
+    """Days of the inference log that ended longer ago are deleted; null keeps all."""
     labels: str
     """Delta table of the ground truth, appended to as it arrives."""
     history: str | None = None

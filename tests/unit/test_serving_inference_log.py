@@ -16,6 +16,7 @@ import spec
 from serving import log_table
 from serving.inference_log import InferenceLog
 from serving.log_table import LogTable
+from serving.log_upkeep import Upkeep
 from serving.metrics import ServingMetrics
 from serving.protocol import Prediction, Protocol
 from serving.spool import Segment, Spool, read_segment
@@ -29,6 +30,7 @@ features: {depth: numeric, spring: boolean, port: categorical}
 """)
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 Write = Callable[..., Segment]
+UPKEEP = Upkeep(spec.Clock())
 
 
 @pytest.fixture
@@ -118,18 +120,18 @@ def test_large_whole_numbers_are_logged(segment: Write) -> None:
 
 def test_a_segment_is_committed_once(segment: Write, tmp_path: Path) -> None:
     """A second commit of a segment, as after a death between commit and clean-up, adds no row."""
-    table = LogTable(str(tmp_path / "log"))
+    table = LogTable(str(tmp_path / "log"), UPKEEP)
     one = segment("a", "b")
 
     assert [table.append(one), table.append(one)] == [2, 0]
-    assert LogTable(str(tmp_path / "log")).append(one) == 0
+    assert LogTable(str(tmp_path / "log"), UPKEEP).append(one) == 0
     assert table.append(replace(one, number=one.number + 1)) == 2
     assert DeltaTable(tmp_path / "log").to_pyarrow_table().num_rows == 4
 
 
 def test_the_table_is_partitioned_by_day(segment: Write, tmp_path: Path) -> None:
     """Readers of a span of time open only its days."""
-    LogTable(str(tmp_path / "log")).append(segment("a"))
+    LogTable(str(tmp_path / "log"), UPKEEP).append(segment("a"))
 
     assert DeltaTable(tmp_path / "log").metadata().partition_columns == ["event_date"]
 
@@ -143,7 +145,7 @@ def test_both_slots_may_make_the_table(segment: Write, tmp_path: Path) -> None:
     def write(number: int) -> None:
         mine = replace(one, boot=f"boot{number}")
         start.wait()
-        LogTable(str(tmp_path / "log")).append(mine)
+        LogTable(str(tmp_path / "log"), UPKEEP).append(mine)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
     for thread in threads:
@@ -154,23 +156,10 @@ def test_both_slots_may_make_the_table(segment: Write, tmp_path: Path) -> None:
     assert DeltaTable(tmp_path / "log").to_pyarrow_table().num_rows == writers
 
 
-def test_small_files_are_merged(segment: Write, tmp_path: Path) -> None:
-    """After many commits by both slots the table has few files and every row, each once."""
-    one = segment("a")
-    slots = [LogTable(str(tmp_path / "log")) for _ in range(2)]
-    for number in range(70):
-        for boot, slot in enumerate(slots):
-            assert slot.append(replace(one, boot=f"boot{boot}", number=number)) == 1
-
-    table = DeltaTable(tmp_path / "log")
-    assert len(table.file_uris()) < 30
-    assert table.to_pyarrow_table().num_rows == 140
-
-
 def test_a_new_feature_widens_the_table(segment: Write, tmp_path: Path) -> None:
     """A spec with one more feature goes on in the same table; older rows are null there."""
     wider = spec.loads(spec_text(TIDES, "moon: numeric"))
-    table = LogTable(str(tmp_path / "log"))
+    table = LogTable(str(tmp_path / "log"), UPKEEP)
     table.append(segment("a"))
     table.append(replace(segment("b", model=wider, f_moon=0.5), boot="other"))
 
@@ -254,7 +243,7 @@ def test_a_segment_that_delta_never_takes_is_set_aside(
 ) -> None:
     """Rows of a feature that was numeric block nothing: they are kept, named, counted, and can come back."""
     numeric = spec.loads(spec_text(TIDES, "port: numeric"))
-    LogTable(str(settings.home / "tides/log")).append(segment("old", model=numeric, f_port=3.0))
+    LogTable(str(settings.home / "tides/log"), UPKEEP).append(segment("old", model=numeric, f_port=3.0))
     folder = settings.home / "spool/tides-blue"
     spool = Spool(folder, log_table.header(TIDES))
     for identity, port in (("poison", "Brest"), ("next", None)):
