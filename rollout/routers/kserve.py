@@ -46,7 +46,8 @@ class KServeRouter(DeclaredRouter):
         champion = _champion(item, model)
         shares: dict[str, int] = {}
         for target in _status(item).get("traffic") or ():
-            shares[target["revisionName"]] = shares.get(target["revisionName"], 0) + target.get("percent", 0)
+            revision = target.get("revisionName", "")
+            shares[revision] = shares.get(revision, 0) + (target.get("percent") or 0)
         return shares.get(champion, 0) == split.weights[split.champion] and sum(shares.values()) == ALL
 
     def _why(self, item: Item) -> str:

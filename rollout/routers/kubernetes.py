@@ -133,13 +133,16 @@ class Session:
     def _asked(self, verb: str, name: str, ask: Any) -> dict[str, Any]:
         try:
             answer: httpx.Response = ask()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             msg = f"The API server at {self._settings.kubernetes_url} did not answer: {error!r}"
             raise Unavailable(msg) from error
-        if answer.is_success:
-            item: dict[str, Any] = answer.json()
-            return item
-        raise self._error(verb, name, answer.status_code, _message(answer))
+        if not answer.is_success:
+            raise self._error(verb, name, answer.status_code, _message(answer))
+        item = _content(answer)
+        if item.get("kind") != self._kind.name:
+            msg = f"What answers at {self._settings.kubernetes_url} is no API server: {answer.text[:200]!r}"
+            raise Unavailable(msg)
+        return item
 
     def _error(self, verb: str, name: str, status: int, message: str) -> Refused | Unavailable:
         called, kind = self.called(name), self._kind
@@ -160,9 +163,13 @@ class Session:
 
 def _message(answer: httpx.Response) -> str:
     """Return what a `Status` says; the start of the answer where it is none."""
+    return str(_content(answer).get("message") or answer.text[:200] or "no reason given")
+
+
+def _content(answer: httpx.Response) -> dict[str, Any]:
+    """Return an answer's object; an empty one where it holds none."""
     try:
         content = answer.json()
     except ValueError:
-        content = None
-    message = content.get("message") if isinstance(content, dict) else None
-    return str(message or answer.text[:200] or "no reason given")
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -81,6 +81,15 @@ def test_expired_token_is_unavailable_until_it_is_renewed(there: Cluster, router
     assert 25 == router.read("flights").weights["green"]
 
 
+def test_anything_else_that_answers_is_unavailable(there: Cluster, router: Router, kind: str) -> None:
+    """A proxy's page, or an object of another kind, is not taken for ours."""
+    with there.lock:
+        there.controller = None
+        there.objects[PLACES[kind]] = {"kind": "Pod", "metadata": {"resourceVersion": "1"}}
+    with pytest.raises(Unavailable, match="is no API server"):
+        router.read("flights")
+
+
 @pytest.mark.parametrize("verb", ["get", "patch"])
 def test_missing_right_is_named(there: Cluster, router: Router, kind: str, verb: str) -> None:
     """403 tells the verb, the resource, its group and the namespace that the Role lacks."""
