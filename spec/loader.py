@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -193,6 +193,6 @@ def _record_in(annotation: Any) -> type[BaseModel] | None:
     """Return the record type inside an annotation such as ``X``, ``X | None`` or ``dict[str, X]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in {dict, tuple, Union, types.UnionType}:
+    if get_origin(annotation) in {Annotated, dict, tuple, Union, types.UnionType}:
         return next((found for arg in get_args(annotation) if (found := _record_in(arg))), None)
     return None

@@ -122,6 +122,7 @@ def test_a_rollout_reads_back_as_it_was_written() -> None:
         ("steps: [{share: 200%}, 100%]", "less than or equal to 1"),
         ("steps: [{share: 5%, limits: {latency_p99: 5ms}}, 100%]", "latency_p99"),
         ("steps: [{min_time: 1h}, 100%]", "share"),
+        ("steps: [{share: 5%, gate: [errors]}, 100%]", "Did you mean 'gates'"),
         ("approval: {before: 7%}", "before must name steps (shadow, 5%, 25%, 50%, 100%), not 7%"),
         ("approval: {before: []}", "at least 1"),
         ("approval: sometimes", "never"),
