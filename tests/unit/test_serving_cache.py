@@ -38,7 +38,7 @@ def test_the_same_values_get_the_same_answer() -> None:
 
     assert found is not None
     assert found.labels == [1, 0, 1]
-    np.testing.assert_array_equal(found.scores[:, 1], np.float32([0.75, 0.25, 0.75]))
+    np.testing.assert_array_equal(found.scores[:, 1], np.array([0.75, 0.25, 0.75], dtype=np.float32))
 
 
 def test_a_row_that_is_not_known_makes_the_request_unknown() -> None:
@@ -56,9 +56,9 @@ def test_a_row_that_is_not_known_makes_the_request_unknown() -> None:
 def test_a_regression_has_no_labels() -> None:
     """What had no label comes back without one."""
     cache = Cache(1)
-    cache.keep([b"a"], Prediction(None, np.float32([[4.5]])))
+    cache.keep([b"a"], Prediction(None, np.array([[4.5]], dtype=np.float32)))
 
-    assert cache.find([b"a"]) == Prediction(None, np.float32([[4.5]]))
+    assert cache.find([b"a"]) == Prediction(None, np.array([[4.5]], dtype=np.float32))
 
 
 def test_what_was_not_asked_for_the_longest_goes() -> None:
