@@ -23,7 +23,8 @@ from spec import ModelSpec, PerformanceMetric, Task
 
 RESAMPLES = 200
 CONFIDENCE = 0.95
-_MIN_BLOCKS = 5
+FEWEST_DAYS = 5
+"""Days below which rows stand in for them in an interval."""
 _GROUPS = 20
 Times = npt.NDArray[np.int64]
 _TICKS_A_DAY = 86_400 * 10**6
@@ -247,7 +248,7 @@ def _reach(interval: Interval) -> float:
 def blocks(times: Times) -> Blocks:
     """Number the rows' days 0, 1, …; with too few days, deal the rows out to groups in order of time."""
     days, day = np.unique(times // _TICKS_A_DAY, return_inverse=True)
-    if len(days) >= _MIN_BLOCKS:
+    if len(days) >= FEWEST_DAYS:
         return day.astype(np.int64)
     order = np.argsort(times, kind="stable")
     block = np.empty(len(times), dtype=np.int64)

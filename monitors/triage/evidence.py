@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean
 from typing import Self
 
-from monitors.label_shift import shifted
+from monitors.label_shift import OF_WINDOW, shifted
+from monitors.performance import FEWEST_DAYS
 from monitors.quality.violation import FAULTS, WINDOWS, Check
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
 from monitors.triage.records import Triage
-from monitors.windows import Window
+from monitors.windows import Window, start_of
 from spec import ModelSpec, PerformanceMetric
 
 Results = Sequence[WindowResult]
+_DAY = timedelta(days=1)
 TRAFFIC = frozenset({Check.VOLUME, Check.FRESHNESS})
 
 
@@ -163,8 +165,9 @@ def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
     One look is wrong one time in forty, and there is one a window: a sound model would be accused within
     weeks. Either the whole 95 % interval lies beyond the limit, which is chance about one time in a
     thousand (seven days; less with more), or the alarm has lasted until none of the windows that it began
-    with is pooled. Of a version's first windows no interval counts: days that are few say little of how
-    much days differ.
+    with is pooled. No interval counts of a version's first windows, nor of less than five days that have
+    labels, which may be late or missing in between: with fewer, rows stand in for days (see
+    `performance.estimate`), and such intervals accuse a sound model about five times as often.
     """
     newest, began = evidence.newest("performance"), evidence.since("performance")
     measured = number(newest, "performance", spec.performance_metric.value)
@@ -172,11 +175,22 @@ def is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
         return False
     over, window = spec.monitor.performance.over, spec.monitor.window
     first = min(result.start for result in evidence.results)
-    if newest.end - first >= over * window and _wholly_worse(
-        measured, higher_is_better=spec.performance_metric.higher_is_better
-    ):
+    has_days = newest.end - first >= over * window and _has_days(spec, evidence, newest.end)
+    if has_days and _wholly_worse(measured, higher_is_better=spec.performance_metric.higher_is_better):
         return True
     return newest.end - began >= (over + 1) * window
+
+
+def _has_days(spec: ModelSpec, evidence: Evidence, end: datetime) -> bool:
+    """Return whether five days of the windows that are pooled until `end` have labels.
+
+    True where fewer days are pooled by the spec, and where no result says how many labels its window has.
+    """
+    window, span = spec.monitor.window, spec.monitor.performance.over * spec.monitor.window
+    pooled = (r for r in evidence.results if r.monitor == "performance" and end - span <= r.start < end)
+    told = [result.start for result in pooled if number(result, OF_WINDOW) is not None]
+    days = len({start_of(start, max(window, _DAY)) for start in told}) * max(window // _DAY, 1)
+    return not told or span < FEWEST_DAYS * _DAY or days >= FEWEST_DAYS
 
 
 def loss_is_beyond_chance(spec: ModelSpec, evidence: Evidence) -> bool:
