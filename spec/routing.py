@@ -24,7 +24,8 @@ def _is_free(name: str) -> str:
 
 HeaderName = Annotated[str, Field(pattern=_TOKEN), AfterValidator(_is_free)]
 """A header's name, in lower case."""
-CookieName = Annotated[str, Field(pattern=_TOKEN)]
+CookieName = Annotated[str, Field(pattern=_TOKEN, max_length=50)]
+"""A cookie's name, as long as Envoy's bound on regular expressions lets it be."""
 
 
 class Sticky(Record):

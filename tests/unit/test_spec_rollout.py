@@ -131,6 +131,7 @@ def test_a_rollout_reads_back_as_it_was_written() -> None:
         ("sticky: {header: 'x y'}", "should match pattern"),
         ("sticky: {header: Host}", "a header of the caller's own"),
         ("testers: {}", "must be a header, a cookie or both"),
+        (f"testers: {{cookie: {'c' * 51}}}", "at most 50"),
         ("testers: {header: X-Trimtab-Tester}", "a header of the caller's own"),
         ("sticky: {header: x-user}, testers: {header: X-User}", "names the user already"),
     ],

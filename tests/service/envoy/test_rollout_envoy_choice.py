@@ -90,6 +90,15 @@ def test_what_is_no_choice_is_drawn_as_any_request(gateway: Any, value: str) -> 
     assert slot_of(gateway, cookie="other-version=challenger") == "blue"
 
 
+@pytest.mark.parametrize("name", ["c" * 50, "!#$%&'*+.^_`|~-"])
+def test_any_cookie_that_the_spec_takes_chooses(gateway: Any, name: str) -> None:
+    """The longest name, and one of all signs that a name may have, are no trouble to Envoy."""
+    under(gateway, SHADOW, testers={"cookie": name})
+
+    assert slot_of(gateway, cookie=f"a=b; {name}=challenger") == "green"
+    assert slot_of(gateway, cookie=f"x{name}=challenger") == "blue"
+
+
 def test_testers_count_for_nothing_that_a_gate_reads(gateway: Any) -> None:
     """Their requests have a cluster of their own, are mirrored to nobody, and the server is told."""
     under(gateway, 0.5, testers={"header": "x-version"})
