@@ -2,6 +2,7 @@
 
 import copy
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Cluster:
     before_patch: Callable[[], None] | None = None
     controller: Callable[[Item], Item | None] | None = None
     url: str = ""
+    server: ThreadingHTTPServer | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     changed: threading.Event = field(default_factory=threading.Event)
     _version: int = 0
@@ -92,6 +94,12 @@ class Cluster:
             "TRIMTAB_SLOTS": json.dumps(slots),
         }
         return Settings.from_env(env | more)
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """Answer by https from now on, as every API server does."""
+        assert self.server is not None
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     @property
     def account(self) -> Path:
@@ -211,7 +219,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Door", (_Door,), {"cluster": made}))
     server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_port}"
+    made.server, made.url = server, f"http://127.0.0.1:{server.server_port}"
     stop = threading.Event()
 
     def control() -> None:

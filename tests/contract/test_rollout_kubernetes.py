@@ -4,12 +4,16 @@ import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from rollout import leases
 from rollout.routers import Router, connect, declared
@@ -201,7 +205,12 @@ def test_object_may_have_another_name(there: Cluster, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("TRIMTAB_ROUTER", "istio"), ("TRIMTAB_ROUTES", "{"), ("TRIMTAB_ROUTES", '{"a": 1}')],
+    [
+        ("TRIMTAB_SHADOW_PORT", "70000"),
+        ("TRIMTAB_ROUTER", "istio"),
+        ("TRIMTAB_ROUTES", "{"),
+        ("TRIMTAB_ROUTES", '{"a": 1}'),
+    ],
 )
 def test_bad_settings_are_named(tmp_path: Path, variable: str, value: str) -> None:
     """A router that does not exist and names that are none are told by their variable."""
@@ -209,16 +218,42 @@ def test_bad_settings_are_named(tmp_path: Path, variable: str, value: str) -> No
         Settings.from_env({"TRIMTAB_HOME": str(tmp_path), variable: value})
 
 
-def test_server_is_trusted_by_the_accounts_certificate(there: Cluster, kind: str) -> None:
-    """Over https only the account's authority counts: without its file nothing is sent."""
-    settings = replace(there.settings(kind), kubernetes_url=there.url.replace("http:", "https:"))
+def test_server_is_trusted_by_the_accounts_certificate(
+    there: Cluster, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By https only the account's authority counts: without its file, or with another's, nothing is sent."""
+    files = [_certificate(tmp_path_factory.mktemp("pki")) for _ in range(2)]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[0])
+    there.speak_tls(context)
+    router = connect(there.settings(kind), SPECS)
     with pytest.raises(SettingsError, match=r"ca\.crt: must hold the API server's certificates"):
-        connect(settings, SPECS).read("flights")
-    (there.account / "ca.crt").write_text(_authority())
-    with pytest.raises(Unavailable, match="did not answer"):  # this server speaks no TLS
-        connect(settings, SPECS).read("flights")
+        router.read("flights")
+    (there.account / "ca.crt").write_bytes(files[1].read_bytes())
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        router.read("flights")
+    (there.account / "ca.crt").write_bytes(files[0].read_bytes())
+
+    assert Split() == router.read("flights")
 
 
-def _authority() -> str:
-    """Some authority's certificate."""
-    return ssl.DER_cert_to_PEM_cert(ssl.create_default_context().get_ca_certs(binary_form=True)[0])
+def _certificate(folder: Path) -> Path:
+    """A key and a certificate of 127.0.0.1 that vouches for itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = folder / "server.pem"
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(private + certificate.public_bytes(pem))
+    return file
