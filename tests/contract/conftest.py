@@ -155,6 +155,7 @@ def _plain(metadata: Item) -> Item:
 class _Door(BaseHTTPRequestHandler):
     cluster: ClassVar[Cluster]
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._serve("get", None)
