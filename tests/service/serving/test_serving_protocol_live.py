@@ -131,7 +131,7 @@ def test_large_and_small_requests_are_counted_and_logged_alike(start: Start) -> 
     assert server.metric(series) == 2
     at = 'model="tides",shadow="false",slot="blue",version="1"'
     assert server.metric(f"trimtab_prediction_rows_total{{{at}}}") == rows + 1
-    assert server.metric(f"trimtab_prediction_queue_seconds_count{{{at}}}") == 1
+    assert server.metric(f"trimtab_prediction_queue_seconds_count{{{at}}}") == 2
     received = f'trimtab_prediction_bytes_total{{direction="received",{at}}}'
     assert server.metric(received) > len(json.dumps(big).replace(" ", ""))
     assert server.metric('trimtab_requests_in_flight{model="tides",slot="blue"}') == 0
