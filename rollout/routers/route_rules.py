@@ -50,7 +50,7 @@ def divided(rules: Sequence[Rule], services: Services, split: Split) -> list[dic
     Raises
     ------
     Refused
-            No rule is ours, or one of ours has a third backend.
+            No rule is ours, or one of ours has a third backend while a canary is under way.
     """
     made: list[dict[str, Any]] = []
     for rule in rules:
@@ -68,9 +68,9 @@ def divided(rules: Sequence[Rule], services: Services, split: Split) -> list[dic
 def _drawn(rule: Rule, services: Services, split: Split) -> dict[str, Any]:
     """Return a rule of ours with the weights and the mirror."""
     refs = rule["backendRefs"]
-    strangers = [one["name"] for one in refs if _slot(one, services) is None]
-    if strangers:
-        names = ", ".join(strangers)
+    strangers = [one for one in refs if _slot(one, services) is None]
+    if strangers and not split.settled:  # the end of a canary must not fail for what somebody added to it
+        names = ", ".join(str(one["name"]) for one in strangers)
         msg = f"a rule of ours also sends to {names}, a share that no step counts; give it a rule of its own"
         raise Refused(msg)
     there = {_slot(one, services): one for one in refs}
@@ -81,7 +81,8 @@ def _drawn(rule: Rule, services: Services, split: Split) -> dict[str, Any]:
     ]
     filters = _filters(rule, services, split.mirror)
     # Who says of himself that he is a tester would not be counted.
-    return _kept(rule) | {"backendRefs": weighted, "filters": _with_header(filters, "remove", TESTER)}
+    backends = [*weighted, *copy.deepcopy(strangers)]
+    return _kept(rule) | {"backendRefs": backends, "filters": _with_header(filters, "remove", TESTER)}
 
 
 def _for_testers(rule: Rule, services: Services, split: Split) -> Iterator[dict[str, Any]]:

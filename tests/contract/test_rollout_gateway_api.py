@@ -217,6 +217,19 @@ def test_route_that_cannot_be_divided_is_refused(
         router.apply("flights", at_step("blue", 0.25, lease()))
 
 
+def test_canary_ends_whatever_somebody_added(gateway: Cluster, router: GatewayApiRouter) -> None:
+    """A third backend that appears during a canary does not keep the challenger in traffic."""
+    router.apply("flights", at_step("blue", 0.25, lease()))
+    edited = copy.deepcopy(rules(gateway))
+    edited[0]["backendRefs"].append({"name": "old", "port": 80, "weight": 7})
+    gateway.edit(PATH, {"spec": {"rules": edited}})
+    with pytest.raises(Refused, match="also sends to old"):
+        leases.renew(router, "flights", lease(90))
+    leases.release(router, "flights")
+
+    assert {"flights-blue": 100, "flights-green": 0, "old": 7} == shares(rules(gateway)[0])
+
+
 def test_slots_must_be_services(gateway: Cluster) -> None:
     """Both slots whose URL names no Service are told at once."""
     bad = '{"flights": {"blue": "http://10.0.0.1:80", "green": "https://green.mon.svc"}}'
