@@ -13,6 +13,7 @@ from spec.serving import Provider
 
 _logger = logging.getLogger(__name__)
 
+_TOLD = 200
 _NAMES: dict[Provider, str] = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -35,13 +36,19 @@ def open_session(file: Path, providers: Sequence[Provider], threads: int) -> ort
         When it is no ONNX model that ONNX Runtime can load.
     """
     wanted = [_NAMES[provider] for provider in _there(providers)]
-    try:
-        session = ort.InferenceSession(str(file), _options(threads), providers=wanted)
-    except Exception as error:
-        must = "must be an ONNX model that ONNX Runtime can load"
-        raise DataError([Problem(str(file), must, " ".join(str(error).split()))]) from error
-    if session.get_providers()[0] != wanted[0]:  # its library is there, its driver or device is not
-        _logger.warning("%s does not start here; %s runs on %s", wanted[0], file, provider_of(session))
+    for at, name in enumerate(wanted):
+        try:
+            session = ort.InferenceSession(str(file), _options(threads), providers=wanted[at:])
+        except Exception as error:
+            told = " ".join(str(error).split())
+            if name == wanted[-1]:
+                must = "must be an ONNX model that ONNX Runtime can load"
+                raise DataError([Problem(str(file), must, told)]) from error
+            _logger.warning("%s cannot take %s, the next one is tried: %s", name, file, told[-_TOLD:])
+            continue
+        break
+    if session.get_providers()[0] != name:  # its library is there, its driver or device is not
+        _logger.warning("%s does not start here; %s runs on %s", name, file, provider_of(session))
     return session
 
 
