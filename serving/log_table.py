@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.json as pa_json
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
+from serving import log_records
 from serving.log_upkeep import Upkeep
 from serving.spool import Segment
 from spec import ModelSpec, Refused
 from spec.tables import PARTITION, TIMESTAMP, log_columns
 
-FORMAT = 1
+FORMAT = 2
+"""Of segments; those of 1, an object a row, are read still."""
+_ROWS = 1
 _MOST_CONFLICTS = 4
 _CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "event_time",  # statistics of every feature make a commit slow
@@ -40,26 +42,24 @@ def header(spec: ModelSpec) -> dict[str, Any]:
 
 
 def to_arrow(segment: Segment) -> pa.Table:
-    """Turn a segment of at least one row into rows of the log.
-
-    A spooled row is a JSON object of the log's columns, with times in microseconds since the epoch and
-    without the partition, which follows from the event time. Arrow reads it without the interpreter's
-    lock, so a commit does not hold up the answers.
-    """
-    types: Mapping[str, str] = segment.header["columns"]
-    spooled = [(name, pa.int64() if kind == TIMESTAMP else _ARROW[kind]) for name, kind in types.items()]
-    lines = b"\n".join(segment.records)
-    table = pa_json.read_json(
-        pa.BufferReader(lines),
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-        parse_options=pa_json.ParseOptions(
-            explicit_schema=pa.schema([field for field in spooled if field[0] != PARTITION]),
-            unexpected_field_behavior="error",
-        ),
-    )
+    """Turn a segment of at least one row into rows of the log; the partition follows from the event time."""
+    types = {name: _ARROW[kind] for name, kind in segment.header["columns"].items()}
+    read = _of_objects if segment.header["format"] == _ROWS else _of_requests
+    table = read(segment, types)
     date = table["event_time"].cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.string())
-    columns = [date if name == PARTITION else table[name].cast(_ARROW[kind]) for name, kind in types.items()]
-    return pa.table(columns, schema=pa.schema([(name, _ARROW[kind]) for name, kind in types.items()]))
+    columns = [date if name == PARTITION else table[name].cast(kind) for name, kind in types.items()]
+    return pa.table(columns, schema=pa.schema(list(types.items())))
+
+
+def _of_requests(segment: Segment, types: Mapping[str, pa.DataType]) -> pa.Table:
+    return pa.table(log_records.unpack(b"\n".join(segment.records), types))
+
+
+def _of_objects(segment: Segment, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read JSON objects of the log's columns, with times in microseconds since the epoch."""
+    spooled = [(name, pa.int64() if pa.types.is_timestamp(kind) else kind) for name, kind in types.items()]
+    schema = pa.schema([field for field in spooled if field[0] != PARTITION])
+    return log_records.objects(b"\n".join(segment.records), schema)
 
 
 class LogTable:
@@ -89,7 +89,13 @@ class LogTable:
         """
         try:
             rows = to_arrow(segment)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        except (
+            pa.ArrowInvalid,
+            pa.ArrowTypeError,
+            pa.ArrowNotImplementedError,
+            ValueError,
+            TypeError,
+        ) as error:
             msg = f"The rows cannot be read back: {error}"
             raise Refused(msg) from error
         return int(rows.num_rows) if self._append(rows, segment) else 0

@@ -1,10 +1,9 @@
 """What was answered and is not yet in Delta: append-only segments in a folder of one process.
 
 A segment is a file ``<boot>-<number>.spool`` of records: length and CRC-32 (little-endian, 4 bytes
-each), then JSON. The first record says how to read the others, which hold one row a line. `append`
-returns after ``write()``, so a record survives the death of the process (not of the machine: nothing is
-fsynced on the way to an answer). A process that dies while it writes leaves a torn tail, which no answer
-ever depended on.
+each), then JSON. The first record says how to read the others. `append` returns after ``write()``, so a
+record survives the death of the process (not of the machine: nothing is fsynced on the way to an answer). A
+process that dies while it writes leaves a torn tail, which no answer ever depended on.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from zlib import crc32
 
 import orjson
 
+from serving import log_records
 from spec import Refused, Unavailable
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Segment:
     @property
     def rows(self) -> int:
         """Number of rows in all records."""
-        return sum(record.count(b"\n") + 1 for record in self.records)
+        return sum(map(log_records.rows_of, self.records))
 
 
 class Spool:
@@ -82,7 +82,7 @@ class Spool:
         self._sealed = deque(sorted(folder.glob(f"*{_SUFFIX}")))
 
     def append(self, record: bytes) -> None:
-        """Write one record, a line of JSON a row; it is in the page cache when this returns.
+        """Write one record of at least one row; it is in the page cache when this returns.
 
         Raises
         ------

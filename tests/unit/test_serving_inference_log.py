@@ -46,7 +46,7 @@ def segment(tmp_path: Path) -> Write:
     """Spool one row an id and read the segment back."""
 
     def write(*ids: str, model: spec.ModelSpec = TIDES, **features: Any) -> Segment:
-        spool = Spool(tmp_path / "segments", log_table.header(model))
+        spool = Spool(tmp_path / "segments", log_table.header(model) | {"format": 1})
         for number, one in enumerate(ids):
             row = {
                 "row_id": f"r{number}",
@@ -245,7 +245,7 @@ def test_a_segment_that_delta_never_takes_is_set_aside(
     numeric = spec.loads(spec_text(TIDES, "port: numeric"))
     LogTable(str(settings.home / "tides/log"), UPKEEP).append(segment("old", model=numeric, f_port=3.0))
     folder = settings.home / "spool/tides-blue"
-    spool = Spool(folder, log_table.header(TIDES))
+    spool = Spool(folder, log_table.header(TIDES) | {"format": 1})
     for identity, port in (("poison", "Brest"), ("next", None)):
         spool.append(segment(identity, f_port=port).records[0])
         spool.sealed()

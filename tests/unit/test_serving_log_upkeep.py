@@ -54,7 +54,14 @@ def commit() -> Commit:
             "f_depth": 1.5,
         }
         table.append(
-            Segment(Path("none"), boot, number, log_table.header(TIDES), [orjson.dumps(row)], damaged=False)
+            Segment(
+                Path("none"),
+                boot,
+                number,
+                log_table.header(TIDES) | {"format": 1},
+                [orjson.dumps(row)],
+                damaged=False,
+            )
         )
 
     return write
