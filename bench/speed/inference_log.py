@@ -1,0 +1,239 @@
+"""What the inference log costs the model server, and whether it keeps up, on two cores in one run.
+
+    python bench/speed/inference_log.py [--seconds S] [--rounds N] [--sustain S] [--json FILE]
+
+Two servers of one ONNX file, one with its log and one without (`unlogged_server`), share the first core; wrk
+asks one at a time, in turns, from the second. Spooling, commits to Delta and compaction all run on the
+server's core, so the cost is the most that it can be. "CPU" is what the server's process took of the
+processor, work put off until after the load included; a busy machine moves it least.
+
+Then the one with the log is asked for 5,000 rows a second at a constant rate, in requests of 8 rows and, if
+it can, of one. The rows that wait for Delta must not grow, and in the end Delta must hold every row
+that was answered. Nothing else should run on the machine.
+
+Targets: throughput with the log >= 90 % of that without; 5,000 rows/s kept, no row missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from http.client import HTTPConnection
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
+
+from bench.peers.client import Failed
+from bench.speed import load, served_model, servers
+from bench.speed.drift import Figure, surroundings
+from bench.speed.served_model import Served
+from bench.speed.servers import KINDS, OURS, Server
+
+UNLOGGED = f"{OURS}_unlogged"
+CELLS = ((1, 16), (32, 8), (256, 4))  # rows a request, connections
+RATE, SUSTAINED = 5000, (8, 1)
+LEAST_SHARE, MOST_SHARE_OF_ITS_MOST = 0.9, 0.9
+_LOOK_S, _DRAIN_S = 0.5, 60
+_LONGEST_PAUSE_S = 4  # between two commits
+
+
+@dataclass
+class Cell:
+    """Rows a second and µs of the processor a row, one a round."""
+
+    rate: list[float] = field(default_factory=list)
+    processor_us: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Bench:
+    """Both servers, and what they are asked."""
+
+    served: Served
+    running: dict[str, Server]
+    work: Path
+    client_core: int
+
+    def requests(self, rows: int) -> Path:
+        """Write all rows as requests of so many."""
+        file, asked = self.work / f"{rows}.requests", self.served.asked
+        if not file.exists():
+            wire = KINDS[OURS].wire
+            starts = range(0, len(asked), rows)
+            load.write(file, [wire.request(asked.iloc[at : at + rows]) for at in starts])
+        return file
+
+    def cost(self, seconds: int, rounds: int) -> dict[tuple[int, str], Cell]:
+        """Ask both as fast as they answer, in turns."""
+        cells = {(rows, name): Cell() for rows, _ in CELLS for name in self.running}
+        for server in self.running.values():
+            load.closed(server.port, self.requests(1), self.client_core, 16, 1)
+        for number in range(1, rounds + 1):
+            print(f"round {number} of {rounds}", flush=True)
+            for rows, connections in CELLS:
+                # who is asked first changes, so that a machine that slows down does not favour one
+                for name in sorted(self.running, reverse=number % 2 == 0):
+                    server = self.running[name]
+                    before = server.settle()
+                    run = load.closed(
+                        server.port, self.requests(rows), self.client_core, connections, seconds
+                    )
+                    answered = max(run.requests, 1) * rows
+                    cells[rows, name].rate.append(answered / run.seconds)
+                    cells[rows, name].processor_us.append((server.settle() - before) / answered * 1e6)
+                    if run.failed:
+                        message = f"{name}: {run.failed} requests of {rows} rows failed"
+                        raise Failed(message)
+        return cells
+
+    def sustain(self, rows: int, seconds: int) -> Iterator[Figure]:
+        """Ask for `RATE` rows a second, and count what waits and what arrives."""
+        server, what = self.running[OURS], f"{RATE:,} rows/s in requests of {rows}"
+        _drained(server)
+        before = _committed(self.work / OURS)
+        with _waiting(server) as waits:
+            run = load.paced(server.port, self.requests(rows), self.client_core, RATE / rows, seconds)
+        answered = len(run.latencies_ms) * rows
+        _drained(server)
+        missing = answered - (_committed(self.work / OURS) - before)
+        kept = answered / (RATE * seconds)
+        quarter = max(1, len(waits) // 4)
+        grown = statistics.mean(waits[-quarter:]) - statistics.mean(waits[quarter : 2 * quarter])
+        latencies = sorted(run.latencies_ms)
+        line = "sustain"
+        yield Figure(line, f"{what}: answered", kept, "of all", ">= 0.99", kept >= 0.99)
+        yield Figure(line, f"{what}: answered and not in Delta", missing, "rows", "0", missing == 0)
+        yield Figure(line, f"{what}: most that waited", max(waits), "rows")
+        most = RATE * _LONGEST_PAUSE_S
+        yield Figure(line, f"{what}: growth of what waits", grown, "rows", f"< {most:,}", grown < most)
+        yield Figure(line, f"{what}: p50", latencies[len(latencies) // 2], "ms")
+        yield Figure(line, f"{what}: p99", latencies[len(latencies) * 99 // 100], "ms")
+
+
+def unlogged(served: Served, folder: Path, port: int) -> servers.Command:
+    """Start ours without the log."""
+    command, environment = KINDS[OURS].command(served, folder, port)
+    at = command.index("serve")
+    script = Path(__file__).with_name("unlogged_server.py")  # -P: beside it lies another `serving`
+    return [command[0], "-P", str(script), *command[at:]], environment
+
+
+def told(cells: dict[tuple[int, str], Cell]) -> Iterator[Figure]:
+    """What the log costs, by rows a request; medians over rounds, the share that of each round's pair."""
+    for rows, connections in CELLS:
+        on, off = cells[rows, OURS], cells[rows, UNLOGGED]
+        share = statistics.median(a / b for a, b in zip(on.rate, off.rate, strict=True))
+        what = f"{rows} rows a request, {connections} connections"
+        for name, cell in (("with the log", on), ("without", off)):
+            yield Figure("cost", f"{what}, {name}", statistics.median(cell.rate), "rows/s")
+        target = f">= {LEAST_SHARE}"
+        yield Figure("cost", f"{what}: with / without", share, "", target, share >= LEAST_SHARE)
+        taken = [statistics.median(cell.processor_us) for cell in (on, off)]
+        yield Figure("cost", f"{what}: CPU of the log", taken[0] - taken[1], "µs/row")
+
+
+@contextmanager
+def _waiting(server: Server) -> Iterator[list[float]]:
+    """Note every half second how many rows wait for Delta."""
+    found, ended = [_pending(server)], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_S):
+            found.append(_pending(server))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield found
+    ended.set()
+    thread.join()
+
+
+def _pending(server: Server) -> float:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return next(float(line.split()[-1]) for line in text.splitlines() if "log_pending_rows{" in line)
+
+
+def _drained(server: Server) -> None:
+    end = time.monotonic() + _DRAIN_S
+    while _pending(server) and time.monotonic() < end:
+        time.sleep(_LOOK_S)
+
+
+def _committed(home: Path) -> int:
+    """Count the rows of the table."""
+    try:
+        return int(DeltaTable(home / "flights/inference").to_pyarrow_dataset().count_rows())
+    except TableNotFoundError:
+        return 0
+
+
+def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> list[Figure]:
+    """Start both servers, measure, print and return all figures."""
+    served = served_model.make(work)
+    KINDS[UNLOGGED] = replace(KINDS[OURS], settings="the same, but without its log", command=unlogged)
+    with ExitStack() as stack:
+        running = {}
+        for name in (OURS, UNLOGGED):
+            running[name] = Server(name, served, work / name, cores[0])
+            stack.callback(running[name].stop)
+            print(f"{name}: {KINDS[name].settings}", flush=True)
+        bench = Bench(served, running, work, cores[1])
+        cells = bench.cost(arguments.seconds, arguments.rounds)
+        figures = list(told(cells))
+        print("\ncost", *figures, sep="\n", flush=True)
+        print("\nsustain", flush=True)
+        for rows in SUSTAINED:
+            most = statistics.median(cells[rows, OURS].rate) if (rows, OURS) in cells else RATE * rows
+            if most * MOST_SHARE_OF_ITS_MOST < RATE:
+                print(f"not in requests of {rows}: this core answers {most:,.0f} rows/s of them at most")
+                continue
+            found = list(bench.sustain(rows, arguments.sustain))
+            print(*found, sep="\n", flush=True)
+            figures += found
+    return figures
+
+
+def main() -> None:
+    """Measure, print a table, write all figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=int, default=8, help="seconds a cell and round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sustain", type=int, default=120, help="seconds at the constant rate")
+    parser.add_argument("--work", type=Path, help="folder for what the servers write; removed at the end")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        parser.error("two cores are needed, one for the servers and one for the client")
+    around = surroundings()
+    print(" ".join(f"{key}={value}" for key, value in around.items()))
+    with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir=arguments.work) as work:
+        try:
+            figures = run(arguments, Path(work), (allowed[0], allowed[1]))
+        except Failed as error:
+            message = f"not measured: {error}"
+            raise SystemExit(message) from error
+    if arguments.json:
+        answer = {"around": around, "figures": [asdict(each) for each in figures]}
+        arguments.json.write_text(json.dumps(answer, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
