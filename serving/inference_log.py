@@ -1,4 +1,4 @@
-"""Nothing is answered that is not logged: to a spool before the answer, to Delta within a few seconds."""
+"""Nothing is answered that is not logged: to a spool before the answer, to Delta within two seconds."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _COMMIT_EVERY_S = 0.8
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 30.0
 _CLOSE_LIMIT_S = 20.0
-_PAUSE_OF_A_COMMIT = 25  # a commit costs as much for one row as for thousands: 4 % of the time
-_LONGEST_PAUSE_S = 4.0
+_PAUSE_OF_A_COMMIT = 25  # in its own durations: it costs nearly as much for one row as for thousands
+_LONGEST_PAUSE_S = 1.2  # monitors give the last rows of a window 2 s to be committed
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -46,7 +46,7 @@ CELLS = ((1, 16), (32, 8), (256, 4))  # rows a request, connections
 RATE, SUSTAINED = 5000, (8, 1)
 LEAST_SHARE, MOST_SHARE_OF_ITS_MOST = 0.9, 0.9
 _LOOK_S, _DRAIN_S = 0.5, 60
-_LONGEST_PAUSE_S = 4  # between two commits
+_LONGEST_PAUSE_S = 2  # between two commits, one of them included
 
 
 @dataclass
