@@ -23,6 +23,8 @@ Work = Callable[[Live, Sequence[Job]], list[Outcome]]
 
 _TOGETHER_BYTES = 32 * 1024
 _SOON_S = 0.001
+_CROWD = 64
+_CROWDED_S = 0.02
 
 
 class Lane:
@@ -80,14 +82,22 @@ class Lane:
 
     def _turn(self) -> None:
         self._called = False
-        live, jobs = self._next()
-        if live is not None and self._threads is None:
-            _settle(jobs, self._work(live, jobs))
-        elif live is not None:
-            self._free -= 1
-            running = self._loop.run_in_executor(self._threads, self._work, live, jobs)
-            running.add_done_callback(partial(self._done, jobs))
+        end = perf_counter() + _CROWDED_S
+        self._take()
+        while self._threads is None and len(self._waiting) > _CROWD and perf_counter() < end:
+            self._take()  # where many are turned away, the loop has little time for those who are not
         self._call()
+
+    def _take(self) -> None:
+        live, jobs = self._next()
+        if live is None:
+            return
+        if self._threads is None:
+            _settle(jobs, self._work(live, jobs))
+            return
+        self._free -= 1
+        running = self._loop.run_in_executor(self._threads, self._work, live, jobs)
+        running.add_done_callback(partial(self._done, jobs))
 
     def _done(self, jobs: Sequence[Job], running: asyncio.Future[list[Outcome]]) -> None:
         self._free += 1
