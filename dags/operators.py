@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags import notices, surroundings
+from dags import ending, notices, surroundings
 from dags.triggers import VerdictTrigger
 from spec import InputError, NotFound, Refused
 
@@ -55,23 +56,31 @@ class StepOperator(BaseOperator):
         from dags.steps import begin
 
         spec, settings = surroundings.model(self.model)
+        rollout = json.loads(self.rollout)
         with final_refusals():
-            started = begin(spec, settings, self.step, json.loads(self.rollout))
+            since = begin(spec, settings, self.step, rollout)
         self.defer(
-            trigger=VerdictTrigger(
-                model=self.model, step=self.step, rollout=json.loads(self.rollout), **started
-            ),
+            trigger=VerdictTrigger(model=self.model, step=self.step, rollout=rollout, since=since),
             method_name="decide",
+            kwargs={"since": since},
             timeout=LONGEST_WAIT,
         )
 
-    def decide(self, context: Any, event: dict[str, Any]) -> str:
+    def decide(self, context: Any, event: dict[str, Any], since: dict[str, str]) -> str:
         """Return the decision; fail, so that the roll-back runs, unless it is to go on."""
-        context["ti"].xcom_push("verdict", event["verdict"])
-        context["ti"].xcom_push("summary", event["summary"])
-        self.log.info("%s", event["summary"])
-        if event["verdict"]["decision"] != "promote":
-            raise AirflowFailException(event["summary"])
+        context["ti"].xcom_push("since", since)
+        keep(context, event)
         spec, settings = surroundings.model(self.model)
         notices.record(spec, settings, "rollout", event["summary"], outcome="step", verdict=event["verdict"])
-        return str(event["verdict"]["decision"])
+        return str(event["decision"])
+
+
+def keep(context: Any, ended: dict[str, Any]) -> None:
+    """Keep how a step ended, see `dags.ending`, for the tasks behind it; fail unless it was promoted."""
+    ti = context["ti"]
+    ti.xcom_push(ending.KEY, ended)
+    ti.xcom_push("verdict", ended["verdict"])
+    ti.xcom_push("summary", ended["summary"])
+    logging.getLogger(__name__).info("%s", ended["summary"])
+    if ended["decision"] != "promote":
+        raise AirflowFailException(ended["summary"])

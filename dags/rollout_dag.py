@@ -4,6 +4,10 @@ Each step sets the traffic and waits, deferred, until the judge decides: *promot
 step, *rollback* fails the step and `roll_back` returns all traffic to the champion. *Hold* keeps waiting
 until the step's deadline, which is a rollback.
 
+A newer run supersedes this one: while one is queued, this one gives the traffic back and makes room, and
+nothing is held against its version. Where the YAML asks for it (`rollout.approval`), a person says yes
+before a step, under *Required Actions*; the canary goes on being judged meanwhile.
+
 **Triage.** A red step is a verdict, not a crash, when its log ends with the judge's table; Slack has the
 same table. While a step waits it holds no worker. If the triggerer dies, the lease on the canary's weight
 lapses and the guard returns the traffic to the champion on its own.
@@ -14,8 +18,10 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags import notices, surroundings
+from dags import ending, notices, surroundings
+from dags.approval import StepApproval
 from dags.operators import StepOperator, final_refusals
 from spec import SHADOW, ModelSpec
 
@@ -45,6 +51,10 @@ def build(spec: ModelSpec) -> DAG:
             from dags.steps import load_challenger
 
             model, settings = surroundings.model(name)
+            if ending.newer_waits(name):
+                text = "a newer rollout of the model waits: this one does not begin"
+                notices.record(model, settings, "rollout", text, outcome=ending.SUPERSEDED)
+                raise AirflowSkipException(text)
             with final_refusals():
                 found = load_challenger(model, settings, _context()["params"]["version"])
             asked_by = _context()["params"]["asked_by"]
@@ -54,18 +64,8 @@ def build(spec: ModelSpec) -> DAG:
             notices.record(model, settings, "rollout", text, outcome="started", **told)
             return found
 
-        steps = [
-            StepOperator(
-                task_id=_task_id(step),
-                model=name,
-                step=index,
-                rollout="{{ ti.xcom_pull(task_ids='load') | tojson }}",
-                on_success_callback=notices.slack(spec, f"passed {_label(step)}: {_VERDICT}"),
-                **_PATIENT,
-                doc_md=f"Traffic: {_label(step)}. Waits for the judge.",
-            )
-            for index, step in enumerate(planned.share for planned in spec.rollout.steps)
-        ]
+        steps = [_step(spec, index) for index in range(len(spec.rollout.steps))]
+        asked = {index: _approval(spec, index) for index in _asked_before(spec)}
 
         @task(
             doc_md="Give the version all traffic for good, then move the alias champion.",
@@ -82,8 +82,10 @@ def build(spec: ModelSpec) -> DAG:
             ti = _context()["ti"]
             rollout = ti.xcom_pull(task_ids="load")
             verdicts = {step.task_id: ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps}
+            answers = (ti.xcom_pull(task_ids=approval.task_id) for approval in asked.values())
+            said_yes = [answer or "somebody who marked the question as answered" for answer in answers]
             with final_refusals():
-                promote_challenger(model, settings, rollout, verdicts)
+                promote_challenger(model, settings, rollout, verdicts, said_yes)
             text = f"version {rollout['challenger']} is champion"
             notices.record(
                 model, settings, "rollout", text, outcome="promoted", version=rollout["challenger"]
@@ -103,22 +105,25 @@ def build(spec: ModelSpec) -> DAG:
 
             model, settings = surroundings.model(name)
             ti = _context()["ti"]
-            verdicts = [ti.xcom_pull(task_ids=step.task_id, key="verdict") for step in steps]
-            verdict = next((found for found in reversed(verdicts) if found), None)
+            ended = [ti.xcom_pull(task_ids=one.task_id, key=ending.KEY) for one in way]
+            end = next((found for found in reversed(ended) if found), None)
             rollout = ti.xcom_pull(task_ids="load")
-            text = reject_challenger(model, settings, rollout, verdict)
+            text = reject_challenger(model, settings, rollout, end)
             lost = {
                 "run": _context()["run_id"],
                 "version": rollout and rollout["challenger"],
-                "verdict": verdict,
+                "verdict": end and end["verdict"],
             }
-            notices.record(model, settings, "rollout", text, outcome="rolled_back", **lost)
+            made_room = end is not None and end["decision"] == ending.SUPERSEDED
+            outcome = ending.SUPERSEDED if made_room else "rolled_back"
+            notices.record(model, settings, "rollout", text, outcome=outcome, **lost)
             return text
 
+        way = [one for index, step in enumerate(steps) for one in (asked.get(index), step) if one is not None]
         last = promote()
         loaded = load()
-        chain(loaded, *steps, last)
-        [loaded, *steps, last] >> roll_back()
+        chain(loaded, *way, last)
+        [loaded, *way, last] >> roll_back()
     return dag
 
 
@@ -129,6 +134,48 @@ _STUCK = (
     "{{ exception }} <{{ ti.log_url }}|log>"
 )
 _VERDICT = "{{ ti.xcom_pull(task_ids=ti.task_id, key='summary') }}"
+
+
+_ROLLOUT = "{{ ti.xcom_pull(task_ids='load') | tojson }}"
+
+
+def _step(spec: ModelSpec, index: int) -> StepOperator:
+    share = spec.rollout.steps[index].share
+    return StepOperator(
+        task_id=_task_id(share),
+        model=spec.model,
+        step=index,
+        rollout=_ROLLOUT,
+        on_success_callback=notices.slack(spec, f"passed {_label(share)}: {_VERDICT}"),
+        **_PATIENT,
+        doc_md=f"Traffic: {_label(share)}. Waits for the judge.",
+    )
+
+
+def _asked_before(spec: ModelSpec) -> list[int]:
+    """Return the indices of the steps that begin only after a person's yes."""
+    return [index for index, step in enumerate(spec.rollout.steps) if spec.rollout.approved_first(step.share)]
+
+
+def _approval(spec: ModelSpec, index: int) -> StepApproval:
+    share = spec.rollout.steps[index].share
+    before = _task_id(spec.rollout.steps[index - 1].share) if index else None
+    version = "{{ ti.xcom_pull(task_ids='load')['challenger'] }}"
+    question = f"May version {version} of {spec.model} go to {_label(share)}?"
+    return StepApproval(
+        task_id=f"approve_{_task_id(share)}",
+        subject=question,
+        body=f"```\n{{{{ ti.xcom_pull(task_ids='{before}', key='summary') }}}}\n```" if before else None,
+        notifiers=notices.slack(spec, f"{question} <{{{{ ti.log_url }}}}|Answer under Required Actions>"),
+        model=spec.model,
+        before=_label(share),
+        step=index - 1 if index else None,
+        rollout=_ROLLOUT,
+        since=f"{{{{ ti.xcom_pull(task_ids='{before}', key='since') | tojson }}}}" if before else "{}",
+        patience=spec.rollout.at(share).deadline,
+        **_PATIENT,
+        doc_md=f"A person says yes or no to {_label(share)}; the step before is judged on meanwhile.",
+    )
 
 
 def _label(step: str | float) -> str:

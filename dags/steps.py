@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
 
 if TYPE_CHECKING:
     from retraining.records import Rollout
+    from retraining.registry import Registry
     from rollout.routers import Router
     from rollout.verdict import Verdict
 
@@ -51,7 +52,7 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
 
 
 def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any]) -> dict[str, str]:
-    """Set the traffic of a step; return since when it holds, on the wall and on the clock.
+    """Set the traffic of a step; return since when it holds, on the wall and on the clock (ISO 8601).
 
     Safe to repeat: traffic that is as the step wants it, under a lease that is held, stays.
     """
@@ -68,13 +69,13 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
         leases.renew(router, spec.model, lease_until)
     else:
         (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
-    return {"since_wall": datetime.now(UTC).isoformat(), "since_clock": settings.clock.now().isoformat()}
+    return {"wall": datetime.now(UTC).isoformat(), "clock": settings.clock.now().isoformat()}
 
 
 def look(
-    spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any], since_wall: str, since_clock: str
+    spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any], since: Mapping[str, str]
 ) -> Verdict:
-    """Judge a step once; the lease is renewed only by a judge that sees.
+    """Judge a step once; the lease is renewed only by a judge that sees. `since` is what `begin` returned.
 
     Raises
     ------
@@ -91,8 +92,8 @@ def look(
         settings,
         rollout["challenger"],
         rollout["champion"],
-        datetime.fromisoformat(since_wall),
-        datetime.fromisoformat(since_clock),
+        datetime.fromisoformat(since["wall"]),
+        datetime.fromisoformat(since["clock"]),
         share,
         pairs_since=datetime.fromisoformat(rollout["began"]),
     )
@@ -106,6 +107,7 @@ def promote_challenger(
     settings: Settings,
     rollout: dict[str, Any],
     verdicts: Mapping[str, dict[str, Any] | None],
+    said_yes: Sequence[str] = (),
 ) -> None:
     """Settle the traffic on the challenger's slot, then move the alias; safe to repeat.
 
@@ -114,6 +116,8 @@ def promote_challenger(
     verdicts
         The last verdict of each step, by its task, in their order; None where a person marked the step as
         passed. Their gates approve, and the registry keeps them with the version.
+    said_yes
+        Who was asked before a step and agreed.
 
     Raises
     ------
@@ -127,24 +131,24 @@ def promote_challenger(
     # Forced: what was rolled out may have been named by a person, or a newer challenger may wait by now.
     seen = (gate for verdict in verdicts.values() if verdict for gate in verdict["gates"])
     passed = (gate["gate"] for gate in seen if gate["outcome"] == "pass")
-    approval, kept = Approval.by_gates(passed), _kept(verdicts)
+    approval, kept = Approval.by_gates(passed, said_yes), _kept(verdicts)
     Registry(settings).promote(spec.model, rollout["challenger"], approval, rollout=kept, force=True)
 
 
 def reject_challenger(
-    spec: ModelSpec, settings: Settings, rollout: dict[str, Any] | None, verdict: dict[str, Any] | None
+    spec: ModelSpec, settings: Settings, rollout: dict[str, Any] | None, ended: dict[str, Any] | None
 ) -> str:
     """Return all traffic to the champion's slot and keep the verdict with the version; safe to repeat.
 
     The traffic goes back first and without the registry, which may be what broke. A promotion whose alias has
-    moved is not undone.
+    moved is not undone. A version that makes room for a newer rollout is not rejected.
 
     Parameters
     ----------
     rollout
         What `load_challenger` returned; None when loading failed: then nothing was decided on the version.
-    verdict
-        The last verdict; None when the rollout broke without one.
+    ended
+        How the last step ended, see `dags.ending`; None when the rollout broke without that.
 
     Returns
     -------
@@ -155,6 +159,7 @@ def reject_challenger(
     Unavailable
         The registry did not answer; the traffic is back.
     """
+    from dags.ending import SUPERSEDED
     from retraining.registry import Registry
     from rollout import leases
 
@@ -166,16 +171,25 @@ def reject_challenger(
     try:
         promoted = registry.version(spec.model, "champion") == challenger
     except Unavailable:
-        _give_back(router, spec, rollout)
+        _give_back(router, spec, settings, rollout)
         raise
     if promoted:
         return f"version {challenger} is the champion already and stays it"
-    _give_back(router, spec, rollout)
-    reason = verdict["reason"] if verdict else "the rollout broke; see the log of its failed task"
+    _give_back(router, spec, settings, rollout)
+    reason = ended["reason"] if ended else "the rollout broke; see the log of its failed task"
+    if ended and ended["decision"] == SUPERSEDED:
+        registry.tag(spec.model, challenger, "status", SUPERSEDED)
+    else:
+        _reject(registry, spec, challenger, reason, ended["verdict"] if ended else None)
+    return f"version {challenger}: {reason}"
+
+
+def _reject(
+    registry: Registry, spec: ModelSpec, version: str, reason: str, verdict: dict[str, Any] | None
+) -> None:
     kept = _kept({str(verdict["step"]): verdict}) if verdict else None
     told = verdict or {"decision": "rollback", "reason": reason}
-    registry.reject(spec.model, challenger, told, rollout=kept)
-    return f"version {challenger}: {reason}"
+    registry.reject(spec.model, version, told, rollout=kept)
 
 
 def _kept(verdicts: Mapping[str, dict[str, Any] | None]) -> Rollout:
@@ -195,11 +209,21 @@ def _kept(verdicts: Mapping[str, dict[str, Any] | None]) -> Rollout:
     return Rollout(steps=tuple(kept(task, said) for task, said in verdicts.items()))
 
 
-def _give_back(router: Router, spec: ModelSpec, rollout: dict[str, Any]) -> None:
-    """Settle the traffic on the slot that the rollout began from, also after a promotion that broke."""
+def _give_back(router: Router, spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
+    """Settle the traffic on the slot that the rollout began from, also after a promotion that broke.
+
+    A slot that answers with another version by now is somebody else's, who was quicker: its traffic stays.
+    """
+    from rollout import slots
     from rollout.split import Split, other
 
-    router.apply(spec.model, Split(champion=other(rollout["slot"])))
+    before = Split(champion=other(rollout["slot"]))
+    try:
+        loaded = slots.loaded(spec, settings, rollout["slot"])
+    except Unavailable:  # it answers nobody: its traffic is better off elsewhere, whoever loaded it
+        loaded = None
+    if loaded in {None, str(rollout["challenger"])}:
+        router.apply(spec.model, before)
 
 
 def _router(settings: Settings) -> Router:

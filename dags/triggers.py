@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from dags import surroundings
 from spec import Refused, Unavailable
@@ -18,22 +20,40 @@ LOOKS_PER_LEASE = 20
 
 
 class VerdictTrigger(BaseTrigger):
-    """Judge a step again and again until it is decided.
+    """Judge a step again and again until it is decided, or until a newer rollout of the model waits.
 
     A look renews the lease on the canary's traffic only after it has seen the evidence: a judge that is
     blind or dead lets the lease lapse, and the guard returns the traffic to the champion. All that a look
     needs is in the arguments and outside, so a restarted triggerer goes on where the last one stopped.
+
+    Parameters
+    ----------
+    step
+        Index into the spec's `rollout.steps`; None before the first one, when there is nothing to judge.
+    rollout
+        What the task `load` returned.
+    since
+        What `dags.steps.begin` returned; nothing before the first step.
+    until
+        Wall time (ISO 8601) at which to stop waiting for a person: then a promotion does not end the
+        wait, harm does. None where nobody is asked.
     """
 
     def __init__(
-        self, *, model: str, step: int, rollout: dict[str, Any], since_wall: str, since_clock: str
+        self,
+        *,
+        model: str,
+        step: int | None,
+        rollout: dict[str, Any],
+        since: dict[str, str],
+        until: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.step = step
         self.rollout = rollout
-        self.since_wall = since_wall
-        self.since_clock = since_clock
+        self.since = since
+        self.until = until
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments, for the metadata database."""
@@ -41,37 +61,39 @@ class VerdictTrigger(BaseTrigger):
             "model": self.model,
             "step": self.step,
             "rollout": self.rollout,
-            "since_wall": self.since_wall,
-            "since_clock": self.since_clock,
+            "since": self.since,
+            "until": self.until,
         }
         return "dags.triggers.VerdictTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the verdict that ends the step, and its text for people."""
-        from dags.steps import look
-
+        """Yield one event: how the step ended, and its text for people."""
         while True:
-            spec, settings = surroundings.model(self.model)
-            try:
-                verdict = await asyncio.to_thread(
-                    look, spec, settings, self.step, self.rollout, self.since_wall, self.since_clock
-                )
-            except Unavailable as error:
-                log.warning("%s: the lease is not renewed: %s", self.model, error)
-            except Refused as error:
-                yield _event(_broken(str(error)), str(error))
+            ended = await self._look()
+            if ended is not None:
+                yield TriggerEvent(ended)  # type: ignore[no-untyped-call]
                 return
-            else:
-                if verdict.decision != "hold":
-                    yield _event(verdict.model_dump(mode="json"), verdict.summary())
-                    return
+            spec, _ = surroundings.model(self.model)
             await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
 
+    async def _look(self) -> dict[str, Any] | None:
+        """Return how the step ended, as `dags.ending`; None while it goes on."""
+        from dags import ending
+        from dags.steps import look
 
-def _broken(reason: str) -> dict[str, Any]:
-    """What the registry keeps when a step ended without a judgement."""
-    return {"decision": "rollback", "reason": reason, "gates": []}
-
-
-def _event(verdict: dict[str, Any], summary: str) -> TriggerEvent:
-    return TriggerEvent({"verdict": verdict, "summary": summary})  # type: ignore[no-untyped-call]
+        if await sync_to_async(ending.newer_waits)(self.model):
+            return ending.superseded()
+        if self.until is not None and datetime.now(UTC) >= datetime.fromisoformat(self.until):
+            return ending.broken(f"nobody answered until {self.until}")
+        if self.step is None:
+            return None
+        spec, settings = surroundings.model(self.model)
+        try:
+            verdict = await asyncio.to_thread(look, spec, settings, self.step, self.rollout, self.since)
+        except Unavailable as error:
+            log.warning("%s: the lease is not renewed: %s", self.model, error)
+            return None
+        except Refused as error:
+            return ending.broken(str(error))
+        going_on = {"hold"} if self.until is None else {"hold", "promote"}
+        return None if verdict.decision in going_on else ending.judged(verdict)

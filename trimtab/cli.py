@@ -23,6 +23,7 @@ COMMANDS = {
     "adopt": "Make a model that you trained elsewhere the champion.",
     "retrain": "Start a retrain of a model now.",
     "rollout": "Start the rollout of a model's challenger.",
+    "promote": "Make a version the champion at once, past its gates.",
     "rollback": "Bring a model back to what served before, in seconds.",
     "lineage": "Tell where a version comes from, and what became of it.",
     "labels": "Bring in the ground truth.",

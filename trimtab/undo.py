@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
+from spec import ModelSpec, NotFound, Settings, Unavailable
+from trimtab import switch
+from trimtab.switch import Switched
 
 if TYPE_CHECKING:
     from retraining.registry import Approval
@@ -17,21 +18,7 @@ KIND = "rollback"
 """The kind of the events that rollbacks by hand are stored as."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What a rollback did, in one sentence for people; `version` answers all requests now."""
-
-    model: str
-    version: str
-    slot: str
-    text: str
-
-    def payload(self) -> dict[str, Any]:
-        """Return it as JSON-able values."""
-        return asdict(self)
-
-
-def roll_back(spec: ModelSpec, settings: Settings, router: Router, approval: Approval) -> Undone:
+def roll_back(spec: ModelSpec, settings: Settings, router: Router, approval: Approval) -> Switched:
     """Give all traffic to the champion if a canary is on its way, else to the version before it.
 
     A canary that loses its traffic loses its lease: its run in Airflow ends as rolled back by itself. Without
@@ -60,13 +47,13 @@ def roll_back(spec: ModelSpec, settings: Settings, router: Router, approval: App
         msg = f"{spec.model} has no version before its champion: {hint}"
         raise NotFound(msg)
     champion = registry.version(spec.model, "champion")
-    slot = _bring_back(spec, settings, router, split, previous)
+    slot = switch.give_all(spec, settings, router, split, previous)
     registry.promote(spec.model, previous, approval, force=True)
     text = f"version {previous} is the champion again and answers from slot {slot}; version {champion} is not"
-    return Undone(spec.model, previous, slot, text)
+    return Switched(spec.model, previous, slot, text)
 
 
-def _end_canary(spec: ModelSpec, settings: Settings, router: Router, split: Split) -> Undone:
+def _end_canary(spec: ModelSpec, settings: Settings, router: Router, split: Split) -> Switched:
     from rollout import leases, slots
 
     back = leases.release(router, spec.model)
@@ -75,29 +62,10 @@ def _end_canary(spec: ModelSpec, settings: Settings, router: Router, split: Spli
     except Unavailable:  # the traffic is back all the same
         version = "unknown"
     text = f"all traffic is back at version {version} in slot {back.champion} (it was: {split})"
-    return Undone(spec.model, version, back.champion, text)
+    return Switched(spec.model, version, back.champion, text)
 
 
-def _bring_back(spec: ModelSpec, settings: Settings, router: Router, seen: Split, previous: str) -> str:
-    """Give all traffic to the slot of the version before, loaded there first; return the slot."""
-    from rollout import slots
-    from rollout.split import Split
-
-    if slots.loaded(spec, settings, seen.champion) == previous:  # an earlier call came as far as this
-        return seen.champion
-    if slots.loaded(spec, settings, seen.idle) != previous:
-        slots.load(spec, settings, seen.idle, previous)
-
-    def change(current: Split) -> Split:
-        if current != seen:
-            msg = f"The traffic of {spec.model} was moved meanwhile ({current}); look, and try again"
-            raise Refused(msg)
-        return Split(champion=seen.idle)
-
-    return router.amend(spec.model, change).champion
-
-
-def note(settings: Settings, undone: Undone, approval: Approval) -> None:
+def note(settings: Settings, undone: Switched, approval: Approval) -> None:
     """Keep what was done among the model's events."""
     from monitors.results import Store
 

@@ -10,9 +10,10 @@ from monitors.results import OUTCOMES, RUNNING, Runs
 from monitors.triage.records import Action
 from spec import ModelSpec
 
+_ROLLOUT = ("started", "step", "approved", "promoted", "rolled_back", "superseded", "forced")
 _EVENTS = {
     "retrain": ("retraining_runs", "Retrains.", ("started", "accepted", "rejected", "failed")),
-    "rollout": ("rollouts", "Rollouts.", ("started", "step", "promoted", "rolled_back")),
+    "rollout": ("rollouts", "Rollouts.", _ROLLOUT),
     "triage": ("triage_decisions", "Decisions that began an episode.", tuple(Action)),
 }
 

@@ -21,9 +21,11 @@ class Approval:
         return cls(name or _user(), because)
 
     @classmethod
-    def by_gates(cls, names: Iterable[str]) -> Approval:
-        """Return the approval of gates, each of which was passed."""
-        return cls(f"automatic: gates {', '.join(dict.fromkeys(names)) or 'none'}")
+    def by_gates(cls, names: Iterable[str], people: Iterable[str] = ()) -> Approval:
+        """Return the approval of gates, each of which was passed, and of the people who were asked."""
+        asked = ", ".join(dict.fromkeys(people))
+        gates = f"gates {', '.join(dict.fromkeys(names)) or 'none'}"
+        return cls(f"{asked}, and {gates}" if asked else f"automatic: {gates}")
 
     def __str__(self) -> str:
         """As people read it."""

@@ -96,7 +96,8 @@ def test_the_trigger_is_found_without_the_dag_folder(tmp_path: Path) -> None:
     """The triggerer, which has no DAG folder on its path, imports the trigger by its serialized name."""
     from dags.triggers import VerdictTrigger
 
-    arguments = {"model": "flights", "step": 0, "rollout": {}, "since_wall": "w", "since_clock": "c"}
+    since = {"wall": "w", "clock": "c"}
+    arguments = {"model": "flights", "step": 0, "rollout": {}, "since": since, "until": None}
     path, kept = VerdictTrigger(**arguments).serialize()
     module, _, name = path.rpartition(".")
     script = f"import {module} as m; print(m.{name}.__name__)"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import rollout.slots
-from dags import steps
+from dags import ending, steps
 from retraining.records import Rollout
 from retraining.registry import Approval
 from rollout.routers.memory import MemoryRouter
@@ -43,6 +43,7 @@ ERRORS = {
 QUALITY = {"gate": "quality", "outcome": "pass", "limit": 0.02}
 VERDICT = verdict(0.05, "rollback", "Harm is shown: errors.", ERRORS | {"outcome": "rollback"})
 WATCHED = {"gate": "drift", "outcome": "hold", "limit": 0.5, "awaited": False}
+ENDED = {"decision": "rollback", "reason": VERDICT["reason"], "summary": "", "verdict": VERDICT}
 VERDICTS = {
     "shadow": verdict("shadow", "promote", "All gates pass.", ERRORS, WATCHED),
     "step_5": None,
@@ -62,6 +63,7 @@ class Aliases:
     names: dict[str, str]
     approved: dict[str, str]
     rejected: dict[str, dict[str, Any]]
+    tags: dict[str, dict[str, str]]
     kept: dict[str, Rollout]
 
     def version(self, model: str, alias: str) -> str | None:
@@ -91,6 +93,11 @@ class Aliases:
             self.kept[version] = rollout
         self.rejected[version] = verdict
 
+    def tag(self, model: str, version: str, key: str, value: str) -> None:
+        """As the registry's."""
+        del model
+        self.tags.setdefault(version, {})[key] = value
+
 
 @pytest.fixture
 def aliases(monkeypatch: pytest.MonkeyPatch) -> type[Aliases]:
@@ -99,6 +106,7 @@ def aliases(monkeypatch: pytest.MonkeyPatch) -> type[Aliases]:
     monkeypatch.setattr(Aliases, "approved", {}, raising=False)
     monkeypatch.setattr(Aliases, "rejected", {}, raising=False)
     monkeypatch.setattr(Aliases, "kept", {}, raising=False)
+    monkeypatch.setattr(Aliases, "tags", {}, raising=False)
     monkeypatch.setattr(Aliases, "down", False)
     monkeypatch.setattr("retraining.registry.Registry", Aliases)
     return Aliases
@@ -110,6 +118,7 @@ def router(monkeypatch: pytest.MonkeyPatch) -> MemoryRouter:
     memory = MemoryRouter(["flights"])
     monkeypatch.setattr(steps, "_router", lambda _: memory)
     monkeypatch.setattr(rollout.slots, "load", lambda *_: None)
+    monkeypatch.setattr(rollout.slots, "loaded", lambda *_: "2")
     return memory
 
 
@@ -165,7 +174,7 @@ def test_a_step_may_begin_twice(aliases: type[Aliases], router: MemoryRouter, se
     first = steps.begin(SPEC, settings, 0, ROLLOUT)
     again = steps.begin(SPEC, settings, 0, ROLLOUT)
 
-    assert set(first) == set(again) == {"since_wall", "since_clock"}
+    assert set(first) == set(again) == {"wall", "clock"}
     assert "green" == router.read("flights").mirror
 
 
@@ -217,7 +226,7 @@ def test_a_roll_back_keeps_the_verdict(
     """The traffic is the champion's, the version rejected with why."""
     router.apply("flights", held({"blue": 50, "green": 50}))
 
-    told = steps.reject_challenger(SPEC, settings, ROLLOUT, VERDICT)
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, ENDED)
 
     assert RETURNED == router.read("flights")
     assert {"2": VERDICT} == aliases.rejected
@@ -247,7 +256,7 @@ def test_a_champion_is_not_rolled_back(
     router.apply("flights", Split(champion="green"))
     aliases.names["champion"] = "2"
 
-    told = steps.reject_challenger(SPEC, settings, ROLLOUT, VERDICT)
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, ENDED)
 
     assert Split(champion="green") == router.read("flights")
     assert {} == aliases.rejected
@@ -263,3 +272,76 @@ def test_a_version_that_was_never_loaded_is_not_judged(
     assert {} == aliases.rejected
     assert "nothing was rolled out" in told
     assert RETURNED == router.read("flights")
+
+
+@pytest.mark.parametrize(
+    "ended", [ending.broken("the lease was lost"), None], ids=["refused", "no ending at all"]
+)
+def test_a_rollout_that_broke_is_told_without_a_verdict(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, ended: dict[str, Any] | None
+) -> None:
+    """A step that ended without the judge returns the traffic, and the reason stands for the verdict."""
+    router.apply("flights", held({"blue": 50, "green": 50}))
+
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, ended)
+
+    reason = "the lease was lost" if ended else "the rollout broke; see the log of its failed task"
+    assert f"version 2: {reason}" == told
+    assert {"2": {"decision": "rollback", "reason": reason}} == aliases.rejected
+    assert RETURNED == router.read("flights")
+
+
+def test_a_version_that_makes_room_is_not_rejected(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """A newer rollout takes the slot; the older version's status says so, and it is not rejected."""
+    router.apply("flights", held({"blue": 75, "green": 25}))
+
+    told = steps.reject_challenger(SPEC, settings, ROLLOUT, ending.superseded())
+
+    assert RETURNED == router.read("flights")
+    assert {} == aliases.rejected
+    assert {"2": {"status": "superseded"}} == aliases.tags
+    assert "version 2: a newer rollout of the model waits" == told
+
+
+def test_what_somebody_else_moved_meanwhile_is_not_given_back(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 3 was given all traffic by hand in the rollout's slot: the late roll-back leaves it there."""
+    del aliases
+    monkeypatch.setattr(rollout.slots, "loaded", lambda *_: "3")
+    router.apply("flights", Split(champion="green"))
+
+    steps.reject_challenger(SPEC, settings, ROLLOUT, ending.broken("the lease was lost"))
+
+    assert Split(champion="green") == router.read("flights")
+
+
+def test_a_dead_slot_gives_its_traffic_back(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A challenger's server that does not answer cannot be asked what it has: the traffic goes back."""
+    del aliases
+
+    def silent(*_: object) -> str:
+        msg = "no answer"
+        raise Unavailable(msg)
+
+    monkeypatch.setattr(rollout.slots, "loaded", silent)
+    router.apply("flights", held({"blue": 0, "green": 100}))
+
+    steps.reject_challenger(SPEC, settings, ROLLOUT, ending.broken("the lease was lost"))
+
+    assert RETURNED == router.read("flights")
+
+
+def test_whoever_was_asked_stands_in_the_approval(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings
+) -> None:
+    """The registry names the people who said yes before the gates."""
+    router.apply("flights", held({"blue": 0, "green": 100}))
+
+    steps.promote_challenger(SPEC, settings, ROLLOUT, VERDICTS, ["ada before 50%"])
+
+    assert {"2": "ada before 50%, and gates errors, quality"} == aliases.approved

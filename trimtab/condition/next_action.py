@@ -18,7 +18,7 @@ KINDS = history.KINDS
 """Kinds of the events that `next_action` reads."""
 _ENDS = {
     "retrain": frozenset({"accepted", "rejected", "failed"}),
-    "rollout": frozenset({"promoted", "rolled_back"}),
+    "rollout": frozenset({"promoted", "rolled_back", "superseded", "forced"}),
 }
 _BY_A_PERSON = {
     Action.FIX_DATA: "A person repairs the source. A retrain waits until a window's data are sound.",

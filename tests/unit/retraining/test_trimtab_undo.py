@@ -16,6 +16,7 @@ from rollout.split import Split
 from rollout.steps import at_step
 from spec import NotFound, Refused, Unavailable
 from trimtab import undo
+from trimtab.switch import Switched
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 ADA = Approval.by_hand("ada", "complaints")
@@ -31,7 +32,7 @@ class World:
         self.held = {"blue": "1", "green": "2"}
         self.loads: list[tuple[str, str]] = []
 
-    def roll_back(self) -> undo.Undone:
+    def roll_back(self) -> Switched:
         """Roll back for Ada."""
         return undo.roll_back(self.spec, self.settings, self.router, ADA)
 

@@ -1,0 +1,42 @@
+"""How a step of a rollout ends: judged, broken off, or overtaken by a newer rollout.
+
+An ending is ``{"decision", "reason", "summary", "verdict"}``, plain enough for Airflow's XCom: the judge's
+decision or `SUPERSEDED`, why in a line, the same for people, and the judge's verdict if it gave one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rollout.verdict import Verdict
+
+SUPERSEDED = "superseded"
+KEY = "ending"
+"""Under which a task pushes its ending to XCom."""
+
+
+def judged(verdict: Verdict) -> dict[str, Any]:
+    """Return the ending that the judge decided on."""
+    ended = {"decision": str(verdict.decision), "reason": verdict.reason, "summary": verdict.summary()}
+    return ended | {"verdict": verdict.model_dump(mode="json")}
+
+
+def broken(reason: str) -> dict[str, Any]:
+    """Return the ending of a step that went back without a judgement."""
+    return {"decision": "rollback", "reason": reason, "summary": reason, "verdict": None}
+
+
+def superseded() -> dict[str, Any]:
+    """Return the ending of a rollout that makes room; nothing is held against its version."""
+    return broken("a newer rollout of the model waits") | {"decision": SUPERSEDED}
+
+
+def newer_waits(model: str) -> bool:
+    """Return whether another run of the model's rollout is queued: it was asked for later than this one.
+
+    Only for tasks and triggers: it asks Airflow through the process that watches them.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    return RuntimeTaskInstance.get_dr_count(dag_id=f"rollout_{model}", states=["queued"]) > 0
