@@ -97,7 +97,7 @@ def test_the_trigger_is_found_without_the_dag_folder(tmp_path: Path) -> None:
     from dags.triggers import VerdictTrigger
 
     since = {"wall": "w", "clock": "c"}
-    arguments = {"model": "flights", "step": 0, "rollout": {}, "since": since, "until": None}
+    arguments: dict[str, Any] = {"model": "flights", "step": 0, "rollout": {}, "since": since, "until": None}
     path, kept = VerdictTrigger(**arguments).serialize()
     module, _, name = path.rpartition(".")
     script = f"import {module} as m; print(m.{name}.__name__)"

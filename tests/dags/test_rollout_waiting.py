@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 
 from dags import ending, notices, operators, steps
-from dags.approval import ApprovalOperator, StepApproval
+from dags.approval import StepApproval
 from dags.triggers import VerdictTrigger
 from rollout.verdict import Verdict
 from spec import ModelSpec, Unavailable, load, loads
