@@ -1,7 +1,8 @@
 """A fitted scikit-learn pipeline as one ONNX graph, preprocessing included.
 
 Inputs: one a feature, named as it, [None, 1], float32 or string (``""`` is null). Outputs: ``label``
-(int64 [None]) and ``probabilities`` (float32 [None, k]), or ``variable`` (float32 [None, 1]).
+(int64 [None]) and ``probabilities`` (float32 [None, k]), or ``variable`` (float32 [None, 1]). Ensembles of
+trees are as `retraining.graphs.compact_trees` makes them, wherever it can.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from retraining.graphs import converters, trees
+from retraining.graphs import converters
+from retraining.graphs.compact_trees import compact
 from spec import DataError, FeatureType, ModelSpec, Problem, Refused, Task
 
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -34,10 +36,8 @@ def to_onnx(spec: ModelSpec, pipeline: Pipeline) -> onnx.ModelProto:
         The pipeline holds something that has no conversion.
     """
     order = _class_order(spec, pipeline)
-    model = _convert(spec, pipeline)
+    model = compact(_convert(spec, pipeline))
     _name_outputs(model, spec)
-    if order is None and trees.may_mistake_labels(model):
-        order = [0, 1]
     if order is not None:
         _reorder_classes(model, order)
     _declare_all_inputs(model, spec)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, helper
+from onnx import NodeProto, helper, numpy_helper
+
+from retraining.graphs import flat_trees
 
 _FIELDS = {"TreeEnsembleClassifier": "class", "TreeEnsembleRegressor": "target"}
 
@@ -39,50 +41,59 @@ def truncate(model: onnx.ModelProto, keep: int, *, averages: bool) -> onnx.Model
         msg = f"keep must lie in 1..{total}; got {keep}"
         raise ValueError(msg)
     kept = _trees(node)[: keep * _trees_a_round(node)]
-    field = _FIELDS[node.op_type]
-    for owner in ("nodes", field):
-        _filter(node, f"{owner}_", np.isin(_ints(node, f"{owner}_treeids"), kept))
-    if averages:
-        weights = _attribute(node, f"{field}_weights")
-        scaled = np.asarray(weights.floats, "float64") * (total / keep)
-        _replace(weights, scaled.astype("float32").tolist())
+    scale = total / keep if averages else 1.0
+    if node.op_type == flat_trees.OPERATOR:
+        _keep_flat(node, len(kept), scale)
+    else:
+        _keep(node, kept, scale)
     return pruned
 
 
 def thresholds(model: onnx.ModelProto) -> NDArray[np.float64]:
     """Return the values at which the trees of the graph decide, of all features together; [n], unsorted."""
-    nodes = [node for node in model.graph.node if node.op_type in _FIELDS]
-    values = [np.asarray(_attribute(node, "nodes_values").floats, "float64") for node in nodes]
-    return np.concatenate(values) if values else np.empty(0)
+    values = [
+        numpy_helper.to_array(_attribute(node, "nodes_splits").t)
+        if node.op_type == flat_trees.OPERATOR
+        else np.asarray(_attribute(node, "nodes_values").floats)
+        for node in _ensembles(model)
+    ]
+    return np.concatenate(values).astype("float64") if values else np.empty(0)
 
 
-def may_mistake_labels(model: onnx.ModelProto) -> bool:
-    """Return whether a boosted binary ensemble, or its first trees, may label a row by its less likely class.
-
-    ONNX Runtime compares the sum of the leaves with 0.5 where no leaf is negative, as it is right for a
-    forest's votes, and with 0 otherwise; the logit of a boosted ensemble is always to be held against 0.
-    """
-    node = _ensemble(model)
-    if node is None or node.op_type != "TreeEnsembleClassifier":
-        return False
-    if not any(item.name == "post_transform" and item.s == b"LOGISTIC" for item in node.attribute):
-        return False
-    owners = _ints(node, "class_treeids")
-    first = np.asarray(_attribute(node, "class_weights").floats)[owners == owners.min()]
-    return bool((first >= 0).all())
+def _ensembles(model: onnx.ModelProto) -> list[NodeProto]:
+    return [node for node in model.graph.node if node.op_type in {*_FIELDS, flat_trees.OPERATOR}]
 
 
 def _ensemble(model: onnx.ModelProto) -> NodeProto | None:
-    found = [node for node in model.graph.node if node.op_type in _FIELDS]
+    found = _ensembles(model)
     return found[0] if len(found) == 1 else None
 
 
 def _trees(node: NodeProto) -> NDArray[np.int64]:
-    return np.unique(_ints(node, "nodes_treeids"))
+    flat = node.op_type == flat_trees.OPERATOR
+    return _ints(node, "tree_roots") if flat else np.unique(_ints(node, "nodes_treeids"))
+
+
+def _keep(node: NodeProto, kept: NDArray[np.int64], scale: float) -> None:
+    field = _FIELDS[node.op_type]
+    for owner in ("nodes", field):
+        _filter(node, f"{owner}_", np.isin(_ints(node, f"{owner}_treeids"), kept))
+    weights = _attribute(node, f"{field}_weights")
+    _replace(weights, (np.asarray(weights.floats) * scale).astype("float32").tolist())
+
+
+def _keep_flat(node: NodeProto, keep: int, scale: float) -> None:
+    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    for name, values in flat_trees.first(given, keep, scale).items():
+        _attribute(node, name).CopyFrom(helper.make_attribute(name, values))
 
 
 def _trees_a_round(node: NodeProto) -> int:
     """Multiclass boosting grows one tree a class and round; every other ensemble one a round."""
+    if node.op_type == flat_trees.OPERATOR:
+        given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        targets = flat_trees.first(given, 1)["leaf_targetids"]
+        return len(np.unique(given["leaf_targetids"])) // len(np.unique(targets))
     field = _FIELDS[node.op_type]
     classes, owners = _ints(node, f"{field}_ids"), _ints(node, f"{field}_treeids")
     in_first = np.unique(classes[owners == owners.min()])
