@@ -30,29 +30,25 @@ _AGGREGATES = (b"AVERAGE", b"SUM", b"MIN", b"MAX")
 _SOFTMAX: tuple[str, dict[str, int]] = ("Softmax", {"axis": 1})
 _TRANSFORMS = {b"SOFTMAX": _SOFTMAX, b"LOGISTIC": ("Sigmoid", dict[str, int]()), b"NONE": None}
 _PAIR = 2
+_OF_LEAVES = frozenset({"class_ids", "class_nodeids", "class_treeids", "class_weights"})
 
 
 def compact(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of the graph whose ensembles are ``TreeEnsemble``; itself where one of them cannot be.
+    """Return a copy of the graph whose ensembles are ``TreeEnsemble``.
 
-    There is no shorter form of leaves that hold a weight for each of several classes, as those of a forest
-    for more than two classes do.
+    That has no room for leaves with a weight for each of several classes, as a forest of more than two
+    classes has them. A graph with such leaves keeps the older operators, without what changes no answer.
     """
     ensembles = [node for node in model.graph.node if node.op_type in _FIELDS]
     made = {id(node): _rewritten(node) for node in ensembles}
-    if not ensembles or None in made.values():
-        return model
     short = onnx.ModelProto()
     short.CopyFrom(model)
-    del short.graph.node[:]
-    for node in model.graph.node:
-        part = made.get(id(node))
-        short.graph.node.extend([node] if part is None else part.nodes)
-        short.graph.initializer.extend([] if part is None else part.constants)
-    for opset in short.opset_import:
-        if opset.domain == DOMAIN:
-            opset.version = _OPSET
-    short.ir_version = max(short.ir_version, _IR)
+    if None in made.values():
+        for node in short.graph.node:
+            if node.op_type in _FIELDS:
+                _slim(node)
+    elif ensembles:
+        _replace(short, [made.get(id(node)) or _Part(node.name, [node]) for node in model.graph.node])
     return short
 
 
@@ -82,6 +78,43 @@ class _Part:
         self.constants.append(numpy_helper.from_array(values, name))
 
 
+def _replace(model: onnx.ModelProto, parts: list[_Part]) -> None:
+    del model.graph.node[:]
+    for part in parts:
+        model.graph.node.extend(part.nodes)
+        model.graph.initializer.extend(part.constants)
+    for opset in model.opset_import:
+        if opset.domain == DOMAIN:
+            opset.version = _OPSET
+    model.ir_version = max(model.ir_version, _IR)
+
+
+def _slim(node: NodeProto) -> None:
+    """Leave out how often nodes were reached, the way of missing values if it is false's, and votes of 0."""
+    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    votes = _votes(given)
+    for item in list(node.attribute):
+        idle = item.name == "nodes_missing_value_tracks_true" and not any(item.ints)
+        if item.name == "nodes_hitrates" or idle:
+            node.attribute.remove(item)
+        elif votes is not None and item.name in _OF_LEAVES:
+            kept = np.asarray(given[item.name])[votes].tolist()
+            item.CopyFrom(helper.make_attribute(item.name, kept))
+
+
+def _votes(given: Mapping[str, Any]) -> NDArray[np.bool_] | None:
+    """Return which weights of a forest's leaves count; the first tree keeps all, which tell the classes."""
+    classes = np.unique(given.get("class_ids", ()))
+    summed = "base_values" in given or given.get("post_transform", b"NONE") != b"NONE"
+    if summed or len(classes) <= _PAIR:
+        return None
+    tree, leaf = (np.asarray(given[f"class_{name}ids"]) for name in ("tree", "node"))
+    counts = (np.asarray(given["class_weights"]) != 0) | (tree == tree.min())
+    leaves = tree << 32 | leaf
+    left = np.isin(leaves, leaves[counts]).all()  # none may be left without a weight
+    return counts if left else None
+
+
 def _rewritten(node: NodeProto) -> _Part | None:
     given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
     trees = flat_trees.attributes(given, _FIELDS[node.op_type])
@@ -106,7 +139,8 @@ def _values(node: NodeProto, given: Mapping[str, Any], trees: flat_trees.Attribu
 
 def _classes(node: NodeProto, given: Mapping[str, Any], trees: flat_trees.Attributes) -> _Part | None:
     """Return the nodes of a classifier; labels are told from the sums, as ties may come with the rounding."""
-    labels = np.asarray(given.get("classlabels_int64s") or given.get("classlabels_strings"))
+    numbers, names = (given.get(f"classlabels_{kind}", ()) for kind in ("int64s", "strings"))
+    labels = np.asarray(numbers, "int64") if numbers else np.asarray(names, object)
     classes, scored = len(labels), set(trees["leaf_targetids"])
     transform, base = given.get("post_transform", b"NONE"), list(given.get("base_values", ()))
     if transform not in _TRANSFORMS or len(base) not in {0, len(scored)}:
@@ -149,7 +183,7 @@ def _labelled(part: _Part, node: NodeProto, labels: NDArray[Any], transform: byt
     part.nodes[-1].output[0] = probabilities
     name = f"{part.prefix}_argmax"
     part.nodes.append(helper.make_node("ArgMax", [source], [label], name, axis=1, keepdims=0))
-    if labels.dtype.kind != "i" or not np.array_equal(labels, np.arange(len(labels))):
+    if labels.dtype == object or not np.array_equal(labels, np.arange(len(labels))):
         index, names = f"{part.prefix}_index", f"{part.prefix}_labels"
         part.nodes[-1].output[0] = index
         part.constant(names, labels)
