@@ -26,6 +26,7 @@ from serving.metrics import Reason, ServingMetrics
 from serving.origin import TESTER_HEADER, Origin, origin_of
 from serving.slot import Live, Slot
 from spec import ModelSpec, NotFound
+from spec.routing import NO_VERSION
 
 _INLINE_BYTES = 32 * 1024
 _INLINE_ROW_SECONDS = 0.001
@@ -116,7 +117,7 @@ class Inference:
             msg = f"Version {version!r} of {self._model} is not loaded here. Loaded: {loaded}"
             raise NotFound(msg)
         if live is None:
-            raise HttpError(503, self._slot.why_not_ready())
+            raise HttpError(503, self._slot.why_not_ready(), ((NO_VERSION.encode(), b"1"),))
         return live
 
     def close(self) -> None:

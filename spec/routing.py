@@ -11,6 +11,8 @@ from spec.record import Record
 _TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"  # noqa: S105 - RFC 9110's name of a name, no secret
 TESTER = "x-trimtab-tester"
 """Header by which a router tells a model server that the request chose its version; only routers set it."""
+NO_VERSION = "x-trimtab-no-version"
+"""Header of a model server's answer that no version gave, for none is loaded: another slot may be asked."""
 _OURS = ("host", "cookie", "content-length", "content-type", "x-request-id", TESTER)
 
 

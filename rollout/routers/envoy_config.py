@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollout.split import BOTH, Slot, Split
+from rollout.split import BOTH, Slot, Split, other
 from spec import Problem, SettingsError
-from spec.routing import TESTER
+from spec.routing import NO_VERSION, TESTER
 
 ROUTES = "trimtab"
 STAT_PREFIX = "gateway"
@@ -22,12 +22,27 @@ _TYPE = "type.googleapis.com/envoy"
 _HTTP = f"{_TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
 _ONCE = {
     "timeout": f"{TIMEOUT_S}s",
-    # Only what never reached the model server is tried again: an answer of the application
+    # Only what never reached a version is tried again: an answer of the application
     # must count, and a retry would hide a failing challenger from its judge.
-    "retry_policy": {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 1},
+    "retry_policy": {"retry_on": _NEVER_REACHED, "num_retries": 1},
 }
+_PRIORITIES = f"{_TYPE}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+# The second attempt goes to the next priority of the cluster, which is the other slot.
+_ONCE_AT_THE_OTHER_SLOT = _ONCE | {
+    "retry_policy": {
+        "retry_on": f"{_NEVER_REACHED},retriable-headers",
+        "retriable_headers": [{"name": NO_VERSION, "present_match": True}],
+        "num_retries": 1,
+        "retry_priority": {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {"@type": _PRIORITIES, "update_frequency": 1},
+        },
+    }
+}
+_MOST_RETRIES = 10_000
 
 
 def bootstrap(folder: Path, port: int, admin_port: int) -> dict[str, Any]:
@@ -47,6 +62,7 @@ def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return the CDS file for ``{model: {slot: url}}``: per slot a live cluster, a mirror's and the testers'.
 
     Clusters of their own keep dropped answers, and requests that chose a version, out of the live counters.
+    A live cluster knows the other slot too, which only a canary's second attempts reach.
 
     Raises
     ------
@@ -56,9 +72,11 @@ def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     problems: list[Problem] = []
     resources = []
     for model, urls in sorted(slots.items()):
+        at = {slot: _host_port(urls[slot], f"TRIMTAB_SLOTS: {model}.{slot}", problems) for slot in BOTH}
         for slot in BOTH:
-            host, port = _host_port(urls[slot], f"TRIMTAB_SLOTS: {model}.{slot}", problems)
-            resources += [_cluster(f"{model}-{slot}{tail}", host, port) for tail in TAILS]
+            for tail in TAILS:
+                doors = [at[slot]] if tail else [at[slot], at[other(slot)]]
+                resources.append(_cluster(f"{model}-{slot}{tail}", *doors))
     if problems:
         raise SettingsError(problems)
     return {"version_info": "1", "resources": resources}
@@ -104,9 +122,14 @@ def _model_routes(model: str, split: Split) -> list[dict[str, Any]]:
 
 
 def _drawn(model: str, split: Split) -> dict[str, Any]:
-    """Return where requests go by weight: drawn one by one, or by the hash of what names the user."""
+    """Return where requests go by weight: drawn one by one, or by the hash of what names the user.
+
+    During a canary both slots hold a version that the registry names, so either may answer what the other
+    could not. Once it is settled the idle slot may hold anything.
+    """
     clusters = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
-    action: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}, **_ONCE}
+    tries = _ONCE if split.settled else _ONCE_AT_THE_OTHER_SLOT
+    action: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}, **tries}
     if split.sticky is not None:
         header, cookie = split.sticky.header, split.sticky.cookie
         action["hash_policy"] = [
@@ -171,21 +194,27 @@ def _listener(folder: Path, port: int) -> dict[str, Any]:
     }
 
 
-def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
+def _cluster(name: str, *doors: tuple[str, int]) -> dict[str, Any]:
+    """Return a cluster of hosts and ports, the first to be asked first."""
     options = {
         "@type": f"type.googleapis.com/{_PROTOCOL}",
         # Shorter than the servers' keep-alive (3900 s), so that no request meets a closing connection.
         "common_http_protocol_options": {"idle_timeout": "3s"},
         "explicit_http_config": {"http_protocol_options": {}},
     }
-    endpoint = {"endpoint": {"address": _address(host, port)}}
+    endpoints = [
+        {"priority": priority, "lb_endpoints": [{"endpoint": {"address": _address(host, port)}}]}
+        for priority, (host, port) in enumerate(doors)
+    ]
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": name,
-        "type": "STATIC" if _is_ip(host) else "STRICT_DNS",
+        "type": "STATIC" if all(_is_ip(host) for host, _ in doors) else "STRICT_DNS",
         "connect_timeout": "1s",
+        # The default of 3 at once would fail callers of a dead slot whom the other could answer.
+        "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},
         "typed_extension_protocol_options": {_PROTOCOL: options},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
 
 

@@ -21,7 +21,7 @@ def test_a_load_is_waited_for_longer_than_the_server_fetches() -> None:
 
 def test_envoy_lets_go_of_an_idle_connection_before_the_server() -> None:
     """No request meets a closing connection, and the comments on both sides say the other's number."""
-    options: Any = envoy_config._cluster("c", "127.0.0.1", 1)["typed_extension_protocol_options"]
+    options: Any = envoy_config._cluster("c", ("127.0.0.1", 1))["typed_extension_protocol_options"]
     (protocol,) = options.values()
     idle = protocol["common_http_protocol_options"]["idle_timeout"]
 
