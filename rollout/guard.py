@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event
@@ -46,7 +47,8 @@ def run(
     """Look at every model's lease once a second until `stop` is set.
 
     An expired lease returns all traffic to the champion and leaves an event of kind ``guard``. What fails for
-    one model is logged and tried again a second later; it never keeps another model from its guard.
+    one model is logged and tried again a second later; it never keeps another model from its guard. Events
+    are written beside it, so neither does a results store that hangs.
 
     Parameters
     ----------
@@ -55,13 +57,31 @@ def run(
     """
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings)) if events is None else events
+        writer = stack.enter_context(ThreadPoolExecutor(1, "guard-events"))
         while not stop.is_set():
-            look(specs, settings, router, store)
+            look(specs, settings, router, store, aside=writer.submit)
             stop.wait(INTERVAL_S)
 
 
-def look(models: Iterable[str], settings: Settings, router: Router, events: Events) -> list[str]:
-    """Look at every model once; return those whose traffic went back to the champion."""
+def _at_once(do: Callable[..., object], *arguments: object) -> None:
+    do(*arguments)
+
+
+def look(
+    models: Iterable[str],
+    settings: Settings,
+    router: Router,
+    events: Events,
+    *,
+    aside: Callable[..., object] = _at_once,
+) -> list[str]:
+    """Look at every model once; return those whose traffic went back to the champion.
+
+    Parameters
+    ----------
+    aside
+        Calls its first argument with the others, now or later: how events are written.
+    """
     returned = []
     for model in models:
         try:
@@ -69,7 +89,7 @@ def look(models: Iterable[str], settings: Settings, router: Router, events: Even
             if taken is None:
                 continue
             returned.append(model)
-            _record(model, taken, settings, events)
+            aside(_record, model, taken, settings, events)
         except (TrimtabError, OSError):
             _log.exception("the guard of %s failed and will try again", model)
     return returned
