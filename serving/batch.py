@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-import numpy as np
-
 from serving.model import OnnxModel
 from serving.protocol import InferRequest, Prediction
+from serving.values import join
 from spec import TrimtabError
 
 
@@ -29,9 +28,7 @@ def predict(model: OnnxModel, requests: Sequence[InferRequest]) -> list[Predicti
 
 
 def _together(model: OnnxModel, requests: Sequence[InferRequest]) -> list[Prediction]:
-    names = requests[0].feeds
-    feeds = {name: np.concatenate([request.feeds[name] for request in requests]) for name in names}
-    labels, scores = model.predict(feeds)
+    labels, scores = model.predict(join([request.values for request in requests]).feeds())
     ends = accumulate((request.rows for request in requests), initial=0)
     return [
         Prediction(None if labels is None else labels[start:end], scores[start:end])

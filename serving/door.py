@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from serving.protocol import InferRequest
 from serving.tensors import Column
+from serving.values import Values
 from spec import Feature, FeatureType, ModelSpec, Problem
 from spec.quality import Door
 
@@ -90,7 +91,7 @@ class Constraints:
         by less than that is let in.
         """
         columns = request.columns
-        wrong = self._one_row(columns) if request.rows == 1 else self._batch(columns, request.feeds)
+        wrong = self._one_row(columns) if request.rows == 1 else self._batch(columns, request.values)
         if not wrong:
             return []
         return [found for name in self._features if name in wrong for found in self._of(name, columns[name])]
@@ -115,11 +116,12 @@ class Constraints:
         wrong += [name for name, allowed in self._text if columns[name][0] not in allowed]
         return wrong + [name for name in self._filled if columns[name][0] is None]
 
-    def _batch(self, columns: Mapping[str, Column], feeds: Mapping[str, NDArray[Any]]) -> list[str]:
+    def _batch(self, columns: Mapping[str, Column], asked: Values) -> list[str]:
         wrong = [name for name, allowed in self._text if not allowed.issuperset(columns[name])]
         wrong += [name for name in self._filled if None in columns[name]]
         if self._numbers:
-            values = np.concatenate([feeds[name] for name, *_ in self._numbers], axis=1)
+            at = [asked.names.index(name) for name, *_ in self._numbers]
+            values = asked.numbers[at].T
             odd = (values < self._lows) | (values > self._highs) | (np.isnan(values) & self._required)
             wrong += [self._numbers[at][0] for at in np.flatnonzero(odd.any(axis=0))]
         return wrong

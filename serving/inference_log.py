@@ -83,13 +83,12 @@ class InferenceLog:
         """Return the request as the model and the log may see it: with tokens for tokenized values."""
         if self._tokens is None:
             return request
-        columns, feeds = dict(request.columns), dict(request.feeds)
+        columns, text = dict(request.columns), dict(request.values.text)
         for name in self._tokens.names:
             column = [self._tokens.of_value(name, value) for value in columns[name]]
             columns[name] = column
-            text = ["" if token is None else token for token in column]
-            feeds[name] = np.array(text, dtype=object).reshape(-1, 1)
-        return request._replace(columns=columns, feeds=feeds)
+            text[name] = ["" if token is None else token for token in column]
+        return request._replace(columns=columns, values=request.values._replace(text=text))
 
     def append(
         self,

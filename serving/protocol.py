@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from serving import binary, parameters
 from serving.tensors import Column, Tensors, json_name
+from serving.values import Values
 from spec import ModelSpec, Problem, RequestError, Task
 
 PLATFORM = "onnx_onnxv1"
@@ -30,8 +31,8 @@ class InferRequest(NamedTuple):
     """One request that is well-formed for the model.
 
     `ids` holds one prediction id a row; `event_times` microseconds since the epoch, one a row, or is
-    None for "now". `columns` are the values as JSON sends them, in the features' order; `feeds` the same
-    as the graph wants them, each [rows, 1]. `outputs` are the names to answer, in the order asked for,
+    None for "now". `columns` are the values as JSON sends them, in the features' order; `values` the same
+    as the model takes them. `outputs` are the names to answer, in the order asked for,
     and whether as bytes. `timeout_s` is how long the caller waits for the turn, if it says so.
     """
 
@@ -40,9 +41,14 @@ class InferRequest(NamedTuple):
     event_times: list[int] | None
     rows: int
     columns: dict[str, Column]
-    feeds: dict[str, NDArray[Any]]
+    values: Values
     outputs: dict[str, bool]
     timeout_s: float | None = None
+
+    @property
+    def feeds(self) -> dict[str, NDArray[Any]]:
+        """The graph's inputs, each [rows, 1]."""
+        return self.values.feeds()
 
 
 class Answer(NamedTuple):
@@ -113,10 +119,12 @@ class Protocol:
         times = parameters.event_times(named, rows, problems)
         timeout_s = parameters.timeout(named, problems)
         outputs = parameters.outputs(content.get("outputs"), self._outputs, named, problems)
-        feeds = {} if problems else self._tensors.feeds(columns, problems)
         if problems:
             raise RequestError(at_most(problems))
-        return InferRequest(identity, ids, times, rows, columns, feeds, outputs, timeout_s)
+        values = self._tensors.values(columns, rows, problems)
+        if problems:
+            raise RequestError(at_most(problems))
+        return InferRequest(identity, ids, times, rows, columns, values, outputs, timeout_s)
 
     def answer(self, request: InferRequest, prediction: Prediction, version: str) -> Answer:
         """Write the response: the requested outputs, flat and row-major, as JSON or as bytes behind it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from struct import Struct
+from struct import error as NotPacked  # noqa: N812 - the module names it so
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from serving.values import Values
 from spec import Feature, FeatureType, Problem, did_you_mean
 
 Column = list[Any]
@@ -43,9 +45,15 @@ class Tensors:
     def __init__(self, features: Mapping[str, Feature]) -> None:
         self._kinds = {name: feature.type for name, feature in features.items()}
         self._accepted = {name: _DATATYPES[kind] for name, kind in self._kinds.items()}
+        self._names = list(features)
+        self._usual = [
+            {sent: allowed for sent, allowed in accepted.items() if sent not in _INTEGERS}
+            for accepted in self._accepted.values()
+        ]
         categorical = FeatureType.CATEGORICAL
         self._text = [name for name, kind in self._kinds.items() if kind is categorical]
         self._numbers = [name for name, kind in self._kinds.items() if kind is not categorical]
+        self._one_row = Struct(f"<{len(self._numbers)}f")
 
     def metadata(self) -> list[dict[str, Any]]:
         """Describe the inputs; the datatype is the one a feature is best sent as."""
@@ -72,6 +80,9 @@ class Tensors:
         if type(inputs) is not list:
             problems.append(Problem("inputs", "must be a list of tensors", json_name(inputs)))
             return {}, 0
+        usual = self._as_usual(inputs)
+        if usual is not None:
+            return usual
         found: dict[str, Column | None] = dict.fromkeys(self._kinds)
         seen: set[str] = set()
         rows, good_shape = 0, None
@@ -92,20 +103,21 @@ class Tensors:
         problems += [Problem(where, "must be given", "no tensor of that name") for where in missing]
         return {name: column for name, column in found.items() if column is not None}, rows
 
-    def feeds(self, found: Mapping[str, Column], problems: list[Problem]) -> dict[str, NDArray[Any]]:
-        """Turn columns into the graph's inputs, each [rows, 1].
-
-        Numbers and booleans become float32, NaN for null; strings stay, "" for null.
-        """
-        result: dict[str, NDArray[Any]] = {}
+    def values(self, found: Mapping[str, Column], rows: int, problems: list[Problem]) -> Values:
+        """Turn columns into what the model takes; booleans are numbers to it."""
+        text = {}
         for name in self._text:
             column = found[name]
-            if None in column:
-                column = ["" if value is None else value for value in column]
-            result[name] = np.array(column, dtype=object).reshape(-1, 1)
-        if not self._numbers:
-            return result
-        wide = np.array([found[name] for name in self._numbers], dtype=np.float64)
+            text[name] = ["" if value is None else value for value in column] if None in column else column
+        columns = [found[name] for name in self._numbers]
+        if rows == 1:
+            try:
+                packed = self._one_row.pack(*[value for (value,) in columns])
+            except (NotPacked, OverflowError):  # a null, or beyond single precision
+                pass
+            else:
+                return Values(self._numbers, np.frombuffer(packed, np.float32).reshape(-1, 1), text)
+        wide = np.array(columns, dtype=np.float64).reshape(-1, rows)
         with np.errstate(over="ignore"):
             narrow = wide.astype(np.float32)
         infinite = np.isinf(narrow)
@@ -114,8 +126,29 @@ class Tensors:
                 if row.any():
                     value = repr(found[name][int(row.argmax())])
                     problems.append(Problem(f"inputs: {name}", "must fit a 32-bit float", value))
-        result.update(zip(self._numbers, narrow[:, :, np.newaxis], strict=True))
-        return result
+        return Values(self._numbers, narrow, text)
+
+    def _as_usual(self, inputs: list[Any]) -> tuple[dict[str, Column], int] | None:
+        """Return what `columns` would of tensors as nearly all clients send them; None of any others.
+
+        Usual are all features in order, of one shape, flat, numbers as floating point.
+        """
+        try:
+            if [tensor["name"] for tensor in inputs] != self._names:
+                return None
+            shape = inputs[0]["shape"]
+            rows = _rows("", shape, 0, [])
+            columns = []
+            for usual, tensor in zip(self._usual, inputs, strict=True):
+                column = tensor["data"]
+                if type(column) is not list or len(column) != rows or tensor["shape"] != shape:
+                    return None
+                if not usual[tensor["datatype"]].issuperset(map(type, column)):
+                    return None
+                columns.append(column)
+        except (KeyError, TypeError, IndexError):
+            return None
+        return dict(zip(self._names, columns, strict=True)), rows
 
     def _misnamed(self, index: int, tensor: object) -> Problem:
         where = f"inputs[{index}]"
