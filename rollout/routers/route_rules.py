@@ -92,7 +92,8 @@ def _for_testers(rule: Rule, services: Services, split: Split) -> Iterator[dict[
     named: list[tuple[Slot, str]] = [(split.champion, "champion"), (split.idle, "challenger")]
     for slot, tester in named:
         choices = [{"type": "Exact", "name": split.testers.header, "value": one} for one in (tester, slot)]
-        filters = _with_header(_filters(rule, services, None), "set", {"name": TESTER, "value": tester})
+        unmarked = _without_removal(_filters(rule, services, None))
+        filters = _with_header(unmarked, "set", {"name": TESTER, "value": tester})
         kept = {key: value for key, value in _kept(rule).items() if key != "name"}  # names are unique
         yield kept | {
             "matches": [
@@ -138,6 +139,20 @@ def _with_header(filters: list[dict[str, Any]], key: str, change: Any) -> list[d
     if change not in changes.get(key, ()):
         mine = mine | {_key(_HEADERS): changes | {key: [*changes.get(key, ()), change]}}
     return [mine, *others]
+
+
+def _without_removal(filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the filters of a drawn rule as one for testers may have them: one action a header is allowed."""
+    kept = []
+    for one in filters:
+        changes = one[_key(_HEADERS)] if one["type"] == _HEADERS else {}
+        if TESTER in changes.get("remove", ()):
+            left = [name for name in changes["remove"] if name != TESTER]
+            others = {key: value for key, value in changes.items() if key != "remove"}
+            kept.append(one | {_key(_HEADERS): others | ({"remove": left} if left else {})})
+        else:
+            kept.append(one)
+    return kept
 
 
 def _kept(rule: Rule) -> dict[str, Any]:

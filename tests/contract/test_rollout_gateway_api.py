@@ -163,6 +163,17 @@ def test_testers_choose_by_a_header(gateway: Cluster, router: GatewayApiRouter) 
     assert (3, 1) == (again, len(rules(gateway)))
 
 
+def test_a_header_has_one_action_at_every_step(gateway: Cluster, router: GatewayApiRouter) -> None:
+    """The Gateway API forbids to set and remove one header in a filter: gateways that remove last would count
+    testers. It holds from the second write on, whose rules are made of those that remove the mark."""
+    testers = {"testers": routing.Testers(header="x-version")}
+    for share in (SHADOW, 0.05, 0.25):
+        router.apply("flights", at_step("blue", share, lease()).model_copy(update=testers))
+
+        *chosen, drawn = (rule["filters"][0]["requestHeaderModifier"] for rule in rules(gateway))
+        assert [["set"], ["set"], ["remove"]] == [list(changes) for changes in (*chosen, drawn)]
+
+
 def test_nobody_marks_himself_a_tester(gateway: Cluster, router: GatewayApiRouter) -> None:
     """The header that keeps a request out of the counts is removed from requests that were drawn."""
     router.apply("flights", at_step("blue", 0.25, lease()))
