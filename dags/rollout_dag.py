@@ -5,8 +5,9 @@ step, *rollback* fails the step and `roll_back` returns all traffic to the champ
 until the step's deadline, which is a rollback.
 
 A newer run supersedes this one: while one is queued, this one gives the traffic back and makes room, and
-nothing is held against its version. Where the YAML asks for it (`rollout.approval`), a person says yes
-before a step, under *Required Actions*; the canary goes on being judged meanwhile.
+nothing is held against its version. An experiment of the model ends for a rollout. Where the YAML asks for it
+(`rollout.approval`), a person says yes before a step, under *Required Actions*; the canary goes on being
+judged meanwhile.
 
 **Triage.** A red step is a verdict, not a crash, when its log ends with the judge's table; Slack has the
 same table. While a step waits it holds no worker. If the triggerer dies, the lease on the canary's weight
@@ -20,7 +21,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags import ending, notices, surroundings
+from dags import ending, exclusion, notices, surroundings
 from dags.approval import StepApproval
 from dags.operators import StepOperator, final_refusals
 from spec import SHADOW, ModelSpec
@@ -55,6 +56,7 @@ def build(spec: ModelSpec) -> DAG:
                 text = "a newer rollout of the model waits: this one does not begin"
                 notices.record(model, settings, "rollout", text, outcome=ending.SUPERSEDED)
                 raise AirflowSkipException(text)
+            exclusion.wait_for_room(name)
             with final_refusals():
                 found = load_challenger(model, settings, _context()["params"]["version"])
             asked_by = _context()["params"]["asked_by"]

@@ -82,7 +82,8 @@ class Asked:
         sign = 1 if metric.better == "lower" else -1
         worse = tuple(sign * (ours[time] - theirs[time]) for time in both)
         wanted = int((times.end - times.start) // every) + 1
-        return Business(name=metric.name, worse=worse, wanted=max(wanted, len(worse)))
+        mean = math.fsum(theirs[time] for time in both) / len(both)
+        return Business(name=metric.name, worse=worse, champion=mean, wanted=max(wanted, len(worse)))
 
     def _values(self, metric: BusinessMetric, arm: Arm, times: Span) -> Mapping[int, float]:
         """Return the answers by their place in time; what is no number is not there."""

@@ -95,6 +95,8 @@ class Business(_Record):
     """Of a ratio: hits are what is bad."""
     worse: tuple[Value, ...] = ()
     """Of a bounded metric: how much worse the challenger's value was, by time, oldest first."""
+    champion: Value | None = None
+    """Of a bounded metric: the mean of the champion's values at these times."""
     wanted: Count = 0
     """How many of these there would be without gaps."""
 
@@ -106,6 +108,8 @@ class DayShortfall(_Record):
     rows: Annotated[int, Field(ge=1)]
     difference: Value
     """By how much the challenger's metric is worse than the champion's, in the metric's unit."""
+    champion: Value | None = None
+    """The champion's metric, where it was asked for."""
 
 
 class Evidence(_Record):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitors import inference_log, labels
-from monitors.metrics import shortfall
+from monitors.metrics import shortfall, statistic
 from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 
@@ -117,7 +117,14 @@ def daily_shortfalls(spec: ModelSpec, pairs: Pairs, truth: Floats, now: datetime
         day,
         quantile=spec.monitor.performance.quantile,
     )
-    return closed(names, day, worse, now - spec.data.target.delay)
+    theirs = statistic(
+        spec.performance_metric,
+        pairs.champion[known],
+        truth[known],
+        day,
+        quantile=spec.monitor.performance.quantile,
+    )(np.eye(len(names)))
+    return closed(names, day, worse, now - spec.data.target.delay, theirs)
 
 
 def days_of(pairs: Pairs, known: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.intp]]:
@@ -127,13 +134,22 @@ def days_of(pairs: Pairs, known: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.
 
 
 def closed(
-    names: npt.NDArray[np.str_], day: npt.NDArray[np.intp], worse: Floats, last: datetime
+    names: npt.NDArray[np.str_],
+    day: npt.NDArray[np.intp],
+    worse: Floats,
+    last: datetime,
+    champion: Floats | None = None,
 ) -> tuple[DayShortfall, ...]:
-    """Return the days that were over at `last` and have a number."""
+    """Return the days that were over at `last` and have a number, with the champion's metric if given."""
     return tuple(
-        DayShortfall(day=date.fromisoformat(name), rows=int(count), difference=float(difference))
-        for name, count, difference in zip(names, np.bincount(day), worse, strict=True)
-        if _ends(name) <= last and np.isfinite(difference)
+        DayShortfall(
+            day=date.fromisoformat(name),
+            rows=int(count),
+            difference=float(worse[place]),
+            champion=None if champion is None else float(champion[place]),
+        )
+        for place, (name, count) in enumerate(zip(names, np.bincount(day), strict=True))
+        if _ends(name) <= last and np.isfinite(worse[place])
     )
 
 

@@ -12,6 +12,7 @@ from spec.about import About
 from spec.concept import ConceptDrift
 from spec.cost import Cost
 from spec.drift import SEASONS, DataDrift
+from spec.experiment import Experiment
 from spec.fairness import Fairness, Slices
 from spec.features import Feature, FeatureType
 from spec.latency import Latency
@@ -185,6 +186,7 @@ class ModelSpec(Record):
     optimize: Optimize = Optimize()
     validation: Validate = Field(default=Validate(), alias="validate")
     rollout: Rollout = Rollout()
+    experiment: Experiment = Experiment()
     serving: Serving = Serving()
     notify: Notify = Notify()
 

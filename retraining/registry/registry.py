@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -229,6 +229,19 @@ class Registry:
         """Set the tag ``trimtab.<key>`` of a version."""
         self._get(model, version)
         self._tag(model, version, key, value)
+
+    def attach(self, model: str, version: str, files: Iterable[Path], under: str) -> None:
+        """Put files into a folder of a version's run, in place of those of the same names.
+
+        Raises
+        ------
+        NotFound
+            There is no such version.
+        """
+        run_id = self._get(model, version).run_id
+        with self._mlflow.asking():
+            for file in files:
+                self._mlflow.client.log_artifact(run_id, str(file), under)
 
     def _create(self, spec: ModelSpec, release: Release) -> str:
         """Return the release's version, registered with its files and its reference, but no alias."""

@@ -38,9 +38,9 @@ def dagbag() -> Any:
 
 
 def test_every_dag_file_parses_without_an_error(dagbag: Any) -> None:
-    """The DAG folder holds one retrain and one rollout DAG a model, and no import error."""
+    """The DAG folder holds a retrain, a rollout and an experiment DAG a model, and no import error."""
     assert {} == dagbag.import_errors
-    assert {"retrain_flights", "rollout_flights"} == set(dagbag.dags)
+    assert {"retrain_flights", "rollout_flights", "experiment_flights"} == set(dagbag.dags)
 
 
 def test_every_dag_is_documented_and_runs_one_at_a_time(dagbag: Any) -> None:
@@ -63,6 +63,16 @@ def test_a_rollout_has_a_task_for_each_step_and_a_way_back_from_all(dagbag: Any)
     assert "one_failed" == dag.task_dict["roll_back"].trigger_rule
 
 
+def test_an_experiment_gives_the_traffic_back_however_it_ends(dagbag: Any) -> None:
+    """The way back runs after the split whether that broke or not, and before the report, which may wait."""
+    dag = dagbag.dags["experiment_flights"]
+    order = ["load", "hold", "give_back", "report"]
+
+    assert set(order) == set(dag.task_dict)
+    assert all({later} == dag.task_dict[task].downstream_task_ids for task, later in pairwise(order))
+    assert "all_done" == dag.task_dict["give_back"].trigger_rule
+
+
 def test_the_forms_refuse_what_the_receiver_would_never_send(dagbag: Any) -> None:
     """A run's conf is checked against the params' JSON schemas before anything runs."""
     good = {"model": "flights", "reason": "performance", "requested_at": "2013-04-01T00:00:00+00:00"}
@@ -82,7 +92,7 @@ def test_the_forms_refuse_what_the_receiver_would_never_send(dagbag: Any) -> Non
 def test_parsing_imports_nothing_heavy() -> None:
     """A DAG file is parsed without any of the packages that take seconds to import."""
     script = (
-        "import sys, dags.retrain_dag, dags.rollout_dag, json;"
+        "import sys, dags.retrain_dag, dags.rollout_dag, dags.experiment_dag, json;"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     )
     done = subprocess.run(
@@ -115,7 +125,7 @@ def test_every_module_that_is_no_dag_file_is_ignored_by_the_processor() -> None:
     ignored = set(Path("dags/.airflowignore").read_text("utf-8").split())
     modules = {path.name for path in Path("dags").glob("*.py")}
 
-    assert {"retrain_dag.py", "rollout_dag.py"} == modules - ignored
+    assert {"retrain_dag.py", "rollout_dag.py", "experiment_dag.py"} == modules - ignored
     assert ignored <= modules
 
 
