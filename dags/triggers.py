@@ -35,8 +35,8 @@ class VerdictTrigger(BaseTrigger):
     since
         What `dags.steps.begin` returned; nothing before the first step.
     until
-        Wall time (ISO 8601) at which to stop waiting for a person: then a promotion does not end the
-        wait, harm does. None where nobody is asked.
+        Wall time (ISO 8601) at which to stop waiting for a person. The step has passed already, so until
+        then neither a promotion nor its own deadline ends the wait: harm does. None where nobody is asked.
     """
 
     def __init__(
@@ -95,5 +95,5 @@ class VerdictTrigger(BaseTrigger):
             return None
         except Refused as error:
             return ending.broken(str(error))
-        going_on = {"hold"} if self.until is None else {"hold", "promote"}
-        return None if verdict.decision in going_on else ending.judged(verdict)
+        goes_on = verdict.decision == "hold" if self.until is None else not verdict.shows_harm
+        return None if goes_on else ending.judged(verdict)

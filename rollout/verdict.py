@@ -91,6 +91,11 @@ class Verdict(_Record):
     reason: str
     gates: tuple[GateResult, ...]
 
+    @property
+    def shows_harm(self) -> bool:
+        """Whether a gate shows harm; a step may go back without that, for want of evidence in time."""
+        return any(gate.outcome is Outcome.ROLLBACK for gate in self.gates)
+
     def summary(self) -> str:
         """Return the verdict for people: a headline, then one line per gate."""
         head = f"{self.model} {self.challenger} against {self.champion}, step {steps.name(self.step)}: "

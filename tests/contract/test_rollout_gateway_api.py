@@ -164,8 +164,11 @@ def test_testers_choose_by_a_header(gateway: Cluster, router: GatewayApiRouter) 
 
 
 def test_a_header_has_one_action_at_every_step(gateway: Cluster, router: GatewayApiRouter) -> None:
-    """The Gateway API forbids to set and remove one header in a filter: gateways that remove last would count
-    testers. It holds from the second write on, whose rules are made of those that remove the mark."""
+    """The Gateway API forbids to set and remove one header in a filter.
+
+    Gateways that remove last would count testers. From the second write on, rules for testers are made of
+    rules that remove the mark.
+    """
     testers = {"testers": routing.Testers(header="x-version")}
     for share in (SHADOW, 0.05, 0.25):
         router.apply("flights", at_step("blue", share, lease()).model_copy(update=testers))

@@ -21,11 +21,12 @@ SINCE = {"wall": "2013-04-01T00:00:00+00:00", "clock": "2013-04-01T00:00:00+00:0
 ROLLOUT = {"challenger": "2", "champion": "1", "slot": "green", "began": SINCE["clock"]}
 
 
-def verdict(decision: str) -> Verdict:
-    """Return what the judge says of the step at 25 %."""
+def verdict(decision: str, *, harm: bool = False) -> Verdict:
+    """Return what the judge says of the step at 25 %, with a gate that shows harm if there is any."""
     told = {"model": "flights", "challenger": "2", "champion": "1", "step": 0.25, "at": SINCE["wall"]}
+    gates = [{"gate": "errors", "outcome": "rollback" if harm else "hold", "limit": 0.01}]
     return Verdict.model_validate(
-        told | {"decision": decision, "reason": f"It is to {decision}.", "gates": []}
+        told | {"decision": decision, "reason": f"It is to {decision}.", "gates": gates}
     )
 
 
@@ -96,10 +97,18 @@ def test_a_newer_rollout_ends_the_wait_before_another_look(airflow: Airflow) -> 
 
 def test_while_a_person_is_asked_only_harm_ends_the_wait(airflow: Airflow) -> None:
     """Passing gates do not answer for the person; harm at the step before takes the question back."""
-    airflow.says = [verdict("promote"), verdict("hold"), verdict("promote"), verdict("rollback")]
+    airflow.says = [verdict("promote"), verdict("hold"), verdict("promote"), verdict("rollback", harm=True)]
 
     assert "rollback" == wait(until=in_an_hour())["decision"]
     assert 4 == airflow.looks
+
+
+def test_while_a_person_is_asked_the_passed_step_has_no_deadline(airflow: Airflow) -> None:
+    """It has passed: a gate that has no data for a moment after that does not answer for the person."""
+    airflow.says = [verdict("rollback"), verdict("promote"), verdict("rollback", harm=True)]
+
+    assert verdict("rollback", harm=True).summary() == wait(until=in_an_hour())["summary"]
+    assert 3 == airflow.looks
 
 
 def test_nobody_is_waited_for_beyond_the_deadline(airflow: Airflow) -> None:
