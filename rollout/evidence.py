@@ -58,6 +58,8 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
     prometheus = Prometheus(settings.prometheus_url)
     counts = Counts(prometheus, spec, challenger, champion, step, since_wall, now)
     errors, latency = (_known(count, missing) for count in (counts.errors, counts.latency))
+    # Before the first scrapes of a step there is nothing to see; a Prometheus that is gone will see nothing.
+    overdue = prometheus.silent or now - since_wall > _FIRST_SCRAPE
     durations = _known(counts.durations, missing) if latency is not None else None
     disagreement, days, crossed, worst = None, None, None, None
     try:
@@ -86,7 +88,7 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         days=days,
         worst=worst,
         missing=tuple(missing),
-        blind=step != SHADOW and errors is None and latency is None and now - since_wall > _FIRST_SCRAPE,
+        blind=step != SHADOW and errors is None and latency is None and overdue,
     )
 
 

@@ -41,6 +41,8 @@ class Prometheus:
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
+        self.silent = False
+        """Whether the last question got no answer: it is not there, not that it knows too little."""
 
     def samples(self, selector: str, start: datetime, end: datetime, *, coarse: bool = False) -> list[Series]:
         """Return the series that `selector` names, from five minutes before `start` until `end`.
@@ -85,6 +87,7 @@ class Prometheus:
         return found
 
     def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        self.silent = True
         try:
             answer = httpx.post(self._url + path, data=params, timeout=self._timeout_s, trust_env=False)
             content = answer.json()
@@ -94,6 +97,7 @@ class Prometheus:
         if answer.is_server_error:
             msg = f"Prometheus at {self._url} failed: {content.get('error')}"
             raise Unavailable(msg)
+        self.silent = False
         if content.get("status") != "success":
             msg = f"Prometheus refused {params['query']!r}: {content.get('error')}"
             raise Unavailable(msg)

@@ -316,8 +316,18 @@ def test_query_that_prometheus_refuses(prometheus: Scraped) -> None:
         Prometheus(prometheus.settings.prometheus_url).samples("rate(", now - timedelta(seconds=9), now)
 
 
+def test_a_prometheus_that_knows_nothing_yet(prometheus: Scraped) -> None:
+    """It answers, so the first scrapes are waited for: the judge is blind after a minute without any."""
+    settings, now = prometheus.settings, datetime.now(UTC)
+    since = [now - timedelta(seconds=seconds) for seconds in (5, 61)]
+    looks = [collect(SPEC, settings, "unheard", "of", began, now, 0.05) for began in since]
+
+    assert [look.errors for look in looks] == [None, None]
+    assert [look.blind for look in looks] == [False, True]
+
+
 def test_prometheus_that_is_gone(tmp_path: Path) -> None:
-    """Without Prometheus nothing is known; with live traffic for more than a minute the judge is blind."""
+    """Without Prometheus nothing is known; with live traffic the judge is blind, however young the step is."""
     env = {"TRIMTAB_HOME": str(tmp_path), "TRIMTAB_PROMETHEUS_URL": "http://127.0.0.1:9"}
     settings, now = Settings.from_env(env), datetime.now(UTC)
     lately, long_ago = now - timedelta(seconds=5), now - timedelta(seconds=61)
@@ -326,7 +336,7 @@ def test_prometheus_that_is_gone(tmp_path: Path) -> None:
         for since, step in ((lately, 0.05), (long_ago, 0.05), (long_ago, SHADOW))
     ]
 
-    assert [look.blind for look in looks] == [False, True, False]
+    assert [look.blind for look in looks] == [True, True, False]
     assert all("did not answer" in look.missing[0] for look in looks)
     with pytest.raises(Unavailable, match="did not answer"):
         Prometheus("http://127.0.0.1:9").samples("up", lately, now)
