@@ -6,8 +6,9 @@ import io
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer
 from retraining.registry import Registry
 from retraining.release import Release, band, population
+from rollout import leases
+from rollout.routers import connect
 from spec import ModelSpec, Settings, read_secret
 from trimtab.demo.champion import notebook_model
 from trimtab.demo.flights import load_flights
@@ -67,40 +70,66 @@ class Scene:
 
     def roll_out(self, version: str) -> None:
         """Start the rollout as a person would, and return when it has ended."""
-        run_id = f"manual-{version}"
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"version": version}}
-        with httpx.Client(
-            base_url=self.settings.airflow_url, headers=self._login(), trust_env=False
-        ) as airflow:
-            airflow.post(f"/api/v2/dags/rollout_{MODEL}/dagRuns", json=body).raise_for_status()
-            deadline = time.monotonic() + ROLLED_BACK_WITHIN_S
-            while time.monotonic() < deadline:
-                run: dict[str, Any] = airflow.get(f"/api/v2/dags/rollout_{MODEL}/dagRuns/{run_id}").json()
-                if run["state"] in {"success", "failed"}:
-                    return
-                threading.Event().wait(1.0)
-        pytest.fail(f"the rollout of version {version} did not end within {ROLLED_BACK_WITHIN_S:.0f} s")
+        run = self.start(version)
+        self.until(lambda: self.ended(run), f"the end of {run}")
+
+    def start(self, version: str) -> str:
+        """Start the rollout of a version; return the path of its run."""
+        body = {"dag_run_id": f"manual-{version}", "logical_date": None, "conf": {"version": version}}
+        self.ask("POST", f"/dags/rollout_{MODEL}/dagRuns", json=body).raise_for_status()
+        return f"/dags/rollout_{MODEL}/dagRuns/manual-{version}"
+
+    def ended(self, run: str) -> bool:
+        """Whether a run has ended, well or not."""
+        return self.ask("GET", run).json()["state"] in {"success", "failed"}
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Ask Airflow's public API."""
+        url = f"{self.settings.airflow_url}/api/v2{path}"
+        return httpx.request(method, url, headers=self._login, trust_env=False, timeout=30, **more)
+
+    def until(self, seen: Callable[[], bool], what: str) -> None:
+        """Return once it is seen; Airflow has no way to wait for it."""
+        deadline = time.monotonic() + ROLLED_BACK_WITHIN_S
+        while time.monotonic() < deadline:
+            if seen():
+                return
+            threading.Event().wait(1.0)
+        pytest.fail(f"{what} was not seen within {ROLLED_BACK_WITHIN_S:.0f} s")
+
+    def outcomes(self, version: str) -> list[str]:
+        """What happened to a version's rollout, oldest first."""
+        with Store(self.settings.results_url) as store:
+            events = store.events(MODEL, kinds=["rollout"])
+        return [event.payload["outcome"] for event in events if event.payload.get("version") == version]
 
     def told(self) -> str:
         """Everything that Slack was told."""
         return messages_file(self.stack.home).read_text("utf-8")
 
+    @cached_property
     def _login(self) -> dict[str, str]:
         login = {
             "username": self.settings.airflow_user,
             "password": read_secret(self.settings.airflow_password_file),
         }
-        answer = httpx.post(f"{self.settings.airflow_url}/auth/token", json=login, trust_env=False)
+        url = f"{self.settings.airflow_url}/auth/token"
+        answer = httpx.post(url, json=login, trust_env=False, timeout=30)
         return {"Authorization": f"Bearer {answer.raise_for_status().json()['access_token']}"}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The flights model, with a tolerance for lost performance that nothing exceeds."""
+    """The flights model; no loss of performance alarms, and a person is asked before live traffic."""
     folder = tmp_path_factory.mktemp("models")
     text = Path("models/flights.yaml").read_text("utf-8")
-    assert "drop: 0.02" in text
-    (folder / "flights.yaml").write_text(text.replace("drop: 0.02", "drop: 0.9"))
+    for before, after in (
+        ("drop: 0.02", "drop: 0.9"),
+        ("\nrollout:\n", "\nrollout:\n  approval: {before: 5%}\n"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "flights.yaml").write_text(text)
     return folder
 
 
@@ -166,6 +195,40 @@ def test_a_challenger_with_shuffled_labels_is_rolled_back(scene: Scene, tmp_path
     scene.roll_out(version)
 
     _assert_rolled_back(scene, version, gate="quality")
+
+
+def test_a_person_is_asked_while_the_canary_is_judged_and_a_newer_rollout_overtakes(scene: Scene) -> None:
+    """The first waits for a yes and makes room, unblamed; the second gets its yes and its live traffic."""
+    same = scene.registry.onnx(MODEL, scene.champion)
+    first, second = scene.challenge(same, "test/first"), scene.challenge(same, "test/second")
+    before = scene.start(first)
+    scene.until(lambda: _asked(scene, before), "the question of the first rollout")
+    after = scene.start(second)
+    scene.until(lambda: scene.ended(before), "the end of the first rollout")
+    scene.until(lambda: _asked(scene, after), "the question of the second rollout")
+
+    assert ["started", "superseded"] == [one for one in scene.outcomes(first) if one != "step"]
+    assert "superseded" == {one.version: one.status for one in scene.registry.versions(MODEL)}[first]
+    router = connect(scene.settings, scene.stack.specs)
+    assert not router.read(MODEL).settled  # in shadow, under a lease that somebody renews
+    answer = scene.ask("PATCH", f"{after}/{_QUESTION}/-1/hitlDetails", json={"chosen_options": ["Approve"]})
+    answer.raise_for_status()
+    scene.until(lambda: 5 == router.read(MODEL).weights["green"], "live traffic at the challenger")
+    assert "approved" in scene.outcomes(second)
+
+    leases.release(router, MODEL)
+    scene.until(lambda: scene.ended(after), "the end of the second rollout")
+    assert "rolled_back" == scene.outcomes(second)[-1]
+    assert f"May version {second} of flights go to 5%?" in scene.told()
+
+
+_QUESTION = "taskInstances/approve_step_5"
+
+
+def _asked(scene: Scene, run: str) -> bool:
+    """Whether the question before 5 % stands in Airflow, unanswered."""
+    answer = scene.ask("GET", f"{run}/{_QUESTION}/-1/hitlDetails")
+    return answer.is_success and not answer.json()["response_received"]
 
 
 def _assert_rolled_back(scene: Scene, version: str, gate: str) -> None:
