@@ -13,7 +13,7 @@ from monitors.comparison import ColumnComparison
 from monitors.performance import Estimate
 from retraining.card.document import Bars, Block, Document, Items, Section, Table, Text
 from retraining.card.evidence import Evidence
-from retraining.records import Candidate, Snapshot
+from retraining.records import Candidate, Snapshot, Variant
 from spec import ModelSpec, Task
 
 _TOP = 15  # features in a chart or table
@@ -236,6 +236,7 @@ def _making(told: Evidence) -> Iterator[Block]:
             f"Learner: {candidate.learner.value}, trained on the window {candidate.window!r}, with {params}.",
             f"Passes: {', '.join(choice.chosen.passes) or 'none; as trained'}. {choice.why}.",
             f"Before the passes, the graph answers as the fitted pipeline does: largest difference {parity}.",
+            *_trees(choice.chosen),
         )
     )
     variants = sorted(choice.variants, key=lambda variant: (not variant.chosen, variant.loss))
@@ -255,6 +256,11 @@ def _making(told: Evidence) -> Iterator[Block]:
     if records.found.refused:
         yield Text("Candidates that could not be served:")
         yield Items(tuple(f"{name}: {reason}" for name, reason in records.found.refused.items()))
+
+
+def _trees(chosen: Variant) -> Iterator[str]:
+    if chosen.trees is not None:
+        yield f"Trees: {chosen.trees:,} rounds, written short by compact_trees, which changes no sum."
 
 
 def _costs(told: Evidence) -> Iterator[Block]:

@@ -5,9 +5,12 @@ and spell its kind out as a string. ``TreeEnsemble`` keeps inner nodes apart fro
 and its numbers lie in tensors; equal leaves are stored once here.
 
 Thresholds and leaves are copied and summed in the same order, so values, votes and labels stay the same bit
-for bit. Probabilities of boosted ensembles stay within 2e-7: ``Softmax`` rounds otherwise than the function
-within the older operator. That function is not used, since ONNX Runtime numbers the ``post_transform`` of
-``TreeEnsemble`` otherwise than the standard; a graph should mean the same everywhere.
+for bit. Probabilities of boosted ensembles stay within 2e-7: ``Softmax`` is a node of its own and rounds
+otherwise. The operator's ``post_transform`` is not used, since ONNX Runtime numbers it otherwise than the
+standard; a graph should mean the same everywhere.
+
+One label changes for the better: where no leaf of a boosted ensemble for two classes is negative, the older
+operator takes the logit for a share of votes. Here a label always is the likelier class.
 """
 
 from __future__ import annotations

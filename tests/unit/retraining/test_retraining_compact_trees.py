@@ -290,3 +290,26 @@ def test_a_graph_without_trees_stays(
     pipeline = fitted(spec, frame, Learner.LINEAR)
 
     assert old_form(monkeypatch, spec, pipeline) == export.to_onnx(spec, pipeline)
+
+
+def test_a_forest_keeps_its_number_of_trees() -> None:
+    """Votes of 0 are left out but in the first tree: it shows the classes, also those it never votes for."""
+    model = graph("votes", [(0, "BRANCH_LT", 0.5, 0, 1.0, 0.5), 0.5, 0.5], [])
+    node = model.graph.node[0]
+    given = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    many = {name: np.repeat(given[f"class_{name}"], 4).tolist() for name in ("treeids", "nodeids")}
+    many["ids"] = [0, 1, 2, 3] * 4
+    many["weights"] = [0.5, 0.5, 0.0, 0.0] * 2 + [0.0, 0.0, 0.5, 0.5] * 2
+    told = {f"class_{name}": values for name, values in many.items()} | {"classlabels_int64s": [0, 1, 2, 3]}
+    for item in node.attribute:
+        if item.name in told:
+            item.CopyFrom(helper.make_attribute(item.name, told[item.name]))
+    model.graph.output[1].type.tensor_type.shape.dim[1].dim_value = 4
+
+    short = compact(model)
+
+    assert 3 == trees.rounds(model) == trees.rounds(short)
+    assert len(trees.thresholds(short)) == len(trees.thresholds(model))
+    assert short.ByteSize() < model.ByteSize()
+    x = inputs(model, 0)
+    assert all(np.array_equal(*pair) for pair in zip(answers(model, x), answers(short, x), strict=True))
