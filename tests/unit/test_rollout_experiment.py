@@ -1,6 +1,7 @@
 """What an experiment shows and when it ends, from evidence; and what people read of it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_an_early_end_needs_every_answer() -> None:
     days = tuple(
         DayShortfall(day=T0.date(), rows=9, difference=1e-4 * (n % 2), champion=0.7) for n in range(20)
     )
-    known = {
+    known: dict[str, Any] = {
         "errors": arms(10, 20_000, 10, 20_000),
         "latency": arms(10, 20_000, 10, 20_000),
         "disagreement": Share(hits=10, of=5_000),
