@@ -1,6 +1,7 @@
 """What a writer that is killed half-way leaves behind."""
 
 import json
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -134,3 +135,35 @@ def test_lapsed_lease_is_not_resumed(tmp_path: Path) -> None:
     bootstrap(Settings.from_env(env_of(tmp_path)), SPECS, 1, 2)
 
     assert files.read("flights") == Split(champion="green")
+
+
+HANGS = """
+import os, signal, sys
+from pathlib import Path
+from rollout.routers.files import RouteFiles
+from rollout.split import Split
+files = RouteFiles(Path(sys.argv[1]))
+with files.locked():
+    print("held", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    files.write("flights", Split(champion="green"))
+"""
+
+
+def test_a_writer_that_hangs_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock is taken over after a while, and when it goes on it changes nothing any more."""
+    monkeypatch.setattr("rollout.routers.files.PATIENCE_S", 0.2)
+    arguments = [sys.executable, "-c", HANGS, str(tmp_path)]
+    files = RouteFiles(tmp_path)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hung:
+        assert hung.stdout is not None
+        assert hung.stdout.readline() == "held\n"
+        with files.locked():
+            files.write("flights", CANARY)
+        hung.send_signal(signal.SIGCONT)
+        _, said = hung.communicate(timeout=20)
+
+    assert "another has its turn" in said
+    assert files.read("flights") == CANARY
