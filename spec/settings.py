@@ -46,6 +46,7 @@ class Settings:
     serving_token_file: Path
     receiver_token_file: Path
     private_key_file: Path
+    payload_token_file: Path
     slots: Mapping[str, Mapping[str, str]]
     router: str = "envoy"
     kubernetes_url: str = "https://kubernetes.default.svc"
@@ -75,6 +76,7 @@ class Settings:
         TRIMTAB_SERVING_TOKEN_FILE ``secrets/serving`` in the home
         TRIMTAB_RECEIVER_TOKEN_FILE ``secrets/receiver`` in the home
         TRIMTAB_PRIVATE_KEY_FILE   ``secrets/private`` in the home
+        TRIMTAB_PAYLOAD_TOKEN_FILE ``secrets/payload`` in the home
         TRIMTAB_SLOTS              ``{}``; JSON ``{model: {blue: url, green: url}}``
         TRIMTAB_ROUTER             ``envoy``; or ``gateway_api``, ``kserve``
         TRIMTAB_KUBERNETES_URL     https://kubernetes.default.svc
@@ -121,6 +123,7 @@ class Settings:
             serving_token_file=Path(env.get("TRIMTAB_SERVING_TOKEN_FILE", secrets / "serving")),
             receiver_token_file=Path(env.get("TRIMTAB_RECEIVER_TOKEN_FILE", secrets / "receiver")),
             private_key_file=Path(env.get("TRIMTAB_PRIVATE_KEY_FILE", secrets / "private")),
+            payload_token_file=Path(env.get("TRIMTAB_PAYLOAD_TOKEN_FILE", secrets / "payload")),
             slots=slots,
             router=router,
             kubernetes_url=env.get("TRIMTAB_KUBERNETES_URL", "https://kubernetes.default.svc"),
