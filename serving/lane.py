@@ -62,13 +62,13 @@ class Lane:
         Its deadline holds until its turn.
         """
         self._waiting.append(job)
-        if self._threads is not None and not self._free:
-            timer = self._loop.call_later(job.deadline - perf_counter(), _expire, job)
-            job.answer.add_done_callback(lambda _: timer.cancel())
         if alone and self._free and not self._called:
             self._turn()
         else:
             self._call()
+        if self._threads is not None and job.live is None:
+            timer = self._loop.call_later(job.deadline - perf_counter(), _expire, job)
+            job.answer.add_done_callback(lambda _: timer.cancel())
 
     def close(self) -> None:
         """Wait for what runs in threads."""
@@ -93,16 +93,23 @@ class Lane:
         if live is None:
             return
         if self._threads is None:
-            _settle(jobs, self._work(live, jobs))
+            _settle(jobs, self._outcomes(live, jobs))
             return
         self._free -= 1
-        running = self._loop.run_in_executor(self._threads, self._work, live, jobs)
+        running = self._loop.run_in_executor(self._threads, self._outcomes, live, jobs)
         running.add_done_callback(partial(self._done, jobs))
 
     def _done(self, jobs: Sequence[Job], running: asyncio.Future[list[Outcome]]) -> None:
         self._free += 1
         _settle(jobs, running.result())
         self._call()
+
+    def _outcomes(self, live: Live, jobs: Sequence[Job]) -> list[Outcome]:
+        """Answer a turn; what nobody expected, such as no memory left, leaves no request waiting."""
+        try:
+            return self._work(live, jobs)
+        except Exception as error:  # noqa: BLE001 - it is raised where each of them waits
+            return [error] * len(jobs)
 
     def _next(self) -> tuple[Live | None, list[Job]]:
         """Take who is next, and who fits in; settle those that nothing can or need be done for."""

@@ -146,3 +146,48 @@ async def test_nothing_loaded_is_told_to_each() -> None:
     row.join(one, alone=True)
     with pytest.raises(HttpError, match="nothing is loaded"):
         await one.answer
+
+
+async def test_a_deadline_passes_for_those_who_came_together() -> None:
+    """Of two that came at once to one thread the second hears in time, too."""
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(_: Live, jobs: Sequence[Job]) -> list[Outcome]:
+        asyncio.run_coroutine_threadsafe(end.wait(), loop).result()
+        return [Response(200, one.body) for one in jobs]
+
+    live = make_live()
+    row = Lane(work, lambda _version: live, most=1, threads=1)
+    first, second = job("first"), job("second", patience=0.01)
+    for one in (first, second):
+        row.join(one, alone=False)
+    try:
+        with pytest.raises(HttpError, match="deadline"):
+            await asyncio.wait_for(second.answer, 5)
+    finally:
+        end.set()
+
+    assert (await first.answer).body == b"first"
+    row.close()
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+async def test_what_nobody_expected_leaves_nobody_waiting(threads: int) -> None:
+    """Work that breaks as a whole is told to each of its requests, and the next turn comes."""
+
+    def work(_: Live, jobs: Sequence[Job]) -> list[Outcome]:
+        if jobs[0].body == b"bad":
+            raise MemoryError
+        return [Response(200, one.body) for one in jobs]
+
+    live = make_live()
+    row = Lane(work, lambda _version: live, most=1, threads=threads)
+    bad, good = job("bad"), job("good")
+    for one in (bad, good):
+        row.join(one, alone=False)
+    with pytest.raises(MemoryError):
+        await asyncio.wait_for(bad.answer, 5)
+
+    assert (await asyncio.wait_for(good.answer, 5)).body == b"good"
+    row.close()
