@@ -199,14 +199,11 @@ class Pairs:
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
+                yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
                 msg = f"The payload log cannot be written: {error} ({self._file})"
                 raise Unavailable(msg) from error
+            finally:
+                if self._db.in_transaction:  # SQLite itself ends one that finds the disk full
+                    self._db.execute("ROLLBACK")
