@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Compiling every module at each start of a process would double the time of the demo and the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up down status test soak-log lint bench bench-speed bench-serving bench-quality build clean
+.PHONY: help demo up down status test chaos soak-log lint bench bench-speed bench-serving bench-quality build clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
@@ -29,8 +29,11 @@ status: $(STAMP) ## show what runs and how the models are
 	@$(BIN)/trimtab status
 
 test: $(STAMP) ## run every test
-	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not e2e and not chaos" --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest -m e2e
+
+chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (10 minutes)
+	@TRIMTAB_PROMOTIONS=10 $(BIN)/python -m pytest --capture=no tests/chaos
 
 soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (15 minutes)
 	@TRIMTAB_KILLS=100 $(BIN)/python -m pytest --capture=no tests/service/serving/test_serving_kill.py
