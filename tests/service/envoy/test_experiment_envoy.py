@@ -99,7 +99,7 @@ def _knows(url: str) -> bool:
 
 
 def test_an_experiment_holds_sees_harm_and_leaves_no_trace(gateway: Any, watched: Settings) -> None:
-    """Half of the callers meet the version; equal ones go on; harm ends it, and the traffic is whole again."""
+    """Half of the callers meet the version; an equal one goes on; harm ends it, and the traffic is back."""
     spec = gateway.specs["flights"]
     terms = Experiment().but(**{"for": "1d"}).model_dump(mode="json", by_alias=True)
     found = FOUND | {"began": datetime.now(UTC).isoformat(), "terms": terms}
