@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from monitors.results import Store
+from rollout import slots
 from rollout.guard import INTERVAL_S
 from rollout.split import Split
 
@@ -242,6 +243,37 @@ def test_a_champion_that_dies_is_answered_for_by_the_challenger(
     told(users)
     assert only_in_flight(users, killed), users.failures
     assert "1" in users.versions_since(again)
+
+
+def test_an_empty_slot_is_answered_for(house: Any) -> None:
+    """A challenger that somebody unloads says that no version answers, and the champion does."""
+    spec, settings = house.stack.specs["tides"], house.stack.settings
+    remembered = house.stack.home / "slots" / "tides-green.json"
+    before = remembered.read_text()
+    house.canary(lease_s=60)
+    with house.users() as users:
+        users.wait_for(60)
+        slots.unload(spec, settings, "green")
+        emptied = time.time()
+        users.wait_for(60)
+    remembered.write_text(before)
+    house.kill("tides-green")  # which loads it again
+
+    assert users.failures == []
+    assert users.versions_since(emptied) == {"1"}
+
+
+def test_nobody_answers_for_a_champion_without_a_rollout(house: Any, told: Callable[..., None]) -> None:
+    """Once the traffic is settled the idle slot may hold anything: a dead champion is an error."""
+    with house.users() as users:
+        house.kill("tides-blue")
+        users.wait_for(50)
+        house.revive("tides-blue")
+        users.wait_for(100)
+
+    told(users)
+    assert users.failures
+    assert users.versions_since(0) == {"1"}
 
 
 def _locked(house: Any) -> sqlite3.Connection:
