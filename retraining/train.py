@@ -23,8 +23,6 @@ from retraining.records import Candidate, Search, Snapshot, Tuned, Tuning
 from retraining.workspace import Workspace
 from spec import ModelSpec, Refused, Settings, Task
 
-"""Rows whose label is probably wrong, the most doubtful first."""
-
 
 def train(spec: ModelSpec, settings: Settings, run: str) -> Search:
     """Fit and export a candidate of each setting that the search found; doing it again replaces them.

@@ -9,7 +9,7 @@ from spec import ModelSpec
 
 TRAIN, HOLDOUT = "train.parquet", "holdout.parquet"
 DOUBTED = "doubted_labels.csv"
-"""Where `train` lists the training rows whose labels are probably wrong."""
+"""Where `train` lists the training rows whose labels are probably wrong, the most doubtful first."""
 
 
 def load_rows(work: Workspace, name: str) -> pd.DataFrame:
