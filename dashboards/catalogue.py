@@ -117,6 +117,10 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_log_write_failures_total": Metric(
         "counter", ("model", "slot"), "requests without an answer because the spool took no rows"
     ),
+    "trimtab_payload_events_total": Metric("counter", _OUTCOME, "KServe's payloads that were taken"),
+    "trimtab_payload_rejected_total": Metric("counter", ("model", "reason"), "payloads turned away"),
+    "trimtab_payload_dropped_total": Metric("counter", ("model", "half"), "payloads that stayed alone"),
+    "trimtab_payload_waiting": Metric("gauge", ("model",), "payloads whose other half has not come"),
     "trimtab_door_violations_total": Metric(
         "counter", (*_VERSION, "feature", "check"), "rows that break what the file states of a feature"
     ),

@@ -16,6 +16,7 @@ from monitors.operations.gpus import GpuUsage
 from monitors.operations.stack import Operations
 from monitors.results import Measurement, WindowResult
 from serving.metrics import ServingMetrics
+from serving.payloads.metrics import PayloadMetrics
 
 FLIGHTS = spec.load(Path(__file__).parents[2] / "models" / "flights.yaml")
 GUARDED = spec.loads("""
@@ -72,15 +73,21 @@ def _receiver() -> Iterable[Family]:
     return metrics.registry.collect()
 
 
+def _payload_receiver() -> Iterable[Family]:
+    metrics = PayloadMetrics("flights")
+    metrics.follow(lambda: 0, lambda: 0)
+    return metrics.registry.collect()
+
+
 EXPORTED = {
     family.name + SUFFIX.get(family.type, ""): family
-    for family in (*_exporter(), *_server(), *_receiver())
+    for family in (*_exporter(), *_payload_receiver(), *_server(), *_receiver())
     if family.name.startswith("trimtab_")
 }
 
 
 def test_catalogue_is_complete() -> None:
-    """Every metric of exporter, model server and receiver is in the catalogue, and no other of ours is."""
+    """Every metric of exporter, model server and receivers is in the catalogue, and no other of ours is."""
     ours = {name for name in CATALOGUE if name.startswith("trimtab_")}
 
     assert set(EXPORTED) == ours
