@@ -51,24 +51,24 @@ class StepOperator(BaseOperator):
         self.step = step
         self.rollout = rollout
 
-    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow's signature
-        """Set the traffic and defer."""
+    def execute(self, context: Any) -> None:
+        """Set the traffic, keep since when it holds, and defer."""
         from dags.steps import begin
 
         spec, settings = surroundings.model(self.model)
         rollout = json.loads(self.rollout)
         with final_refusals():
             since = begin(spec, settings, self.step, rollout)
+        # Before the wait: a person may mark the step as passed, and who is asked next goes on judging it.
+        context["ti"].xcom_push("since", since)
         self.defer(
             trigger=VerdictTrigger(model=self.model, step=self.step, rollout=rollout, since=since),
             method_name="decide",
-            kwargs={"since": since},
             timeout=LONGEST_WAIT,
         )
 
-    def decide(self, context: Any, event: dict[str, Any], since: dict[str, str]) -> str:
+    def decide(self, context: Any, event: dict[str, Any]) -> str:
         """Return the decision; fail, so that the roll-back runs, unless it is to go on."""
-        context["ti"].xcom_push("since", since)
         keep(context, event)
         spec, settings = surroundings.model(self.model)
         notices.record(spec, settings, "rollout", event["summary"], outcome="step", verdict=event["verdict"])

@@ -191,6 +191,20 @@ def test_a_question_waits_deferred(question: StepApproval, monkeypatch: pytest.M
     assert operators.LONGEST_WAIT == deferred.value.timeout
 
 
+def test_a_step_tells_since_when_before_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person may mark a step as passed while it waits; the question behind it still judges by its begin."""
+    monkeypatch.setattr(steps, "begin", lambda *_: SINCE)
+    task = Task()
+    step = operators.StepOperator(task_id="step_25", model="flights", step=2, rollout=json.dumps(ROLLOUT))
+
+    with pytest.raises(TaskDeferred) as deferred:
+        step.execute({"ti": task})
+
+    assert SINCE == task.pushed["since"]
+    assert isinstance(deferred.value.trigger, VerdictTrigger)
+    assert (SINCE, None) == (deferred.value.trigger.since, deferred.value.trigger.until)
+
+
 def test_a_yes_is_kept_with_who_said_it(
     question: StepApproval, noted: list[tuple[str, dict[str, Any]]]
 ) -> None:
