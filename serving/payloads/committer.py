@@ -51,11 +51,13 @@ class Committer:
         self._thread.start()
 
     def close(self) -> None:
-        """Commit what is finished, once, and stop; what Delta does not take in 20 s stays in the file."""
+        """Commit what is finished and close the file; what Delta does not take in 20 s stays in it."""
         self._closing.set()
         self._thread.join(_CLOSE_LIMIT_S)
         if self._thread.is_alive():
             _logger.error("Delta does not answer; %d rows stay for the next start", self._pairs.rows)
+        else:
+            self._pairs.close()
 
     def _until_closed(self) -> None:
         retry_s = 0.0

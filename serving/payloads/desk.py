@@ -118,6 +118,7 @@ class Desk:
         with self._counted("payload"):
             rows, values, version = self._responses.read(event.data)
             notes = _annotations(event)
+            slot = _slot(event, notes)
         with self._counted("version"):
             known = notes.get(_VERSION) or version or self._version
             if not known:
@@ -125,7 +126,7 @@ class Desk:
                 hint = f"Log the annotation {_VERSION}, answer with model_version, or start with --version"
                 raise RequestError([Problem("version", must, "none in the event", hint)])
         sent = now if event.time is None else event.time
-        return Answered(sent, rows, values, known, _slot(event, notes))
+        return Answered(sent, rows, values, known, slot)
 
     @contextmanager
     def _counted(self, reason: Reason) -> Iterator[None]:
