@@ -237,10 +237,18 @@ def test_models_reach_the_pods_unchanged() -> None:
     assert ["flights", LONG] == sorted(loads(text).model for text in files.values())
 
 
+def slot_of(model: str) -> str:
+    """Name of the blue slot of a model, whatever has become of it to fit."""
+    wanted = {"trimtab/model": model, "trimtab/slot": "blue"}
+    (name,) = [name for name, labels, _ in pods(FULL) if selects(wanted, labels)]
+    return name
+
+
 @pytest.mark.parametrize(
     ("owner", "files", "results"),
     [
         ("demo-trimtab-flights-blue", {"serving-token"}, False),
+        (slot_of(LONG), {"serving-token", "private-key"}, False),
         ("demo-trimtab-exporter", set(), True),
         ("demo-trimtab-monitor", set(), True),
         ("demo-trimtab-receiver", {"airflow-password", "receiver-token"}, False),
