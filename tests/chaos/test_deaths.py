@@ -136,6 +136,24 @@ def test_a_guard_that_dies_comes_back_and_does_its_duty(house: Any, told: Callab
     assert users.failures == []
 
 
+@pytest.mark.chaos
+def test_a_guard_that_dies_again_and_again_is_started_again(
+    house: Any, until: Callable[..., None], told: Callable[..., None]
+) -> None:
+    """Killed at each of five starts, it is not given up: what lapsed meanwhile ends as soon as it lives."""
+    house.canary(lease_s=LEASE_S)
+    with house.users() as users:
+        for _ in range(5):
+            until(lambda: house.pid("guard"), 20, "the next guard")
+            killed = house.kill("guard")
+            until(lambda: house.pid("guard") == 0, 20, "its end")
+        until(lambda: house.split().settled, 30, "the end of the canary")
+        users.wait_for(50)
+    told(users, users.last_of("2") - killed)
+
+    assert users.failures == []
+
+
 def test_a_results_store_that_hangs_keeps_no_canary(
     house: Any, until: Callable[..., None], told: Callable[..., None]
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from spec import SLOTS
 from trimtab.stack.ports import HOST
-from trimtab.stack.processes import Process
+from trimtab.stack.processes import PATIENT, Process
 
 
 def processes(models: Iterable[str], ports: Mapping[str, int], env: Mapping[str, str]) -> list[Process]:
@@ -23,7 +24,8 @@ def processes(models: Iterable[str], ports: Mapping[str, int], env: Mapping[str,
         _server("receiver", "/health", ports, env, "receiver"),
         _server("slack", "/", ports, env, "slack-sink"),
         _own("monitor", env, "monitor", "--follow"),
-        _own("guard", env, "guard"),
+        # A guard that was given up over a broken YAML would guard nothing when the YAML is mended.
+        replace(_own("guard", env, "guard"), retries=PATIENT),
     ]
 
 

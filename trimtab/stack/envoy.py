@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rollout.routers import envoy
 from spec import ModelSpec, Settings
 from trimtab.stack import binaries
-from trimtab.stack.processes import Process
+from trimtab.stack.processes import PATIENT, Process
 
 
 def prepare(settings: Settings, specs: Mapping[str, ModelSpec], ports: Mapping[str, int]) -> None:
@@ -18,4 +18,6 @@ def prepare(settings: Settings, specs: Mapping[str, ModelSpec], ports: Mapping[s
 def process(settings: Settings) -> Process:
     """Return Envoy's process; one worker thread is plenty for a laptop."""
     argv = envoy.command(settings, binaries.find(binaries.ENVOY))
-    return Process("envoy", (*argv, "--concurrency", "1"), ready=f"{settings.envoy_admin_url}/ready")
+    return Process(
+        "envoy", (*argv, "--concurrency", "1"), ready=f"{settings.envoy_admin_url}/ready", retries=PATIENT
+    )

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from trimtab.stack.secrets import write_private
 
+PATIENT = 100
+"""`Process.retries` of what users and their safety hang on: more than an hour of starts that fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -34,6 +37,9 @@ class Process:
         What it leaves behind when it is killed holds its port, and is ended before it starts again.
     user
         Name and password file that the URL in `ready` asks for.
+    retries
+        How often a start that fails is tried again, each time a second later than the last, until it is
+        given up.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Process:
     once: bool = False
     sweep: bool = False
     user: tuple[str, Path] | None = None
+    retries: int = 3
 
 
 def write_plan(process: Process, folder: Path, cwd: Path) -> Path:

@@ -49,7 +49,7 @@ def _program(process: Process, plan: Path, logs: Path) -> dict[str, str]:
         "autostart": "false",
         "autorestart": "false" if process.once else "true",
         "startsecs": "0" if process.once else str(STEADY_S),
-        "startretries": "3",
+        "startretries": str(process.retries),
         "stopwaitsecs": str(_STOP_WAIT_S),
         "stopasgroup": "true",
         "killasgroup": "true",

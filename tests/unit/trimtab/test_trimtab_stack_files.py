@@ -31,6 +31,14 @@ def test_every_server_of_the_design_is_declared(stack: Stack) -> None:
     assert set(expected.split()) == set(stack.processes)
 
 
+def test_guard_and_gateway_are_not_given_up(stack: Stack) -> None:
+    """The supervisor goes on trying where nobody else would do their work; others it gives up."""
+    config = RawConfigParser()
+    config.read(stack.home / "supervisor" / "supervisord.conf")
+    patient = {name for name in stack.processes if config[f"program:{name}"].getint("startretries") >= 100}
+    assert patient == {"guard", "envoy"}
+
+
 def test_the_environment_is_what_settings_read(stack: Stack) -> None:
     """Settings made from the stack's environment name its ports, its clock and both slots."""
     settings = Settings.from_env(stack.environment())
