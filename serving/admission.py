@@ -9,7 +9,7 @@ from serving.http import HttpError
 
 
 class Admission:
-    """Counts requests from their headers to their answers; entered as a context by each.
+    """Counts requests from their headers to their answers; a context, or `take` and `release`.
 
     Parameters
     ----------
@@ -25,6 +25,12 @@ class Admission:
         self._answered = 0
 
     def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def take(self) -> None:
         """Take a request on.
 
         Raises
@@ -40,7 +46,7 @@ class Admission:
             self._busy_since, self._answered = perf_counter(), 0
         self.begun += 1
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         """Let a request go, answered or not."""
         self.begun -= 1
         self._answered += 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from urllib.parse import quote
 
 from serving import openapi
 from serving.http import (
@@ -17,11 +18,11 @@ from serving.http import (
     Response,
     Scope,
     Send,
-    error_response,
+    failure,
     json_response,
     respond,
 )
-from serving.inference import Inference
+from serving.inference import Inference, Sent
 from serving.inference_log import InferenceLog
 from serving.loop_lag import LoopLag
 from serving.metrics import ServingMetrics
@@ -74,13 +75,26 @@ class ServingApp:
         self._protocol = Protocol(spec)
         self._inference: Inference | None = None
         self._infer_path = f"/v2/models/{spec.model}/infer"
-        self._is_draining = False
+        self.infer_url = quote(self._infer_path).encode()
+        """Path of inference as it stands in a request's first line."""
+        self.is_draining = False
+        """Whether each answer is its connection's last."""
         self.is_alone: Callable[[], bool] = lambda: False
         """Tells whether no other request is open; an ASGI server that knows sets it before the start."""
 
     def drain(self) -> None:
         """Be unready from now on, and ask each client to close its connection with its next answer."""
-        self._is_draining = True
+        self.is_draining = True
+
+    def sent_directly(self, headers: Iterable[tuple[bytes, bytes]]) -> Sent | None:
+        """Read the headers of a POST to `infer_url`; None if `answer_directly` cannot take it."""
+        return None if self._inference is None else self._inference.sent_directly(headers)
+
+    def answer_directly(
+        self, sent: Sent, body: bytes, receive: Receive, reply: Callable[[Response], None]
+    ) -> None:
+        """Answer a small inference request without ASGI, by one call of `reply` when its turn has come."""
+        self._started().begin(sent, body, receive, reply)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live the server's life."""
@@ -92,12 +106,9 @@ class ServingApp:
                 response = await self._started().infer(None, scope, receive)
             else:
                 response = await self._handler(scope)(scope, receive)
-        except (TrimtabError, HttpError) as error:
-            response = error_response(error)
-        except Exception:
-            _logger.exception("%s %s failed", scope["method"], scope["path"])
-            response = error_response(RuntimeError("an internal error; the server's log has it"))
-        await respond(send, response, last=self._is_draining)
+        except Exception as error:  # noqa: BLE001 - it is answered, and logged if need be
+            response = failure(error, f"{scope['method']} {scope['path']}")
+        await respond(send, response, last=self.is_draining)
 
     def _handler(self, scope: Scope) -> Handler:
         """Return what answers the path.
@@ -166,7 +177,7 @@ class ServingApp:
         return json_response(openapi.document(self._protocol, installed_version("trimtab")))
 
     async def _health(self, _scope: Scope, _receive: Receive) -> Response:
-        return json_response({"live": True, "ready": self._slot.live is not None and not self._is_draining})
+        return json_response({"live": True, "ready": self._slot.live is not None and not self.is_draining})
 
     async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
         return self._readiness({})
@@ -184,8 +195,8 @@ class ServingApp:
 
     def _readiness(self, about: dict[str, str]) -> Response:
         """Answer both keys: the protocol's text says ``live``, its readers look for ``ready``."""
-        if self._slot.live is None or self._is_draining:
-            why = "the server is about to stop" if self._is_draining else self._slot.why_not_ready()
+        if self._slot.live is None or self.is_draining:
+            why = "the server is about to stop" if self.is_draining else self._slot.why_not_ready()
             unready = {"live": True, "ready": False, "error": why}
             return json_response(about | unready, 503)
         return json_response(about | {"live": True, "ready": True})

@@ -8,11 +8,10 @@ batch at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serving.protocol import InferRequest
 from serving.tensors import Column

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from spec import DataError, InputError, NotFound, Refused, RequestError, Unavailable
+from spec import DataError, InputError, NotFound, Refused, RequestError, TrimtabError, Unavailable
+
+_logger = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -16,6 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
+CLOSE = (b"connection", b"close")
 BODY_LIMIT_BYTES = 16 * 2**20
 _PATIENCE = 4
 _JSON = b"application/json"
@@ -71,6 +75,14 @@ def error_response(error: Exception) -> Response:
     return Response(status, orjson.dumps({"error": text}))
 
 
+def failure(error: Exception, what: str) -> Response:
+    """Answer a request that failed; what is not ours to explain is told to the server's log alone."""
+    if not isinstance(error, TrimtabError | HttpError):
+        _logger.error("%s failed", what, exc_info=error)
+        error = RuntimeError("an internal error; the server's log has it")
+    return error_response(error)
+
+
 async def read_body(scope: Scope, receive: Receive, most_bytes: int = BODY_LIMIT_BYTES) -> bytes:
     """Read the request's body.
 
@@ -102,16 +114,22 @@ async def read_body(scope: Scope, receive: Receive, most_bytes: int = BODY_LIMIT
     return body if len(chunks) == 1 else b"".join(chunks)
 
 
-async def respond(send: Send, response: Response, *, last: bool = False) -> None:
-    """Send an answer whole; the `last` one of its connection says so."""
+def headers_of(response: Response, *, last: bool) -> list[tuple[bytes, bytes]]:
+    """Return all headers of an answer; the `last` one of its connection says so."""
     length = str(len(response.body)).encode()
     headers = [(b"content-type", response.content_type), (b"content-length", length), *response.headers]
-    if last and (b"connection", b"close") not in headers:
-        headers.append((b"connection", b"close"))
+    if last and CLOSE not in headers:
+        headers.append(CLOSE)
+    return headers
+
+
+async def respond(send: Send, response: Response, *, last: bool = False) -> None:
+    """Send an answer whole."""
+    headers = headers_of(response, last=last)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 
 def _too_large(most_bytes: int) -> HttpError:
     text = f"the body must not be larger than {most_bytes} bytes; send fewer rows a request"
-    return HttpError(413, text, ((b"connection", b"close"),))
+    return HttpError(413, text, (CLOSE,))

@@ -9,7 +9,7 @@ meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from time import perf_counter
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from uuid import uuid4
 from serving import binary
 from serving.admission import Admission
 from serving.answers import Answers
-from serving.http import HttpError, Receive, Response, Scope, error_response, read_body
+from serving.http import HttpError, Receive, Response, Scope, error_response, failure, read_body
 from serving.inference_log import InferenceLog
 from serving.job import Job
 from serving.lane import Lane
@@ -36,7 +36,7 @@ _SERVER_FAULT = 500
 _REJECTED: dict[int, Reason] = {429: "queue_full", 504: "deadline", 499: "disconnected"}
 
 
-class _Sent(NamedTuple):
+class Sent(NamedTuple):
     """What the headers of a request say."""
 
     origin: Origin
@@ -44,6 +44,8 @@ class _Sent(NamedTuple):
     json_bytes: bytes | None
     patience_s: float
     """How long Envoy will wait for the answer."""
+    body_bytes: int | None
+    """Size of the body, if it is told."""
 
 
 class Inference:
@@ -90,7 +92,7 @@ class Inference:
         TrimtabError
             When the model fails; `Unavailable` when the answer cannot be logged.
         """
-        sent = _read_headers(scope)
+        sent = _read_headers(scope["headers"])
         live = self._slot.live
         job = None
         try:
@@ -102,12 +104,39 @@ class Inference:
         except Exception as error:
             self._count_failure(error, job.live or live if job else live, origin=sent.origin)
             raise
-        answered = (job.live or self.live()).metrics[sent.origin]
-        answered.requests["ok"].inc()
-        answered.seconds.observe(perf_counter() - job.started)
-        answered.received_bytes.inc(len(body))
-        answered.sent_bytes.inc(len(response.body))
+        self._count_answer(job, response)
         return response
+
+    def sent_directly(self, headers: Iterable[tuple[bytes, bytes]]) -> Sent | None:
+        """Return what the headers of a request say, if `begin` takes it: small, to a fast model."""
+        live, sent = self._slot.live, _read_headers(headers)
+        if live is None or live.model.row_seconds > _INLINE_ROW_SECONDS or sent.body_bytes is None:
+            return None
+        return sent if sent.body_bytes <= min(_INLINE_BYTES, self._most_bytes) else None
+
+    def begin(self, sent: Sent, body: bytes, receive: Receive, reply: Callable[[Response], None]) -> None:
+        """Answer a request on the event loop by a call of `reply`, failures too; `infer` without its task."""
+        live = self._slot.live
+        try:
+            self._admission.take()
+        except HttpError as error:
+            self._count_failure(error, live, origin=sent.origin)
+            reply(error_response(error))
+            return
+        job = self._job(sent, body, None, receive)
+        job.answer.add_done_callback(lambda _: self._end(job, live, reply))
+        self._on_loop.join(job, alone=False)
+
+    def _end(self, job: Job, live: Live | None, reply: Callable[[Response], None]) -> None:
+        self._admission.release()
+        try:
+            response = job.answer.result()
+        except Exception as error:  # noqa: BLE001 - it is answered, and logged if need be
+            self._count_failure(error, job.live or live, origin=job.origin)
+            reply(failure(error, f"A prediction of {self._model}"))
+        else:
+            self._count_answer(job, response)
+            reply(response)
 
     def live(self, version: str | None = None) -> Live:
         """Return what is loaded, if it is the version asked for."""
@@ -124,7 +153,7 @@ class Inference:
         """Wait for what runs in threads."""
         self._in_threads.close()
 
-    def _job(self, sent: _Sent, body: bytes, version: str | None, receive: Receive) -> Job:
+    def _job(self, sent: Sent, body: bytes, version: str | None, receive: Receive) -> Job:
         started = perf_counter()
         return Job(
             body,
@@ -143,6 +172,13 @@ class Inference:
         is_slow = live is not None and live.model.row_seconds > _INLINE_ROW_SECONDS
         return self._in_threads if is_slow or len(body) > _INLINE_BYTES else self._on_loop
 
+    def _count_answer(self, job: Job, response: Response) -> None:
+        answered = (job.live or self.live()).metrics[job.origin]
+        answered.requests["ok"].inc()
+        answered.seconds.observe(perf_counter() - job.started)
+        answered.received_bytes.inc(len(job.body))
+        answered.sent_bytes.inc(len(response.body))
+
     def _count_failure(self, error: Exception, live: Live | None, *, origin: Origin) -> None:
         """Count a request without an answer; whom the server turned away is its own fault."""
         series = (live.metrics if live else self._metrics.nothing_loaded)[origin]
@@ -153,15 +189,15 @@ class Inference:
             series.rejected[_REJECTED[status]].inc()
 
 
-def _read_headers(scope: Scope) -> _Sent:
+def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Sent:
     """Read what is asked of a request beside its body.
 
     Envoy sends the mirrored copy with the same request id, so both copies get one prediction id even if the
     caller names none.
     """
-    host = request_id = patience = tester = b""
+    host = request_id = patience = tester = length = b""
     json_bytes = None
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"host":
             host = value
         elif name == b"x-request-id":
@@ -172,5 +208,9 @@ def _read_headers(scope: Scope) -> _Sent:
             tester = value
         elif name == binary.HEADER:
             json_bytes = value
+        elif name == b"content-length":
+            length = value
     patience_s = int(patience) / 1e3 if patience.strip(b"0").isdigit() else inf
-    return _Sent(origin_of(host, tester), request_id.decode("latin-1") or uuid4().hex, json_bytes, patience_s)
+    fallback_id = request_id.decode("latin-1") or uuid4().hex
+    body_bytes = int(length) if length else None
+    return Sent(origin_of(host, tester), fallback_id, json_bytes, patience_s, body_bytes)

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-import numpy as np
-
 from serving import log_records, log_table
 from serving.log_trouble import Trouble
 from serving.log_upkeep import Upkeep

@@ -7,12 +7,15 @@ import gc
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
 from serving import shadow_port
 from serving.app import ServingApp, create_app
+from serving.connection import Connection
 from spec import ModelSpec, Settings
 
 _STARTUP_FAILED = 3
@@ -44,12 +47,13 @@ def run(
     # The log's thread parses and packs what was answered: it must hand the interpreter back soon.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     app = create_app(spec, slot, settings, file)
+    connection = partial(Connection, serving=app, shadow_port=settings.shadow_port)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", connection),
         ws="none",
         lifespan="on",
         log_config=None,

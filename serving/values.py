@@ -1,4 +1,4 @@
-"""The values of rows as a model takes them: requests carry them as one block, joined before they are taken apart."""
+"""The values of rows as a model takes them: in one block, to be joined before it is taken apart."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 class Values(NamedTuple):
     """Some rows.
 
-    `numbers` are float32 [features, rows] of the features `names`, NaN for null; `text` are the other features'
-    strings, one a row, "" for null.
+    `numbers` are float32 [features, rows] of the features `names`, NaN for null; `text` are the strings
+    of the other features, one a row, "" for null.
     """
 
     names: Sequence[str]
