@@ -62,7 +62,8 @@ def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return the CDS file for ``{model: {slot: url}}``: per slot a live cluster, a mirror's and the testers'.
 
     Clusters of their own keep dropped answers, and requests that chose a version, out of the live counters.
-    A live cluster knows the other slot too, which only a canary's second attempts reach.
+    A live cluster knows the other slot too, which only a canary's second attempts reach. Not where one is
+    known by name: while a name has no address, all requests would go to the other slot, canary or not.
 
     Raises
     ------
@@ -73,9 +74,10 @@ def clusters(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     resources = []
     for model, urls in sorted(slots.items()):
         at = {slot: _host_port(urls[slot], f"TRIMTAB_SLOTS: {model}.{slot}", problems) for slot in BOTH}
+        fixed = all(_is_ip(host) for host, _ in at.values())
         for slot in BOTH:
             for tail in TAILS:
-                doors = [at[slot]] if tail else [at[slot], at[other(slot)]]
+                doors = [at[slot], at[other(slot)]] if fixed and not tail else [at[slot]]
                 resources.append(_cluster(f"{model}-{slot}{tail}", *doors))
     if problems:
         raise SettingsError(problems)
@@ -209,7 +211,7 @@ def _cluster(name: str, *doors: tuple[str, int]) -> dict[str, Any]:
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": name,
-        "type": "STATIC" if all(_is_ip(host) for host, _ in doors) else "STRICT_DNS",
+        "type": "STATIC" if _is_ip(doors[0][0]) else "STRICT_DNS",
         "connect_timeout": "1s",
         # The default of 3 at once would fail callers of a dead slot whom the other could answer.
         "circuit_breakers": {"thresholds": [{"max_retries": _MOST_RETRIES}]},

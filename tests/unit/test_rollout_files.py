@@ -90,10 +90,10 @@ def test_bootstrap_without_slots_is_refused(tmp_path: Path) -> None:
 
 
 def test_hosts_by_name_are_resolved() -> None:
-    """A cluster of addresses is static, one with a name is resolved; a live one knows both slots."""
+    """A cluster of an address is static, one of a name is resolved."""
     found = clusters({"m": {"blue": "http://127.0.0.1:1", "green": "http://green.svc:1"}})["resources"]
 
-    assert [cluster["type"] for cluster in found] == ["STRICT_DNS", "STATIC", "STATIC"] + ["STRICT_DNS"] * 3
+    assert [cluster["type"] for cluster in found] == ["STATIC"] * 3 + ["STRICT_DNS"] * 3
     assert [cluster["name"] for cluster in found] == [
         *("m-blue", "m-blue-shadow", "m-blue-tester"),
         *("m-green", "m-green-shadow", "m-green-tester"),

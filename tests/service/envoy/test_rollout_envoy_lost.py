@@ -4,16 +4,19 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rollout import guard
 from rollout.routers.envoy import bootstrap
 from rollout.split import Split
 from rollout.steps import at_step
-from spec import Unavailable
+from spec import Settings, Unavailable
 
 pytestmark = pytest.mark.service
 
@@ -43,6 +46,28 @@ def test_return_to_the_champion_outlives_a_dead_envoy(gateway: Any, monkeypatch:
         assert gateway.answered_by(10) == {"blue": 10}
         assert guard.look(gateway.specs, gateway.settings, gateway.router, Diary()) == ["flights"]
     assert gateway.router.read("flights") == Split()
+
+
+def test_a_slot_whose_name_is_gone_is_not_answered_for(gateway: Any, tmp_path: Path) -> None:
+    """Without a rollout the idle slot may hold anything: callers get an error, and not its version."""
+    port, admin = gateway.free_ports(2)
+    green = gateway.settings.slots["flights"]["green"]
+    env = {
+        "TRIMTAB_HOME": str(tmp_path / "named"),
+        "TRIMTAB_GATEWAY_URL": f"http://127.0.0.1:{port}",
+        "TRIMTAB_ENVOY_ADMIN_URL": f"http://127.0.0.1:{admin}",
+        "TRIMTAB_SLOTS": json.dumps(
+            {name: {"blue": "http://gone.invalid:80", "green": green} for name in gateway.specs}
+        ),
+    }
+    settings = Settings.from_env(env)
+    bootstrap(settings, gateway.specs, port, admin)
+
+    with replace(gateway, settings=settings).started():
+        url = f"{settings.gateway_url}/v2/models/flights/infer"
+        answer = httpx.post(url, content="{}", timeout=20, trust_env=False)
+
+    assert (503, []) == (answer.status_code, gateway.green.seen)
 
 
 class Diary:
