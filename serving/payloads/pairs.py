@@ -1,7 +1,7 @@
 """Halves that wait for each other, and finished rows that wait for Delta: one SQLite file of one process.
 
-Every change is one transaction of a write-ahead log that is not synced to the disk: it survives the death of
-the process (not of the machine), as a row of the model server's spool does.
+Every change is one transaction of a write-ahead log that is synced to the disk only now and then: it survives
+the death of the process (not of the machine), as a row of the model server's spool does.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Pairs:
         # Held from the first write to the end of the process, whatever ends it.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
         self._db.execute(
             "INSERT INTO writer SELECT ?, 0 WHERE NOT EXISTS (SELECT 1 FROM writer)", (secrets.token_hex(8),)

@@ -123,7 +123,7 @@ class Requests:
                     return inputs
             case _:
                 return inputs
-        flat = [value for row in data for value in row] if data and type(data[0]) is list else data
+        flat = [value for row in data for value in (row if type(row) is list else [row])]
         if rows < 1 or len(flat) != rows * width:
             problems.append(Problem("inputs[0].data", f"must hold {rows} × {width} values", str(len(flat))))
             return []

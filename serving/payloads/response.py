@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,12 +91,12 @@ def _output(outputs: object) -> tuple[str, NDArray[Any]]:
         raise RequestError([Problem("outputs", must, ", ".join(tensors) or "none", _LABELS)])
     where, tensor = f"outputs: {name}", tensors[name]
     values = _array(f"{where}.data", tensor.get("data")).astype(np.float64)
-    shape = tensor.get("shape")
-    try:
-        return where, values.reshape(shape)
-    except (TypeError, ValueError) as error:
+    shape: Any = tensor.get("shape")
+    is_shape = isinstance(shape, list) and all(type(edge) is int and edge >= 0 for edge in shape)
+    if not is_shape or prod(shape) != values.size:
         must = f"must be a shape of {values.size} values"
-        raise RequestError([Problem(f"{where}.shape", must, repr(shape)[:60])]) from error
+        raise RequestError([Problem(f"{where}.shape", must, repr(shape)[:60])])
+    return where, values.reshape(shape)
 
 
 def _array(where: str, values: object) -> NDArray[Any]:

@@ -118,6 +118,7 @@ def test_private_values_are_gone_before_anything_is_kept() -> None:
         ({"instances": [ROW | {"id": "a"}, ROW | {"id": "a"}]}, "parameters.ids"),
         ({"inputs": V2[:2]}, "inputs: port"),
         ({"inputs": [{"name": "x", "shape": [2, 3], "data": [1, 2, 3]}]}, "inputs[0].data"),
+        ({"inputs": [{"name": "x", "shape": [1, 3], "data": [[1, 2, 3], 4]}]}, "inputs[0].data"),
         ({"inputs": V2, "parameters": 3}, "parameters"),
     ],
 )
@@ -179,6 +180,8 @@ def test_the_version_of_a_response_is_told() -> None:
         ({"outputs": [tensor("a", "FP32", 1), tensor("b", "FP32", 1)]}, REGRESSION, "outputs"),
         ({"outputs": [tensor("value", "FP32", 1) | {"shape": [2]}]}, REGRESSION, "outputs: value.shape"),
         ({"outputs": [tensor("value", "FP32", 1) | {"shape": "x"}]}, REGRESSION, "outputs: value.shape"),
+        ({"outputs": [tensor("value", "FP32", 1) | {"shape": [-1]}]}, REGRESSION, "outputs: value.shape"),
+        ({"outputs": [tensor("value", "FP32", 1) | {"shape": None}]}, REGRESSION, "outputs: value.shape"),
         ({"error": "no"}, REGRESSION, "outputs"),
     ],
 )
