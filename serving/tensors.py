@@ -138,6 +138,8 @@ class Tensors:
                 return None
             shape = inputs[0]["shape"]
             rows = _rows("", shape, 0, [])
+            if not rows:
+                return None
             columns = []
             for usual, tensor in zip(self._usual, inputs, strict=True):
                 column = tensor["data"]

@@ -104,6 +104,10 @@ BAD: dict[str, tuple[Callable[[], object], str]] = {
     "no shape": (lambda: tensor(0, shape=None), "inputs: depth.shape: must be [rows] or [rows, 1]"),
     "wide shape": (lambda: tensor(0, shape=[1, 2]), "inputs: depth.shape"),
     "no rows": (lambda: tensor(0, shape=[0], data=[]), "at least one row"),
+    "no rows anywhere": (
+        lambda: request(inputs=[one | {"shape": [0], "data": []} for one in request()["inputs"]]),
+        "inputs: port.shape: must be [rows] or [rows, 1] with at least one row; found [0]",
+    ),
     "negative rows": (lambda: tensor(0, shape=[-1]), "inputs: depth.shape"),
     "boolean shape": (lambda: tensor(0, shape=[True]), "inputs: depth.shape"),
     "rows differ": (lambda: tensor(1, shape=[2], data=[True, False]), "as many rows as the first tensor, 1"),
