@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic import model_validator as validator
 
-from spec import SLOTS, DataError, Problem
+from spec import DataError, Problem
 from spec.routing import Sticky, Testers
 
 Slot = Literal["blue", "green"]
@@ -108,15 +108,6 @@ class Split(BaseModel):
 def other(slot: Slot) -> Slot:
     """Return the other of the two slots."""
     return "green" if slot == "blue" else "blue"
-
-
-def as_slot(name: str) -> Slot:
-    """Return `name` typed as a slot; `DataError` when it is none."""
-    if name == "blue":
-        return "blue"
-    if name == "green":
-        return "green"
-    raise DataError([Problem("slot", f"must be one of {', '.join(SLOTS)}", repr(name))])
 
 
 def parse(text: str | bytes, where: str) -> Split:

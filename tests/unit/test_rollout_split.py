@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import rollout
 from rollout.routers.memory import MemoryRouter
-from rollout.split import Split, as_slot, other, parse
+from rollout.split import Split, parse
 from rollout.steps import at_step, name, percent, promoted
 from spec import SHADOW, DataError, NotFound, Refused, SpecError
 
@@ -107,18 +107,6 @@ def test_split_reads_as_words() -> None:
     """A split's text says where the traffic goes."""
     assert str(at_step("blue", 0.05, SOON)) == "blue 95 %, green 5 %, mirrored to green"
     assert str(promoted(at_step("blue", 1.0, SOON))) == "green 100 %"
-
-
-def test_slots() -> None:
-    """There are two slots, each the other's other, and no third."""
-    assert (other("blue"), other("green"), as_slot("green"), as_slot("blue")) == (
-        "green",
-        "blue",
-        "green",
-        "blue",
-    )
-    with pytest.raises(DataError, match="blue, green"):
-        as_slot("red")
 
 
 @pytest.fixture
