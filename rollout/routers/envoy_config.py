@@ -126,11 +126,11 @@ def _model_routes(model: str, split: Split) -> list[dict[str, Any]]:
 def _drawn(model: str, split: Split) -> dict[str, Any]:
     """Return where requests go by weight: drawn one by one, or by the hash of what names the user.
 
-    During a canary both slots hold a version that the registry names, so either may answer what the other
-    could not. Once it is settled the idle slot may hold anything.
+    While callers meet both versions, either may answer what the other could not. In shadow nobody meets the
+    challenger, and once it is settled the idle slot may hold anything.
     """
     clusters = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
-    tries = _ONCE if split.settled else _ONCE_AT_THE_OTHER_SLOT
+    tries = _ONCE_AT_THE_OTHER_SLOT if split.weights[split.idle] else _ONCE
     action: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}, **tries}
     if split.sticky is not None:
         header, cookie = split.sticky.header, split.sticky.cookie

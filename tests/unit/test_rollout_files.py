@@ -14,7 +14,7 @@ from rollout.routers.envoy_config import clusters, routes
 from rollout.routers.files import RouteFiles, replace
 from rollout.split import Split
 from rollout.steps import at_step
-from spec import DataError, ModelSpec, NotFound, Settings, SettingsError, loads
+from spec import SHADOW, DataError, ModelSpec, NotFound, Settings, SettingsError, loads
 
 SPEC_TEXT = """
 model: flights
@@ -135,6 +135,23 @@ def test_lapsed_lease_is_not_resumed(tmp_path: Path) -> None:
     bootstrap(Settings.from_env(env_of(tmp_path)), SPECS, 1, 2)
 
     assert files.read("flights") == Split(champion="green")
+
+
+@pytest.mark.parametrize(
+    ("split", "helps"),
+    [
+        (Split(champion="green"), False),
+        (at_step("green", SHADOW, LEASE), False),
+        (at_step("green", 0.05, LEASE), True),
+        (at_step("green", 1.0, LEASE), True),
+    ],
+)
+def test_slots_answer_for_each_other_while_callers_meet_both(split: Split, *, helps: bool) -> None:
+    """A second attempt goes to the other slot at a share; in shadow and without a rollout to nobody else."""
+    (found,) = routes({"m": split}, "1")["resources"]
+    drawn = found["virtual_hosts"][0]["routes"][1]["route"]["retry_policy"]
+
+    assert ("retry_priority" in drawn) is helps
 
 
 HANGS = """
