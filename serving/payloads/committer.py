@@ -6,8 +6,6 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 
-from deltalake.exceptions import DeltaError
-
 from serving.log_table import LogTable
 from serving.log_trouble import Trouble
 from serving.payloads.metrics import PayloadMetrics
@@ -91,7 +89,7 @@ class Committer:
                     )
                 else:
                     self._pairs.discard(segment)
-        except (DeltaError, OSError, Unavailable) as error:
+        except Exception as error:  # noqa: BLE001 - told once, counted, and tried again
             self._metrics.commit_failures.inc()
             self._cannot_commit.begins(error)
             return False

@@ -4,14 +4,17 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 import spec
 from monitors import inference_log
@@ -248,3 +251,37 @@ async def test_what_stays_alone_is_dropped_and_counted(settings: spec.Settings) 
         'trimtab_payload_events_total{outcome="waiting"}': 1,
         'trimtab_payload_dropped_total{half="request"}': 1,
     }
+
+
+def in_the_way(settings: spec.Settings) -> None:
+    """A file stands where the table should be."""
+    (settings.home / "log").write_text("")
+
+
+def of_another_type(settings: spec.Settings) -> None:
+    """The table holds a feature as a number that is text now: Delta never takes such rows."""
+    write_deltalake(settings.home / "log", pa.table({"f_port": [1.5], "event_date": ["2024-02-29"]}))
+
+
+@pytest.mark.parametrize("trouble", [in_the_way, of_another_type])
+async def test_rows_that_delta_does_not_take_are_kept(
+    settings: spec.Settings, caplog: pytest.LogCaptureFixture, trouble: Callable[[spec.Settings], None]
+) -> None:
+    """They are told of and counted, and the next start commits them."""
+    trouble(settings)
+    async with serving(settings) as client:
+        await send(client, "request")
+        await send(client, "response")
+        for _ in range(200):
+            found = await counted(client)
+            if 'trimtab_log_commit_failures_total{slot="kserve"}' in found:
+                break
+            await asyncio.sleep(0.1)
+    assert found['trimtab_log_commit_failures_total{slot="kserve"}'] == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"]
+
+    log = settings.home / "log"
+    log.unlink() if log.is_file() else shutil.rmtree(log)
+    async with serving(settings):
+        pass
+    assert [row["prediction_id"] for row in rows(settings)] == ["42"]
