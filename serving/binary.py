@@ -112,18 +112,21 @@ def _values(where: str, datatype: object, raw: bytes, problems: list[Problem]) -
 def _texts(where: str, raw: bytes, problems: list[Problem]) -> list[str]:
     """Read strings, each behind its length of four bytes."""
     texts: list[str] = []
-    start = 0
-    while start < len(raw):
-        first = start + _LENGTH.size
-        end = first + _LENGTH.unpack_from(raw, start)[0] if first <= len(raw) else len(raw) + 1
-        if end > len(raw):
-            must = "must hold whole strings, each behind its length of four bytes"
-            problems.append(Problem(where, must, f"string {len(texts)} ends behind the tensor"))
-            return []
-        try:
-            texts.append(raw[first:end].decode())
-        except UnicodeDecodeError as error:
-            problems.append(Problem(f"{where}, string {len(texts)}", "must be UTF-8", str(error)))
-            return []
-        start = end
+    at, size, length_at = 0, len(raw), _LENGTH.unpack_from
+    try:
+        while at < size:
+            first = at + _LENGTH.size
+            at = first + length_at(raw, at)[0]
+            if at > size:
+                break
+            texts.append(raw[first:at].decode())
+    except struct.error:  # the tensor ends within a length
+        at = size + 1
+    except UnicodeDecodeError as error:
+        problems.append(Problem(f"{where}, string {len(texts)}", "must be UTF-8", str(error)))
+        return []
+    if at > size:
+        must = "must hold whole strings, each behind its length of four bytes"
+        problems.append(Problem(where, must, f"string {len(texts)} ends behind the tensor"))
+        return []
     return texts
