@@ -137,8 +137,8 @@ def test_a_file_whose_nulls_break_it_is_rejected(
     judged = gate.judge(tides(), loose, rows)
 
     assert not judged.passed
-    assert judged.reason.startswith("The model server answered 500: ")
-    assert judged.reason.endswith("The model answered something that is not a finite number")
+    assert judged.reason.startswith("The model server answered 422: ")
+    assert judged.reason.endswith("not a finite number; it may need a value where depth has none")
 
 
 def test_a_file_that_no_server_starts_with_is_rejected(
