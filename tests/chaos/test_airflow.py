@@ -216,6 +216,22 @@ def test_a_challenger_that_stays_down_is_rolled_back(rollouts: Rollouts, told: C
     assert len(users.failures) <= users.clients
 
 
+def test_a_challenger_that_hangs_is_rolled_back(rollouts: Rollouts, told: Callable[..., None]) -> None:
+    """Its requests are given up after ten seconds, and these errors end it; the champion's are answered."""
+    with rollouts.canary() as (users, version, run):
+        users.wait_for(500, 60)
+        pid = rollouts.house.pid("tides-green")
+        stopped = _family(pid, signal.SIGSTOP)
+        try:
+            rollouts.returned(users, version, STEP_S)
+            told(users, time.time() - stopped)
+            assert rollouts.ended(run, version) == "rejected"
+        finally:
+            _family(pid, signal.SIGCONT)
+
+    assert all("504" in one.failure for one in users.failures), users.failures[0]
+
+
 def _family(pid: int, number: int) -> float:
     """Signal a process and all that it has started."""
     import psutil
