@@ -32,7 +32,7 @@ test: $(STAMP) ## run every test
 	@$(BIN)/python -m pytest -m "not e2e and not chaos" --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest -m e2e
 
-chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (10 minutes)
+chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (12 minutes)
 	@TRIMTAB_PROMOTIONS=10 $(BIN)/python -m pytest --capture=no tests/chaos
 
 soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (15 minutes)
