@@ -38,11 +38,12 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
     if challenger == champion:
         msg = f"version {challenger} of {spec.model} is the champion already"
         raise Refused(msg)
-    split = _router(settings).read(spec.model)
-    if not split.settled:
-        msg = f"slot {split.idle} of {spec.model} is not idle ({split}); its rollout must end first"
-        raise Refused(msg)
-    slots.load(spec, settings, split.idle, challenger)
+    with slots.held(spec, settings):
+        split = _router(settings).read(spec.model)
+        if not split.settled:
+            msg = f"slot {split.idle} of {spec.model} is not idle ({split}); its rollout must end first"
+            raise Refused(msg)
+        slots.load(spec, settings, split.idle, challenger)
     return {
         "challenger": challenger,
         "champion": champion,
@@ -55,8 +56,15 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
     """Set the traffic of a step; return since when it holds, on the wall and on the clock (ISO 8601).
 
     Safe to repeat: traffic that is as the step wants it, under a lease that is held, stays.
+
+    Raises
+    ------
+    Refused
+        The lease was lost, or somebody has loaded another version into the slot.
+    Unavailable
+        The slot does not answer, or is empty just now.
     """
-    from rollout import leases
+    from rollout import leases, slots
     from rollout.split import other
     from rollout.steps import at_step
 
@@ -67,8 +75,20 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
     current = router.read(spec.model)
     if current.same_routes(split) and not current.lapsed(datetime.now(UTC)):
         leases.renew(router, spec.model, lease_until)
-    else:
+        return _since(settings)
+    with slots.held(spec, settings):
+        loaded = slots.loaded(spec, settings, rollout["slot"])
+        if loaded is None:
+            msg = f"slot {rollout['slot']} of {spec.model} is empty just now"
+            raise Unavailable(msg)
+        if loaded != str(rollout["challenger"]):
+            msg = f"slot {rollout['slot']} of {spec.model} has version {loaded} by now"
+            raise Refused(msg)
         (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
+    return _since(settings)
+
+
+def _since(settings: Settings) -> dict[str, str]:
     return {"wall": datetime.now(UTC).isoformat(), "clock": settings.clock.now().isoformat()}
 
 

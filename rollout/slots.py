@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -11,6 +14,20 @@ from spec import ModelSpec, Refused, Settings, Unavailable, read_secret
 
 LOAD_S = 240.0  # the server gives its own fetch 180 s, and warms the model after that
 _ASK_S = 5.0
+
+
+@contextmanager
+def held(spec: ModelSpec, settings: Settings) -> Iterator[None]:
+    """Wait for, and hold, the right to load into a slot of a model and to move its traffic to that.
+
+    Without it a version that nobody has judged could be loaded into the slot that a person is just giving all
+    traffic. The kernel frees it when the process dies.
+    """
+    path = settings.home / "slots" / f"{spec.model}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def load(spec: ModelSpec, settings: Settings, slot: Slot, version: str) -> None:

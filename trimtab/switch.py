@@ -44,17 +44,15 @@ def give_all(spec: ModelSpec, settings: Settings, router: Router, seen: Split, v
     from rollout import slots
     from rollout.split import Split
 
-    if (
-        seen.settled and slots.loaded(spec, settings, seen.champion) == version
-    ):  # an earlier call came this far
-        return seen.champion
-    if slots.loaded(spec, settings, seen.idle) != version:
-        slots.load(spec, settings, seen.idle, version)
-
     def change(current: Split) -> Split:
         if current.champion != seen.champion or not current.same_routes(seen):
             msg = f"The traffic of {spec.model} was moved meanwhile ({current}); look, and try again"
             raise Refused(msg)
         return Split(champion=seen.idle)
 
-    return router.amend(spec.model, change).champion
+    if seen.settled and slots.loaded(spec, settings, seen.champion) == version:
+        return seen.champion  # an earlier call came this far
+    with slots.held(spec, settings):
+        if slots.loaded(spec, settings, seen.idle) != version:
+            slots.load(spec, settings, seen.idle, version)
+        return router.amend(spec.model, change).champion

@@ -80,6 +80,7 @@ def router(monkeypatch: pytest.MonkeyPatch) -> MemoryRouter:
     monkeypatch.setattr(steps, "_router", lambda _: memory)
     monkeypatch.setattr(experiment, "_router", lambda _: memory)
     monkeypatch.setattr(rollout.slots, "load", lambda *_: None)
+    monkeypatch.setattr(rollout.slots, "loaded", lambda *_: "7")
     return memory
 
 

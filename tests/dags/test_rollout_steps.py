@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,36 @@ def test_a_step_does_not_begin_without_the_lease(
     with pytest.raises(Refused, match="lease"):
         steps.begin(SPEC, settings, 2, ROLLOUT)
     assert RETURNED == router.read("flights")
+
+
+def test_a_step_does_not_begin_on_another_version(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody loaded version 3 into the slot while a person was asked: no traffic goes there."""
+    del aliases
+    monkeypatch.setattr(rollout.slots, "loaded", lambda *_: "3")
+
+    with pytest.raises(Refused, match="slot green of flights has version 3 by now"):
+        steps.begin(SPEC, settings, 0, ROLLOUT)
+    assert router.read("flights").settled
+
+
+def test_a_load_waits_for_who_moves_the_traffic(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a person gives a slot all traffic nothing is loaded; then the other slot is the idle one."""
+    del aliases
+    loads: list[str] = []
+    monkeypatch.setattr(rollout.slots, "load", lambda *given: loads.append(given[2]))
+    with ThreadPoolExecutor() as threads:
+        with rollout.slots.held(SPEC, settings):
+            loading = threads.submit(steps.load_challenger, SPEC, settings, None)
+            with pytest.raises(TimeoutError):
+                loading.result(timeout=0.2)
+            router.apply("flights", Split(champion="green"))
+        found = loading.result(timeout=10)
+
+    assert (["blue"], "blue") == (loads, found["slot"])
 
 
 def test_the_alias_moves_after_the_traffic(

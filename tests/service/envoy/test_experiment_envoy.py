@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from dags import experiment, steps
+from rollout import slots
 from rollout.experiment.comparison import Word
 from rollout.experiment.report import Report
 from rollout.split import Split
@@ -98,9 +99,12 @@ def _knows(url: str) -> bool:
     return answer.is_success and bool(answer.json()["data"]["result"])
 
 
-def test_an_experiment_holds_sees_harm_and_leaves_no_trace(gateway: Any, watched: Settings) -> None:
+def test_an_experiment_holds_sees_harm_and_leaves_no_trace(
+    gateway: Any, watched: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half of the callers meet the version; an equal one goes on; harm ends it, and the traffic is back."""
     spec = gateway.specs["flights"]
+    monkeypatch.setattr(slots, "loaded", lambda *_: FOUND["challenger"])  # its upstreams name no version
     terms = Experiment().but(**{"for": "1d"}).model_dump(mode="json", by_alias=True)
     found = FOUND | {"began": datetime.now(UTC).isoformat(), "terms": terms}
     since = experiment.begin(spec, watched, found)
