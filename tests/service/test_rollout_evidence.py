@@ -327,7 +327,7 @@ def test_a_prometheus_that_knows_nothing_yet(prometheus: Scraped) -> None:
 
 
 def test_prometheus_that_is_gone(tmp_path: Path) -> None:
-    """Without Prometheus nothing is known; with live traffic the judge is blind, however young the step is."""
+    """Without Prometheus nothing is known; with live traffic the judge is blind, even of a young step."""
     env = {"TRIMTAB_HOME": str(tmp_path), "TRIMTAB_PROMETHEUS_URL": "http://127.0.0.1:9"}
     settings, now = Settings.from_env(env), datetime.now(UTC)
     lately, long_ago = now - timedelta(seconds=5), now - timedelta(seconds=61)
