@@ -32,6 +32,8 @@ _INLINE_BYTES = 32 * 1024
 _INLINE_ROW_SECONDS = 0.001
 _THREADS = 2
 _TURN = 16
+_PATIENCE_DIGITS = 15
+"""Who would wait longer than these milliseconds waits for ever; int() refuses thousands of digits."""
 _SERVER_FAULT = 500
 _REJECTED: dict[int, Reason] = {429: "queue_full", 504: "deadline", 499: "disconnected"}
 
@@ -210,7 +212,8 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Sent:
             json_bytes = value
         elif name == b"content-length":
             length = value
-    patience_s = int(patience) / 1e3 if patience.strip(b"0").isdigit() else inf
+    stated = patience.strip(b"0").isdigit() and len(patience) <= _PATIENCE_DIGITS
+    patience_s = int(patience) / 1e3 if stated else inf
     fallback_id = request_id.decode("latin-1") or uuid4().hex
     body_bytes = int(length) if length else None
     return Sent(origin_of(host, tester), fallback_id, json_bytes, patience_s, body_bytes)
