@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards import decision, frame, harm, health, operations, promql, state, traffic
+from dashboards import crowding, decision, frame, harm, health, operations, promql, state, traffic
 from dashboards.frame import Surroundings
 from dashboards.sdk import Json, build
 from spec import ModelSpec, format_duration
@@ -34,6 +34,7 @@ def dashboard(spec: ModelSpec | None = None, surroundings: Surroundings | None =
         health.quality(),
         traffic.latency(),
         traffic.errors(),
+        crowding.crowding(),
         operations.queueing(),
         operations.anomalies(),
         traffic.resources(),

@@ -15,7 +15,10 @@ CHECKOUT = Path(__file__).parents[2]
 FLIGHTS = spec.load(CHECKOUT / "models" / "flights.yaml")
 PAGES = build.generic() | build.of_models([FLIGHTS])
 CHOSEN = {"model": "flights", "metric": "roc_auc"}
-NOT_SHOWN = {"trimtab_build_info": "an identity, for joins by hand"}
+NOT_SHOWN = {
+    "trimtab_build_info": "an identity, for joins by hand",
+    "trimtab_prediction_drift_p_value": "`trimtab_prediction_drifted` holds it against its level",
+}
 
 
 @pytest.fixture(params=sorted(PAGES))

@@ -53,6 +53,9 @@ VALUES = {
     "kind": ("jump", "creep"),
     "slice": ("carrier=AA", "carrier=UA"),
     "direction": ("in", "out"),
+    "provider": ("cpu",),
+    "wanted": ("cpu",),
+    "half": ("request", "response"),
     "component": ("cpu", "memory"),
     "currency": ("EUR",),
 }
