@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 
 from dags import ending, notices, surroundings
-from dags.operators import LONGEST_WAIT, keep
+from dags.operators import LONGEST_WAIT, final_refusals, keep
 from dags.triggers import VerdictTrigger
 
 
@@ -59,6 +59,11 @@ class StepApproval(ApprovalOperator):
 
     def execute(self, context: Any) -> None:
         """Put the question, and defer instead of parking the task."""
+        from dags.steps import renew
+
+        if self.step is not None:  # the judge is back only when Airflow has started this task and its trigger
+            with final_refusals():
+                renew(*surroundings.model(self.model))
         try:
             super().execute(context)
         except TaskAwaitingInput:

@@ -88,6 +88,13 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
     return _since(settings)
 
 
+def renew(spec: ModelSpec, settings: Settings) -> None:
+    """Extend the lease of the canary before what may take long; `Refused` if it is lost."""
+    from rollout import leases
+
+    leases.renew(_router(settings), spec.model, datetime.now(UTC) + spec.rollout.lease)
+
+
 def _since(settings: Settings) -> dict[str, str]:
     return {"wall": datetime.now(UTC).isoformat(), "clock": settings.clock.now().isoformat()}
 

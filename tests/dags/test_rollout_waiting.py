@@ -178,10 +178,13 @@ def test_a_question_waits_deferred(question: StepApproval, monkeypatch: pytest.M
     def parked(*_: object) -> None:
         raise TaskAwaitingInput(method_name="execute_complete")
 
+    renewed: list[str] = []
+    monkeypatch.setattr(steps, "renew", lambda spec, _: renewed.append(spec.model))
     monkeypatch.setattr(ApprovalOperator, "execute", parked)
 
     with pytest.raises(TaskDeferred) as deferred:
         question.execute({})
+    assert ["flights"] == renewed
 
     trigger = deferred.value.trigger
     assert isinstance(trigger, VerdictTrigger)
