@@ -67,14 +67,17 @@ class VerdictTrigger(BaseTrigger):
         return "dags.triggers.VerdictTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: how the step ended, and its text for people."""
-        while True:
-            ended = await self._look()
-            if ended is not None:
-                yield TriggerEvent(ended)  # type: ignore[no-untyped-call]
-                return
+        """Yield one event: how the step ended, and its text for people.
+
+        The first look waits, too: Airflow takes a task that goes on before its executor has reported the
+        deferral for a lost one, and tries it again.
+        """
+        ended = None
+        while ended is None:
             spec, _ = surroundings.model(self.model)
             await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
+            ended = await self._look()
+        yield TriggerEvent(ended)  # type: ignore[no-untyped-call]
 
     async def _look(self) -> dict[str, Any] | None:
         """Return how the step ended, as `dags.ending`; None while it goes on."""
