@@ -48,10 +48,12 @@ class ExperimentTrigger(BaseTrigger):
         return "dags.experiment_waiting.ExperimentTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: why the experiment ended."""
-        while not (end := await self._look()):
+        """Yield one event: why the experiment ended. The first look waits, as a rollout's does."""
+        end = ""
+        while not end:
             spec, _ = surroundings.model(self.model)
             await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
+            end = await self._look()
         yield TriggerEvent(end)  # type: ignore[no-untyped-call]
 
     async def _look(self) -> str:
