@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml .ci/install
 	@PYTHON=$(PYTHON) bash .ci/install
 	@touch $@
 
-demo: $(STAMP) ## run the closed loop on a year of real flights (about 9 minutes)
+demo: $(STAMP) ## run the closed loop on a year of real flights (about 10 minutes)
 	@$(BIN)/trimtab demo
 
 up: $(STAMP) ## start the same stack to stay

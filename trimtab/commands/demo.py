@@ -27,7 +27,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--day-seconds",
-    default=1.4,
+    default=1.5,
     show_default=True,
     type=click.FloatRange(0.2),
     help="Wall time of a simulated day; a busy machine takes longer.",

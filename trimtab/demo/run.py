@@ -65,7 +65,7 @@ class Plan:
     home: Path
     models: Path
     one_in: int = 4
-    day_seconds: float = 1.4
+    day_seconds: float = 1.5
     start: datetime = MARCH
     until: datetime | None = None
     trees: int = 100
