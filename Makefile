@@ -31,10 +31,11 @@ status: $(STAMP) ## show what runs and how the models are
 test: $(STAMP) ## run every test
 	@# Two workers on two cores: threads that wait for each other by spinning would only take turns.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not chaos" --numprocesses 2 --dist loadfile
-	@$(BIN)/python -m pytest -m e2e
+	@$(BIN)/python -m pytest -m "e2e and not chaos"
 
 chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (12 minutes)
 	@TRIMTAB_PROMOTIONS=10 $(BIN)/python -m pytest --capture=no tests/chaos
+	@$(BIN)/python -m pytest -m "e2e and chaos"
 
 soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (15 minutes)
 	@TRIMTAB_KILLS=100 $(BIN)/python -m pytest --capture=no tests/service/serving/test_serving_kill.py

@@ -199,6 +199,7 @@ def test_a_challenger_with_shuffled_labels_is_rolled_back(scene: Scene, tmp_path
     _assert_rolled_back(scene, version, gate="quality")
 
 
+@pytest.mark.chaos
 def test_a_person_is_asked_while_the_canary_is_judged_and_a_newer_rollout_overtakes(scene: Scene) -> None:
     """The first waits for a yes and makes room, unblamed; the second gets its yes and its live traffic."""
     same = scene.registry.onnx(MODEL, scene.champion)
