@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Compiling every module at each start of a process would double the time of the demo and the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up down status test chaos soak-log lint bench bench-speed bench-serving bench-quality build clean
+.PHONY: help demo up down status test test-clients chaos soak-log lint bench bench-speed bench-serving bench-quality build clean
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
@@ -33,8 +33,13 @@ test: $(STAMP) ## run every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e and not chaos" --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest -m "e2e and not chaos"
 
-chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (12 minutes)
-	@TRIMTAB_PROMOTIONS=10 $(BIN)/python -m pytest --capture=no tests/chaos
+test-clients: $(STAMP) ## ask a model server by KServe's own client, in an environment of its own (1 minute)
+	@$(BIN)/python bench/peers/environments.py kserve
+	@$(BIN)/python -m pytest tests/service/serving/test_serving_kserve.py
+
+chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (27 minutes)
+	@$(BIN)/python -m pytest --capture=no tests/chaos
+	@$(BIN)/python -m pytest -m "chaos and not e2e" tests/service
 	@$(BIN)/python -m pytest -m "e2e and chaos"
 
 soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (15 minutes)
@@ -66,6 +71,8 @@ bench-quality: $(STAMP) ## count false alarms, delays, errors and right decision
 	@$(BIN)/python bench/quality/optimize.py
 	@$(BIN)/python bench/quality/optimize.py --flights
 	@$(BIN)/python bench/quality/rollout.py
+	@$(BIN)/python bench/quality/rollout_worlds.py
+	@$(BIN)/python bench/quality/contrast.py
 
 build: $(STAMP) ## refresh the dashboards and the chart's copies of them and of the rules
 	@$(BIN)/python -m dashboards refresh

@@ -67,13 +67,13 @@ class Airflow:
     async def paused(self, dag_id: str) -> bool:
         """Return whether the DAG is paused: Airflow would take a run and never start it."""
         answer = await self._call("GET", f"/api/v2/dags/{dag_id}")
-        return bool(answer.json()["is_paused"])
+        return bool(_field(answer, "is_paused"))
 
     async def runs(self, dag_id: str) -> tuple[Run, ...]:
         """Return the newest 100 runs of the DAG, newest first."""
         query = {"order_by": "-id", "limit": _NEWEST}
         answer = await self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
-        return tuple(Run.read(record) for record in answer.json()["dag_runs"])
+        return tuple(Run.read(record) for record in _field(answer, "dag_runs"))
 
     async def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str) -> bool:
         """Start a run; return False if a run of that id exists already.
@@ -118,7 +118,16 @@ class Airflow:
         if not answer.is_success:
             msg = f"Airflow does not let user {self._user!r} in ({answer.status_code}): {_detail(answer)}"
             raise Unavailable(msg)
-        return str(answer.json()["access_token"])
+        return str(_field(answer, "access_token"))
+
+
+def _field(answer: httpx.Response, name: str) -> Any:
+    """Return a field of an answer; where there is none, another server stands in Airflow's place."""
+    try:
+        return answer.json()[name]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"What answers at {answer.url} is not Airflow: {_detail(answer)}"
+        raise Unavailable(msg) from error
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,10 @@ class Targets:
         Our servers.
     slots
         Base URL of every model server: model to slot to URL, as in ``Settings.slots``.
-    envoy_admin
-        Envoy, by its admin port.
+    payloads
+        Base URL of the receiver of KServe's payloads, of each model that has one.
+    envoy_admins
+        Base URLs of the admin ports of the Envoys.
     alertmanager
         Where alerts are sent; scraped too (job ``alertmanager``), so that failed notifications are seen.
     prometheus
@@ -57,7 +59,8 @@ class Targets:
     exporter: Target
     receiver: Target
     slots: Mapping[str, Mapping[str, str]]
-    envoy_admin: Target | None = None
+    payloads: Mapping[str, str] = field(default_factory=dict)
+    envoy_admins: Sequence[str] = ()
     alertmanager: Target | None = None
     prometheus: Target | None = None
 
@@ -80,12 +83,13 @@ def config(
     named = {
         "trimtab-exporter": targets.exporter,
         "trimtab-receiver": targets.receiver,
-        "envoy": targets.envoy_admin,
         "alertmanager": targets.alertmanager,
         "prometheus": targets.prometheus,
     }
     jobs = [_job(name, target) for name, target in named.items() if target is not None]
-    jobs += [_slots_job(targets.slots)] if targets.slots else []
+    jobs += [_envoys(targets.envoy_admins)] if targets.envoy_admins else []
+    jobs += [_labelled_job("trimtab-serving", _slots(targets.slots))] if targets.slots else []
+    jobs += [_labelled_job("trimtab-payloads", _receivers(targets.payloads))] if targets.payloads else []
     content: dict[str, Any] = {
         "global": {"scrape_interval": span, "scrape_timeout": span, "evaluation_interval": span},
         "rule_files": [str(path) for path in rules],
@@ -97,19 +101,32 @@ def config(
 
 
 def _job(name: str, target: Target) -> dict[str, Any]:
-    path = {"metrics_path": "/stats/prometheus"} if name == "envoy" else {}
-    return {"job_name": name} | path | target.fields()
+    return {"job_name": name} | target.fields()
 
 
-def _slots_job(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """One job for all model servers; the labels stand on `up` even when nothing answers.
+def _envoys(admins: Sequence[str]) -> dict[str, Any]:
+    static = [{"targets": [urlsplit(url).netloc for url in admins]}]
+    return {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": static}
+
+
+def _labelled_job(name: str, static: list[dict[str, Any]]) -> dict[str, Any]:
+    """One job for servers of many models; its targets' labels stand on `up` even when nothing answers.
 
     The servers label their own series with model and slot; those are kept as they are
     (`honor_labels`), not renamed to ``exported_model``.
     """
-    static = [
+    return {"job_name": name, "honor_labels": True, "static_configs": static}
+
+
+def _slots(slots: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    return [
         {"targets": [urlsplit(url).netloc], "labels": {"model": model, "slot": slot}}
         for model, of_model in slots.items()
         for slot, url in of_model.items()
     ]
-    return {"job_name": "trimtab-serving", "honor_labels": True, "static_configs": static}
+
+
+def _receivers(payloads: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"targets": [urlsplit(url).netloc], "labels": {"model": model}} for model, url in payloads.items()
+    ]

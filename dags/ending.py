@@ -1,4 +1,4 @@
-"""How a step of a rollout ends: judged, broken off, or overtaken by a newer rollout.
+"""How a step of a rollout ends: judged, broken off, taken back by a person, or overtaken by a newer rollout.
 
 An ending is ``{"decision", "reason", "summary", "verdict"}``, plain enough for Airflow's XCom: the judge's
 decision or `SUPERSEDED`, why in a line, the same for people, and the judge's verdict if it gave one.
@@ -6,12 +6,18 @@ decision or `SUPERSEDED`, why in a line, the same for people, and the judge's ve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rollout.verdict import Verdict
+    from spec import Settings
 
 SUPERSEDED = "superseded"
+TAKEN_BACK = "taken_back"
+"""Outcome of the event by which a person ends a rollout; its payload names the run."""
+_SKEW = timedelta(hours=1)  # of the clock of whoever took it back
 KEY = "ending"
 """Under which a task pushes its ending to XCom."""
 
@@ -40,3 +46,26 @@ def newer_waits(model: str) -> bool:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     return RuntimeTaskInstance.get_dr_count(dag_id=f"rollout_{model}", states=["queued"]) > 0
+
+
+def taken_back(model: str, settings: Settings, rollout: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the ending of a rollout that a person took back (`trimtab rollback`); None while nobody did.
+
+    Parameters
+    ----------
+    rollout
+        What the task `load` returned.
+
+    Raises
+    ------
+    Unavailable
+        The results store did not answer.
+    """
+    from monitors.results import Store
+
+    since = datetime.fromisoformat(rollout["began"]) - _SKEW
+    with Store(settings.results_url) as store:
+        for event in store.events(model, since, kinds=["rollout"]):
+            if event.payload.get("outcome") == TAKEN_BACK and event.payload.get("run") == rollout.get("run"):
+                return broken(event.text)
+    return None

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dags import scheduler
 from spec import ModelSpec, Settings
 from spec.experiment import Experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rollout.experiment.report import Report
     from rollout.routers import Router
@@ -44,10 +45,17 @@ def begin(spec: ModelSpec, settings: Settings, found: dict[str, Any]) -> dict[st
     return steps.begin(plan(spec, _terms(found)), settings, 0, found)
 
 
-def look(spec: ModelSpec, settings: Settings, found: dict[str, Any], since: Mapping[str, str]) -> Report:
+def look(
+    spec: ModelSpec,
+    settings: Settings,
+    found: dict[str, Any],
+    since: Mapping[str, str],
+    alive: Callable[[Settings], datetime] = scheduler.now,
+) -> Report:
     """Look at an experiment once and keep what is shown; the lease is renewed only by who sees.
 
     Nothing is kept of a look that is blind, or that finds the traffic gone: it says nothing of the split.
+    `alive` is as of `dags.steps.look`.
 
     Raises
     ------
@@ -74,7 +82,7 @@ def look(spec: ModelSpec, settings: Settings, found: dict[str, Any], since: Mapp
     )
     seen = report(evidence, judge(evidence, held, terms.share), held, terms)
     if not evidence.blind:
-        leases.renew(_router(settings), spec.model, datetime.now(UTC) + spec.rollout.lease)
+        leases.renew(_router(settings), spec.model, alive(settings) + spec.rollout.lease)
         keep(settings, found, seen)
     return seen
 

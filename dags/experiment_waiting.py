@@ -12,9 +12,9 @@ from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from dags import surroundings
+from dags import looks, surroundings
 from dags.operators import LONGEST_WAIT, final_refusals
-from dags.triggers import LOOKS_PER_LEASE
+from dags.scheduler import Scheduler
 from spec import Refused, Unavailable
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ ROOM = "A rollout of the model wants the traffic."
 class ExperimentTrigger(BaseTrigger):
     """Look at an experiment again and again until something ends it: harm, its time, or a rollout.
 
-    A look renews the lease only after it has seen the evidence. All that a look needs is in the arguments and
-    outside, so a restarted triggerer goes on where the last one stopped.
+    A look renews the lease only after it has seen the evidence, and as far as a rollout's does. All that it
+    needs is in the arguments and outside, so a restarted triggerer goes on where the last one stopped.
 
     Parameters
     ----------
@@ -37,10 +37,11 @@ class ExperimentTrigger(BaseTrigger):
     """
 
     def __init__(self, *, model: str, found: dict[str, Any], since: dict[str, str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow
         self.model = model
         self.found = found
         self.since = since
+        self._scheduler = Scheduler()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and the arguments, for the metadata database."""
@@ -49,12 +50,12 @@ class ExperimentTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: why the experiment ended. The first look waits, as a rollout's does."""
-        end = ""
+        end, first = "", True
         while not end:
             spec, _ = surroundings.model(self.model)
-            await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
-            end = await self._look()
-        yield TriggerEvent(end)  # type: ignore[no-untyped-call]
+            await asyncio.sleep(looks.pause(spec.rollout.lease, first=first))
+            end, first = await self._look(), False
+        yield TriggerEvent(end)  # type: ignore[no-untyped-call] # Airflow
 
     async def _look(self) -> str:
         from dags import exclusion
@@ -64,7 +65,9 @@ class ExperimentTrigger(BaseTrigger):
             return ROOM
         spec, settings = surroundings.model(self.model)
         try:
-            seen = await asyncio.to_thread(look, spec, settings, self.found, self.since)
+            seen = await asyncio.to_thread(
+                look, spec, settings, self.found, self.since, self._scheduler.alive
+            )
         except Unavailable as error:
             log.warning("%s: the lease is not renewed: %s", self.model, error)
             return ""

@@ -16,8 +16,11 @@ def slack(spec: ModelSpec, text: str) -> SlackWebhookNotifier:
     return SlackWebhookNotifier(slack_webhook_conn_id=SLACK_CONNECTION, text=f"*{spec.model}* {text}")
 
 
-def record(spec: ModelSpec, settings: Settings, kind: str, text: str, **payload: Any) -> None:
-    """Write one event to the results store, at the clock's time."""
+def record(
+    spec: ModelSpec, settings: Settings, kind: str, text: str, key: str | None = None, /, **payload: Any
+) -> None:
+    """Write one event to the results store, at the clock's time; of the same key only the first is kept."""
     from monitors.results import Store
 
-    Store(settings.results_url).record_event(spec.model, kind, text, at=settings.clock.now(), payload=payload)
+    now = settings.clock.now()
+    Store(settings.results_url).record_event(spec.model, kind, text, at=now, payload=payload, key=key)

@@ -57,14 +57,17 @@ def build(spec: ModelSpec) -> DAG:
                 notices.record(model, settings, "rollout", text, outcome=ending.SUPERSEDED)
                 raise AirflowSkipException(text)
             exclusion.wait_for_room(name)
+            run, asked = _context()["run_id"], _context()["params"]
+
+            def announce(found: dict[str, Any]) -> None:
+                text = f"rollout of version {found['challenger']} started in slot {found['slot']}"
+                text += f", asked for by {asked['asked_by']}" if asked["asked_by"] else ""
+                told = {"version": found["challenger"], "asked_by": asked["asked_by"], "run": run}
+                key = f"{name}/{run}/started"
+                notices.record(model, settings, "rollout", text, key, outcome="started", **told)
+
             with final_refusals():
-                found = load_challenger(model, settings, _context()["params"]["version"])
-            asked_by = _context()["params"]["asked_by"]
-            text = f"rollout of version {found['challenger']} started in slot {found['slot']}"
-            text += f", asked for by {asked_by}" if asked_by else ""
-            told = {"version": found["challenger"], "asked_by": asked_by}
-            notices.record(model, settings, "rollout", text, outcome="started", **told)
-            return found
+                return load_challenger(model, settings, asked["version"], announce) | {"run": run}
 
         steps = [_step(spec, index) for index in range(len(spec.rollout.steps))]
         asked = {index: _approval(spec, index) for index in _asked_before(spec)}

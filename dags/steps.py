@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from dags import scheduler
 from spec import ModelSpec, NotFound, Refused, Settings, Unavailable
 
 if TYPE_CHECKING:
@@ -15,8 +16,20 @@ if TYPE_CHECKING:
     from rollout.verdict import Verdict
 
 
-def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) -> dict[str, Any]:
+def load_challenger(
+    spec: ModelSpec,
+    settings: Settings,
+    version: str | None,
+    announce: Callable[[dict[str, Any]], object] | None = None,
+) -> dict[str, Any]:
     """Load a version into the idle slot; return what the steps need to know of the rollout.
+
+    Parameters
+    ----------
+    version
+        By default the challenger.
+    announce
+        Told the same before the load, which may take minutes.
 
     Raises
     ------
@@ -43,13 +56,12 @@ def load_challenger(spec: ModelSpec, settings: Settings, version: str | None) ->
         if not split.settled:
             msg = f"slot {split.idle} of {spec.model} is not idle ({split}); its rollout must end first"
             raise Refused(msg)
+        found = {"challenger": challenger, "champion": champion, "slot": split.idle}
+        found["began"] = settings.clock.now().isoformat()
+        if announce is not None:
+            announce(found)
         slots.load(spec, settings, split.idle, challenger)
-    return {
-        "challenger": challenger,
-        "champion": champion,
-        "slot": split.idle,
-        "began": settings.clock.now().isoformat(),
-    }
+    return found | {"began": settings.clock.now().isoformat()}
 
 
 def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any]) -> dict[str, str]:
@@ -60,10 +72,11 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
     Raises
     ------
     Refused
-        The lease was lost, or somebody has loaded another version into the slot.
+        The lease was lost, a person took the rollout back, or the slot has another version by now.
     Unavailable
-        The slot does not answer, or is empty just now.
+        The slot or the results store does not answer, or the slot is empty just now.
     """
+    from dags import ending
     from rollout import leases, slots
     from rollout.split import other
     from rollout.steps import at_step
@@ -84,6 +97,9 @@ def begin(spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any
         if loaded != str(rollout["challenger"]):
             msg = f"slot {rollout['slot']} of {spec.model} has version {loaded} by now"
             raise Refused(msg)
+        # Later steps hold a lease, which whoever takes the rollout back has ended.
+        if step == 0 and (ended := ending.taken_back(spec.model, settings, rollout)) is not None:
+            raise Refused(ended["reason"])
         (leases.begin if step == 0 else leases.advance)(router, spec.model, split)
     return _since(settings)
 
@@ -100,9 +116,21 @@ def _since(settings: Settings) -> dict[str, str]:
 
 
 def look(
-    spec: ModelSpec, settings: Settings, step: int, rollout: dict[str, Any], since: Mapping[str, str]
+    spec: ModelSpec,
+    settings: Settings,
+    step: int,
+    rollout: dict[str, Any],
+    since: Mapping[str, str],
+    alive: Callable[[Settings], datetime] = scheduler.now,
 ) -> Verdict:
-    """Judge a step once; the lease is renewed only by a judge that sees. `since` is what `begin` returned.
+    """Judge a step once; the lease is renewed only by a judge that sees.
+
+    Parameters
+    ----------
+    since
+        What `begin` returned.
+    alive
+        When somebody was last known to live who acts on a decision: from then on the lease holds.
 
     Raises
     ------
@@ -125,7 +153,7 @@ def look(
         pairs_since=datetime.fromisoformat(rollout["began"]),
     )
     if not evidence.blind:
-        leases.renew(_router(settings), spec.model, datetime.now(UTC) + spec.rollout.lease)
+        leases.renew(_router(settings), spec.model, alive(settings) + spec.rollout.lease)
     return judge(evidence, spec, share)
 
 
@@ -186,6 +214,7 @@ def reject_challenger(
     Unavailable
         The registry did not answer; the traffic is back.
     """
+    from dags import giving_back
     from dags.ending import SUPERSEDED
     from retraining.registry import Registry
     from rollout import leases
@@ -196,19 +225,30 @@ def reject_challenger(
         return "nothing was rolled out: loading failed; see the log of `load`"
     challenger = str(rollout["challenger"])
     try:
-        promoted = registry.version(spec.model, "champion") == challenger
+        champion = registry.version(spec.model, "champion")
     except Unavailable:
-        _give_back(router, spec, settings, rollout)
+        giving_back.give_back(router, spec, settings, rollout, None)
         raise
-    if promoted:
+    if champion == challenger:
         return f"version {challenger} is the champion already and stays it"
-    _give_back(router, spec, settings, rollout)
+    giving_back.give_back(router, spec, settings, rollout, champion)
+    ended = _taken_back(spec, settings, rollout) or ended
     reason = ended["reason"] if ended else "the rollout broke; see the log of its failed task"
     if ended and ended["decision"] == SUPERSEDED:
         registry.tag(spec.model, challenger, "status", SUPERSEDED)
     else:
         _reject(registry, spec, challenger, reason, ended["verdict"] if ended else None)
     return f"version {challenger}: {reason}"
+
+
+def _taken_back(spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the ending by a person, who had the last word; None where the results store cannot say."""
+    from dags import ending
+
+    try:
+        return ending.taken_back(spec.model, settings, rollout)
+    except Unavailable:
+        return None
 
 
 def _reject(
@@ -234,23 +274,6 @@ def _kept(verdicts: Mapping[str, dict[str, Any] | None]) -> Rollout:
         )
 
     return Rollout(steps=tuple(kept(task, said) for task, said in verdicts.items()))
-
-
-def _give_back(router: Router, spec: ModelSpec, settings: Settings, rollout: dict[str, Any]) -> None:
-    """Settle the traffic on the slot that the rollout began from, also after a promotion that broke.
-
-    A slot that answers with another version by now is somebody else's, who was quicker: its traffic stays.
-    """
-    from rollout import slots
-    from rollout.split import Split, other
-
-    before = Split(champion=other(rollout["slot"]))
-    try:
-        loaded = slots.loaded(spec, settings, rollout["slot"])
-    except Unavailable:  # it answers nobody: its traffic is better off elsewhere, whoever loaded it
-        loaded = None
-    if loaded in {None, str(rollout["challenger"])}:
-        router.apply(spec.model, before)
 
 
 def _router(settings: Settings) -> Router:

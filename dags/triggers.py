@@ -11,20 +11,20 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from dags import surroundings
+from dags import looks, surroundings
+from dags.scheduler import Scheduler
 from spec import Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
-LOOKS_PER_LEASE = 20
-
 
 class VerdictTrigger(BaseTrigger):
-    """Judge a step again and again until it is decided, or until a newer rollout of the model waits.
+    """Judge a step again and again until it is decided, taken back, or a newer rollout of the model waits.
 
-    A look renews the lease on the canary's traffic only after it has seen the evidence: a judge that is
-    blind or dead lets the lease lapse, and the guard returns the traffic to the champion. All that a look
-    needs is in the arguments and outside, so a restarted triggerer goes on where the last one stopped.
+    A look renews the lease on the canary's traffic only after it has seen the evidence, and from the last
+    sign of life of the scheduler on, which acts on what is decided: a judge that is blind or dead, or that
+    nobody listens to, lets the lease lapse, and the guard returns the traffic to the champion. All else that
+    a look needs is in the arguments and outside, so a restarted triggerer goes on where the last one stopped.
 
     Parameters
     ----------
@@ -48,11 +48,12 @@ class VerdictTrigger(BaseTrigger):
         since: dict[str, str],
         until: str | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow
         self.model = model
         self.step = step
         self.rollout = rollout
         self.since = since
+        self._scheduler = Scheduler()
         self.until = until
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -69,30 +70,50 @@ class VerdictTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: how the step ended, and its text for people.
 
-        The first look waits, too: Airflow takes a task that goes on before its executor has reported the
-        deferral for a lost one, and tries it again.
+        The first look waits, too, and longer: Airflow takes a task that goes on before its executor has
+        reported the deferral for a lost one, and tries it again.
         """
-        ended = None
+        ended, first = None, True
         while ended is None:
             spec, _ = surroundings.model(self.model)
-            await asyncio.sleep(spec.rollout.lease.total_seconds() / LOOKS_PER_LEASE)
-            ended = await self._look()
-        yield TriggerEvent(ended)  # type: ignore[no-untyped-call]
+            await asyncio.sleep(looks.pause(spec.rollout.lease, first=first))
+            ended, first = await self._look(), False
+        yield TriggerEvent(ended)  # type: ignore[no-untyped-call] # Airflow
+
+    async def _broken_off(self) -> dict[str, Any] | None:
+        """Return the ending that does not hang on the evidence."""
+        from dags import ending
+
+        if await sync_to_async(ending.newer_waits)(self.model):
+            return ending.superseded()
+        if (ended := await asyncio.to_thread(self._taken_back)) is not None:
+            return ended
+        if self.until is not None and datetime.now(UTC) >= datetime.fromisoformat(self.until):
+            return ending.broken(f"nobody answered until {self.until}")
+        return None
+
+    def _taken_back(self) -> dict[str, Any] | None:
+        from dags import ending
+
+        try:
+            return ending.taken_back(self.model, surroundings.model(self.model)[1], self.rollout)
+        except Unavailable as error:  # whoever took it back has ended the lease as well
+            log.warning("%s: it is not known whether somebody took the rollout back: %s", self.model, error)
+            return None
 
     async def _look(self) -> dict[str, Any] | None:
         """Return how the step ended, as `dags.ending`; None while it goes on."""
         from dags import ending
         from dags.steps import look
 
-        if await sync_to_async(ending.newer_waits)(self.model):
-            return ending.superseded()
-        if self.until is not None and datetime.now(UTC) >= datetime.fromisoformat(self.until):
-            return ending.broken(f"nobody answered until {self.until}")
-        if self.step is None:
-            return None
+        ended = await self._broken_off()
+        if ended is not None or self.step is None:
+            return ended
         spec, settings = surroundings.model(self.model)
         try:
-            verdict = await asyncio.to_thread(look, spec, settings, self.step, self.rollout, self.since)
+            verdict = await asyncio.to_thread(
+                look, spec, settings, self.step, self.rollout, self.since, self._scheduler.alive
+            )
         except Unavailable as error:
             log.warning("%s: the lease is not renewed: %s", self.model, error)
             return None

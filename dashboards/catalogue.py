@@ -113,6 +113,7 @@ CATALOGUE: dict[str, Metric] = {
     "trimtab_model_load_seconds": Metric("gauge", _SLOT, "time to fetch, check and warm up"),
     "trimtab_model_size_bytes": Metric("gauge", _SLOT, "size of the ONNX file"),
     "trimtab_log_pending_rows": Metric("gauge", ("model", "slot"), "answered rows not yet in the log"),
+    "trimtab_log_disk_free_ratio": Metric("gauge", ("model", "slot"), "free share of the disk of such rows"),
     "trimtab_log_commit_failures_total": Metric("counter", ("model", "slot"), "failed commits of the log"),
     "trimtab_log_write_failures_total": Metric(
         "counter", ("model", "slot"), "requests without an answer because the spool took no rows"

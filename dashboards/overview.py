@@ -6,6 +6,7 @@ from dashboards import frame, promql
 from dashboards.frame import Row, Surroundings
 from dashboards.panels import Query, Text, cells, lines, rows, stat
 from dashboards.sdk import Json
+from dashboards.state import silence
 
 _CARRIED = "${datasource:queryparam}&${__url_time_range}"
 _DRILL_DOWN = f"/d/{frame.ANY_MODEL_UID}?var-model=${{__data.fields.model}}&{_CARRIED}"
@@ -131,18 +132,7 @@ def _trends() -> Row:
                 ),
                 Query(asked, "{{outcome}}"),
             ),
-            cells(
-                Text(
-                    "Silence",
-                    "Red where a scraped server or the results store gives no answer.",
-                    "none",
-                ),
-                Query(promql.silent(), "{{job}} {{instance}}"),
-                Query(promql.store_silent(), "results store"),
-                bad_from=1,
-                span=8,
-                height=8,
-            ),
+            silence(span=8, height=8),
             cells(
                 Text("Paused", "Models whose retrain DAG is paused in Airflow when it is wanted.", "none"),
                 Query(

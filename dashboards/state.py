@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards import promql
 from dashboards.frame import Row
-from dashboards.panels import GREEN, RED, Query, Text, cells, lines, name, stat, timeline
+from dashboards.panels import GREEN, RED, Panel, Query, Text, cells, lines, name, stat, timeline
 
 
 def now() -> Row:
@@ -110,17 +110,18 @@ def monitoring() -> Row:
                 Query(promql.gauge("trimtab_monitoring_last_duration_seconds", "monitor"), "{{monitor}}"),
                 span=6,
             ),
-            cells(
-                Text(
-                    "Silence",
-                    "Red where a scraped server or the results store gives no answer.",
-                    "none",
-                ),
-                Query(promql.silent(), "{{job}} {{instance}}"),
-                Query(promql.store_silent(), "results store"),
-                bad_from=1,
-                span=24,
-                height=6,
-            ),
+            silence(span=24, height=6),
         ],
+    )
+
+
+def silence(*, span: int, height: int) -> Panel:
+    """Return the panel of what gives no answer."""
+    return cells(
+        Text("Silence", "Red where a scraped server or the results store gives no answer.", "none"),
+        Query(promql.silent(), "{{job}} {{instance}}"),
+        Query(promql.store_silent(), "results store"),
+        bad_from=1,
+        span=span,
+        height=height,
     )

@@ -150,12 +150,21 @@ def errors() -> Row:
                     "short",
                 ),
                 Query(promql.gauge("trimtab_log_pending_rows", "slot"), "{{slot}}"),
-                span=12,
+                span=8,
+            ),
+            lines(
+                Text(
+                    "Room for these rows",
+                    "Free share of the disk that they wait on, by slot; at 0 requests get a 503.",
+                    "percentunit",
+                ),
+                Query(promql.gauge("trimtab_log_disk_free_ratio", "slot"), "{{slot}}"),
+                span=8,
             ),
             lines(
                 Text("Failed commits", "Commits of the inference log that failed, by slot.", "ops"),
                 Query(promql.rate("trimtab_log_commit_failures_total", "slot"), "{{slot}}"),
-                span=12,
+                span=8,
             ),
         ],
     )

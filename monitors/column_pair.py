@@ -94,7 +94,7 @@ class ColumnPair:
     def __init__(self, reference: Column, current: Column) -> None:
         self.reference, self.current = reference, current
         self._bins = _bins(reference), _bins(current)
-        self.n: Sizes = tuple(float(side.sum()) for side in self._bins)  # type: ignore[assignment]
+        self.n: Sizes = (float(self._bins[0].sum()), float(self._bins[1].sum()))
 
     @property
     def name(self) -> str:

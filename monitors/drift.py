@@ -193,26 +193,20 @@ def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection
     ]
     if len(kept) < 2:  # noqa: PLR2004 - a pair
         return None
-    pick = np.ix_(kept, kept)
-    length, dependence = look.scale.length, counts.dependence
-    effects = (
-        dependence.joint_effects(look.reference.rows_a_window),
-        dependence.joint_effects(look.current.rows_a_window, length),
-    )
-    sizes = [
-        (moments.n / effect).astype(np.int64)[pick]
-        for moments, effect in zip((before, now), effects, strict=True)
-    ]
-    names = [before.names[at] for at in kept]
+    pick, dependence = np.ix_(kept, kept), counts.dependence
+    of_reference = dependence.joint_effects(look.reference.rows_a_window)
+    effect = dependence.joint_effects(look.current.rows_a_window, look.scale.length)
     found = correlation.correlation(
-        names, before.spearman()[pick], sizes[0], now.spearman()[pick], sizes[1], threshold=limit
+        [before.names[at] for at in kept],
+        before.spearman()[pick],
+        (before.n / of_reference).astype(np.int64)[pick],
+        now.spearman()[pick],
+        (now.n / effect).astype(np.int64)[pick],
+        threshold=limit,
     )
     if isinstance(found, NoData):
         return ColumnDrift(PAIRS, CORRELATION, found, limit)
-    level = look.scale.level / len(found.pairs)
-    hanging = float(np.max(effects[1]))
-    small = [pair for pair in found.pairs if pair.p_value <= level]  # few blocks never make one smaller
-    sure = [pair for pair in small if dependence.p_value(pair.p_value, length, hanging) <= level]
+    sure = _sure(found.pairs, look, dependence, float(np.max(effect)))
     return ColumnDrift(
         PAIRS,
         CORRELATION,
@@ -225,6 +219,15 @@ def _shift(look: Look, limit: float, counts: ReferenceProfile, moved: Collection
         rows=look.current.profile.rows,
         detail=f"{sure[0].first} × {sure[0].second}" if sure else None,
     )
+
+
+def _sure(
+    pairs: Sequence[correlation.PairShift], look: Look, dependence: Dependence, effect: float
+) -> list[correlation.PairShift]:
+    """Return the pairs that changed beyond their share of the look's level, whatever hangs together."""
+    level = look.scale.level / len(pairs)
+    small = [pair for pair in pairs if pair.p_value <= level]  # few blocks never make one smaller
+    return [pair for pair in small if dependence.p_value(pair.p_value, look.scale.length, effect) <= level]
 
 
 def _spread(moments: CrossMoments, at: int) -> float:

@@ -40,7 +40,7 @@ class Pace:
     def _speed(self) -> float:
         with self._lock:
             self._seen.append((self._wall(), self._clock.now()))
-            while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _HORIZON_S:  # noqa: PLR2004
+            while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _HORIZON_S:  # noqa: PLR2004 - two tell a speed
                 self._seen.popleft()
             (since, then), (until, now) = self._seen[0], self._seen[-1]
         if until - since < _LEAST_S:

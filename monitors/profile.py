@@ -101,7 +101,7 @@ class NumericColumn:
             return NotImplemented
         return bool((self.counts == other.counts).all()) and self._numbers == other._numbers
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # it holds arrays
 
     @property
     def _numbers(self) -> tuple[object, ...]:
@@ -165,7 +165,7 @@ class CategoricalColumn:
         same = (self.counts == other.counts).all() and (self.others == other.others).all()
         return bool(same) and self.rare == other.rare and self.nulls == other.nulls
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # it holds arrays
 
 
 Column = NumericColumn | CategoricalColumn

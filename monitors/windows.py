@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -56,11 +55,3 @@ def window_at(time: datetime, length: timedelta) -> Window:
     """Return the window of `length` that holds a timezone-aware time."""
     start = start_of(time, length)
     return Window(start, start + length)
-
-
-def closed(first: datetime, now: datetime, length: timedelta) -> Iterator[Window]:
-    """Yield, oldest first, the windows from the one that holds `first` whose end is not after `now`."""
-    window = window_at(first, length)
-    while window.end <= now:
-        yield window
-        window = window.shifted(1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pandas as pd
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 

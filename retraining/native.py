@@ -12,10 +12,10 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
-import skops.io  # type: ignore[import-untyped]
+import skops.io
 from lightgbm import LGBMModel
 from sklearn.pipeline import Pipeline
-from skops.io.exceptions import UnsupportedTypeException  # type: ignore[import-untyped]
+from skops.io.exceptions import UnsupportedTypeException
 
 from retraining.learners import xgboost
 from spec import DataError, Problem, Refused

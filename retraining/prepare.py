@@ -49,11 +49,7 @@ def prepare(spec: ModelSpec, settings: Settings, run: str, *, again: Snapshot | 
     Unavailable
         A table could not be read.
     """
-    if spec.dropped:
-        must = "must be in the log for a retrain to learn from them"
-        hint = "Say private: tokenize of them, or take them out of the features"
-        found = "private: drop"
-        raise DataError([Problem(f"features: {', '.join(spec.dropped)}", must, found, hint)])
+    _refuse_dropped(spec)
     work = Workspace(settings, run)
     state = sources.State.now(spec, settings) if again is None else _state(again)
     known = sources.read(spec, settings, state)
@@ -88,11 +84,24 @@ def prepare(spec: ModelSpec, settings: Settings, run: str, *, again: Snapshot | 
         base_prediction=_base(spec, parts.train),
         sha256=_hash(files),
     )
-    if again is not None and record.sha256 != again.sha256:
-        must, hint = f"must give the rows of the snapshot of run {again.run!r}", "Has the spec changed since?"
-        raise DataError([Problem(place, must, "other rows", hint)])
+    if again is not None:
+        _refuse_other_rows(place, record, again)
     work.save(record)
     return record
+
+
+def _refuse_dropped(spec: ModelSpec) -> None:
+    if spec.dropped:
+        must = "must be in the log for a retrain to learn from them"
+        hint = "Say private: tokenize of them, or take them out of the features"
+        found = "private: drop"
+        raise DataError([Problem(f"features: {', '.join(spec.dropped)}", must, found, hint)])
+
+
+def _refuse_other_rows(place: str, record: Snapshot, again: Snapshot) -> None:
+    if record.sha256 != again.sha256:
+        must, hint = f"must give the rows of the snapshot of run {again.run!r}", "Has the spec changed since?"
+        raise DataError([Problem(place, must, "other rows", hint)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,6 @@ import sys
 from scipy.optimize import brentq
 from scipy.special import betaincc, betaln
 
-_EFFECT = 2.0
-
 
 def log_excess(hits: float, misses: float, null: float) -> float:
     """Return the log evidence that the share of hits is above `null`.
@@ -72,30 +70,3 @@ def interval(hits: float, of: float, alpha: float, guess: float) -> tuple[float,
     low = 0.0 if hits == 0 or kept(tiny) >= 0 else float(brentq(kept, tiny, peak))
     high = 1.0 if misses == 0 or kept(1 - tiny) >= 0 else float(brentq(kept, peak, 1 - tiny))
     return low, high
-
-
-def student_radius(n: int, alpha: float) -> float:
-    """Return how many standard errors a mean of `n` values may be off, at all looks together.
-
-    The t-statistic at which the scale-invariant mixture over effects N(0, 2²), in standard deviations of
-    one value, reaches ``1/alpha``: sqrt(v (q - 1) / (1 - q / (1 + 4n))) with v = n - 1 and
-    q = (sqrt(1 + 4n) / alpha)^(2/n). Exact for independent normal values of unknown variance (Wang &
-    Ramdas, arXiv 2310.03722, the Gaussian mixture); two-sided, so one side alone has half of `alpha`.
-
-    Parameters
-    ----------
-    n
-        At least 1.
-    alpha
-        Chance that the mean is ever further off, in (0, 1).
-
-    Returns
-    -------
-    float
-        Infinite while so few values can show nothing at this level.
-    """
-    spread = 1 + _EFFECT**2 * n
-    grown = (math.sqrt(spread) / alpha) ** (2 / n)
-    if n == 1 or grown >= spread:
-        return math.inf
-    return math.sqrt((n - 1) * (grown - 1) / (1 - grown / spread))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -11,7 +12,7 @@ from rollout import paired
 from rollout.business import Arm, Asked
 from rollout.counts import Counts
 from rollout.crossings import crossings
-from rollout.observations import Business, Evidence, Usage
+from rollout.observations import Business, Crossing, DayShortfall, Evidence, Share, Usage
 from rollout.prometheus import Prometheus
 from rollout.steps import Step
 from rollout.usage import Server
@@ -61,16 +62,8 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
     # Before the first scrapes of a step there is nothing to see; a Prometheus that is gone will see nothing.
     overdue = prometheus.silent or now - since_wall > _FIRST_SCRAPE
     durations = _known(counts.durations, missing) if latency is not None else None
-    disagreement, days, crossed, worst = None, None, None, None
-    try:
-        pairs = paired.collect(spec, settings, challenger, champion, pairs_since or since_clock)
-        truth = paired.truths(spec, settings, pairs)
-        disagreement = paired.disagreement(spec, pairs, truth)
-        days = paired.daily_shortfalls(spec, pairs, truth, settings.clock.now())
-        crossed = crossings(spec, pairs)
-        worst = daily_worst(spec, pairs, settings.clock.now())
-    except Unavailable as error:
-        missing.append(str(error))
+    since = pairs_since or since_clock
+    rows = _known(partial(_rows, spec, settings, challenger, champion, since), missing) or _Rows()
     return Evidence(
         model=spec.model,
         challenger=challenger,
@@ -83,12 +76,33 @@ def collect(  # noqa: PLR0913 - what is compared, since when, where
         durations=durations,
         usage=_usage(counts, missing),
         metrics=_metrics(counts, missing),
-        disagreement=disagreement,
-        crossings=crossed,
-        days=days,
-        worst=worst,
+        disagreement=rows.disagreement,
+        crossings=rows.crossings,
+        days=rows.days,
+        worst=rows.worst,
         missing=tuple(missing),
         blind=step != SHADOW and errors is None and latency is None and overdue,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What rows tell that both versions answered, under the names of `Evidence`."""
+
+    disagreement: Share | None = None
+    crossings: tuple[Crossing, ...] | None = None
+    days: tuple[DayShortfall, ...] | None = None
+    worst: tuple[DayShortfall, ...] | None = None
+
+
+def _rows(spec: ModelSpec, settings: Settings, challenger: str, champion: str, since: datetime) -> _Rows:
+    pairs = paired.collect(spec, settings, challenger, champion, since)
+    truth, now = paired.truths(spec, settings, pairs), settings.clock.now()
+    return _Rows(
+        disagreement=paired.disagreement(spec, pairs, truth),
+        crossings=crossings(spec, pairs),
+        days=paired.daily_shortfalls(spec, pairs, truth, now),
+        worst=daily_worst(spec, pairs, now),
     )
 
 

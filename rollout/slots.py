@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from rollout.answers import content
 from rollout.split import Slot
 from spec import ModelSpec, Refused, Settings, Unavailable, read_secret
 
@@ -54,14 +55,14 @@ def unload(spec: ModelSpec, settings: Settings, slot: Slot) -> None:
 def ready(spec: ModelSpec, settings: Settings, slot: Slot) -> bool:
     """Whether the slot has a version that answers; `Unavailable` if the server does not."""
     answer = _asked(spec, settings, slot, f"/v2/models/{spec.model}/ready")
-    return answer.is_success and bool(_content(answer).get("ready", True))
+    return answer.is_success and bool(content(answer).get("ready", True))
 
 
 def loaded(spec: ModelSpec, settings: Settings, slot: Slot) -> str | None:
     """Return the version that the slot answers with, None if it is empty; `Unavailable` as `ready`."""
     if not ready(spec, settings, slot):
         return None
-    versions = _content(_asked(spec, settings, slot, f"/v2/models/{spec.model}")).get("versions") or []
+    versions = content(_asked(spec, settings, slot, f"/v2/models/{spec.model}")).get("versions") or []
     return str(versions[0]) if versions else None
 
 
@@ -73,7 +74,7 @@ def _told(spec: ModelSpec, settings: Settings, slot: Slot, path: str, body: dict
     except httpx.TransportError as error:
         raise _silent(spec, slot, url, error) from error
     if not answer.is_success:
-        reason = _content(answer).get("error", f"HTTP {answer.status_code}")
+        reason = content(answer).get("error", f"HTTP {answer.status_code}")
         msg = f"The model server of {spec.model}/{slot} refused {path}: {reason}"
         raise Refused(msg)
 
@@ -88,11 +89,3 @@ def _asked(spec: ModelSpec, settings: Settings, slot: Slot, path: str) -> httpx.
 
 def _silent(spec: ModelSpec, slot: Slot, url: str, error: httpx.TransportError) -> Unavailable:
     return Unavailable(f"The model server of {spec.model}/{slot} at {url} did not answer: {error!r}")
-
-
-def _content(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        content = answer.json()
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

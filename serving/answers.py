@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from serving import batch, binary, cache, door
 from serving.http import Headers, HttpError, Response
-from serving.inference_log import InferenceLog
+from serving.inference_log import Answered, InferenceLog
 from serving.job import Job
 from serving.lane import Outcome, late
 from serving.model import NoAnswer
 from serving.origin import Origin
 from serving.protocol import Answer, InferRequest, Prediction, Protocol, at_most
 from serving.slot import Live
-from spec import DataError, ModelSpec, TrimtabError
+from spec import DataError, ModelSpec, TrimtabError, Unavailable
 from spec.quality import Door
 
 
@@ -24,6 +24,15 @@ class _Read(NamedTuple):
 
     request: InferRequest
     flags: Headers
+
+
+class _Written(NamedTuple):
+    """A request and its answer, which nobody may see before the log holds it."""
+
+    job: Job
+    request: InferRequest
+    prediction: Prediction
+    response: Response
 
 
 class Answers:
@@ -41,10 +50,12 @@ class Answers:
         read = [self._read(live, job) for job in jobs]
         requests = [one.request for one in read if isinstance(one, _Read)]
         predictions = iter(self._predict(live, requests))
-        return [
+        written = [
             self._write(live, job, one, next(predictions)) if isinstance(one, _Read) else one
             for job, one in zip(jobs, read, strict=True)
         ]
+        logged = iter(self._logged(live, [one for one in written if isinstance(one, _Written)]))
+        return [next(logged) if isinstance(one, _Written) else one for one in written]
 
     def _read(self, live: Live, job: Job) -> _Read | Exception:
         try:
@@ -56,20 +67,35 @@ class Answers:
         except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             return error
 
-    def _write(self, live: Live, job: Job, read: _Read, prediction: Prediction | TrimtabError) -> Outcome:
-        request = read.request
+    def _write(
+        self, live: Live, job: Job, read: _Read, prediction: Prediction | TrimtabError
+    ) -> _Written | Exception:
         if not isinstance(prediction, Prediction):
-            return _no_answer(prediction, request)
+            return _no_answer(prediction, read.request)
         try:
-            response = _response(self._protocol.answer(request, prediction, live.version), read.flags)
-            latency_ms = (perf_counter() - job.started) * 1e3
-            self._log.append(
-                request, prediction, live.version, shadow=job.origin.shadow, latency_ms=latency_ms
-            )
+            answer = self._protocol.answer(read.request, prediction, live.version)
+            return _Written(job, read.request, prediction, _response(answer, read.flags))
         except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             return error
-        live.metrics[job.origin].rows.inc(request.rows)
-        return response
+
+    def _logged(self, live: Live, written: Sequence[_Written]) -> list[Outcome]:
+        """Return the answers once the log holds them; one that it cannot hold is nothing to the others."""
+        if not written:
+            return []
+        now = perf_counter()
+        answered = [
+            Answered(one.request, one.prediction, one.job.origin.shadow, (now - one.job.started) * 1e3)
+            for one in written
+        ]
+        try:
+            self._log.append(answered, live.version)
+        except Exception as error:  # noqa: BLE001 - it is raised where the requests wait
+            if isinstance(error, Unavailable) or len(written) == 1:
+                return [error] * len(written)
+            return [self._logged(live, [one])[0] for one in written]
+        for one in written:
+            live.metrics[one.job.origin].rows.inc(one.request.rows)
+        return [one.response for one in written]
 
     def _predict(self, live: Live, requests: Sequence[InferRequest]) -> Sequence[Prediction | TrimtabError]:
         """Score requests, those from the cache that it knows."""
@@ -121,7 +147,7 @@ def _no_answer(error: TrimtabError, request: InferRequest) -> Exception:
     """
     if not isinstance(error, NoAnswer):
         return error
-    missing = [name for name, column in request.columns.items() if None in column]
+    missing = request.values.missing()
     if not missing:
         return error
     text = f"{error}; it may need a value where {', '.join(missing)} has none"

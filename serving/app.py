@@ -101,14 +101,16 @@ class ServingApp:
         if scope["type"] == "lifespan":
             await self._live_and_die(receive, send)
             return
+        await respond(send, await self.answer(scope, receive), last=self.is_draining)
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """Answer one request, by whatever way it came; a failure is an answer too."""
         try:
             if scope["path"] == self._infer_path and scope["method"] == "POST":
-                response = await self._started().infer(None, scope, receive)
-            else:
-                response = await self._handler(scope)(scope, receive)
+                return await self._started().infer(None, scope, receive)
+            return await self._handler(scope)(scope, receive)
         except Exception as error:  # noqa: BLE001 - it is answered, and logged if need be
-            response = failure(error, f"{scope['method']} {scope['path']}")
-        await respond(send, response, last=self.is_draining)
+            return failure(error, f"{scope['method']} {scope['path']}")
 
     def _handler(self, scope: Scope) -> Handler:
         """Return what answers the path.
@@ -219,7 +221,11 @@ class ServingApp:
             _logger.exception("the model server cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._inference = Inference(self._spec, self._slot, self._metrics, log, self.is_alone)
+        self._metrics.log_disk(self._settings.home / "spool")
+        by_host = not self._settings.shadow_port
+        self._inference = Inference(
+            self._spec, self._slot, self._metrics, log, self.is_alone, marked_by_host=by_host
+        )
         lag = LoopLag(self._metrics.loop_lag_seconds.observe)
         restoring = asyncio.create_task(self._restore())
         await send({"type": "lifespan.startup.complete"})

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from serving.model import OnnxModel
 from serving.protocol import InferRequest, Prediction
-from serving.values import join
+from serving.values import feeds
 from spec import TrimtabError
 
 
@@ -28,7 +28,7 @@ def predict(model: OnnxModel, requests: Sequence[InferRequest]) -> list[Predicti
 
 
 def _together(model: OnnxModel, requests: Sequence[InferRequest]) -> list[Prediction]:
-    labels, scores = model.predict(join([request.values for request in requests]).feeds())
+    labels, scores = model.predict(feeds([request.values for request in requests]))
     ends = accumulate((request.rows for request in requests), initial=0)
     return [
         Prediction(None if labels is None else labels[start:end], scores[start:end])
@@ -38,6 +38,6 @@ def _together(model: OnnxModel, requests: Sequence[InferRequest]) -> list[Predic
 
 def _alone(model: OnnxModel, request: InferRequest) -> Prediction | TrimtabError:
     try:
-        return model.predict(request.feeds)
+        return model.predict(feeds([request.values]))
     except TrimtabError as error:
         return error

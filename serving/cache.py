@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import repeat
 from threading import Lock
 
 import numpy as np
@@ -54,5 +55,8 @@ class Cache:
 
 
 def keys(request: InferRequest) -> list[bytes]:
-    """Return a row's exact values in the features' order, one key a row; 1, 1.0 and true all differ."""
-    return [orjson.dumps(row) for row in zip(*request.columns.values(), strict=True)]
+    """Return one key a row: its values as the model takes them."""
+    values = request.values
+    numbers = values.numbers.T
+    texts = zip(*values.text.values(), strict=True) if values.text else repeat((), request.rows)
+    return [row.tobytes() + orjson.dumps(text) for row, text in zip(numbers, texts, strict=True)]

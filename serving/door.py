@@ -7,14 +7,15 @@ batch at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.protocol import InferRequest
-from serving.tensors import Column
 from serving.values import Values
 from spec import Feature, FeatureType, ModelSpec, Problem
 from spec.quality import Door
@@ -22,6 +23,9 @@ from spec.quality import Door
 HEADER = b"x-trimtab-quality"
 _MOST_IN_HEADER = 20
 _SHOWN_VALUES = 5
+
+
+_Odd = dict[str, NDArray[np.bool_]]
 
 
 class Breach(NamedTuple):
@@ -37,6 +41,8 @@ class Breach(NamedTuple):
 class Constraints:
     """What one model's features state, prepared once.
 
+    Numbers are compared as the model sees them, in single precision: what breaks a bound by less is let in.
+
     Parameters
     ----------
     features
@@ -45,23 +51,13 @@ class Constraints:
 
     def __init__(self, features: Mapping[str, Feature]) -> None:
         self._features = features
-        self._numbers = [
-            (
-                name,
-                -np.inf if one.min is None else one.min,
-                np.inf if one.max is None else one.max,
-                one.nulls == 0,
-            )
-            for name, one in features.items()
-            if one.type is not FeatureType.CATEGORICAL
-            and (one.min is not None or one.max is not None or one.nulls == 0)
-        ]
+        numeric = [one for one in features.values() if one.type is not FeatureType.CATEGORICAL]
         with np.errstate(over="ignore"):  # a bound beyond single precision is none
-            self._lows, self._highs = (
-                np.array([number[at] for number in self._numbers], dtype=np.float64).astype(np.float32)
-                for at in (1, 2)
-            )
-        self._required = np.array([is_required for *_, is_required in self._numbers], dtype=bool)
+            self._lows = np.array([-np.inf if one.min is None else one.min for one in numeric], np.float32)
+            self._highs = np.array([np.inf if one.max is None else one.max for one in numeric], np.float32)
+        self._required = np.array([one.nulls == 0 for one in numeric], dtype=bool)
+        bounds = zip(self._lows.tolist(), self._highs.tolist(), self._required.tolist(), strict=True)
+        self._bounds = list(bounds)
         self._text = [
             (name, frozenset(one.values if one.nulls == 0 else (*one.values, None)))
             for name, one in features.items()
@@ -84,16 +80,12 @@ class Constraints:
         )
 
     def broken(self, request: InferRequest) -> list[Breach]:
-        """Return what a request breaks; nothing nearly always, and then fast.
-
-        The numbers of a batch are compared as the model sees them, in single precision: what breaks a bound
-        by less than that is let in.
-        """
-        columns = request.columns
-        wrong = self._one_row(columns) if request.rows == 1 else self._batch(columns, request.values)
+        """Return what a request breaks; nothing nearly always, and then fast."""
+        values = request.values
+        wrong = self._one_row(values) if request.rows == 1 else self._batch(values)
         if not wrong:
             return []
-        return [found for name in self._features if name in wrong for found in self._of(name, columns[name])]
+        return [found for name in self._features if name in wrong for found in self._of(name, values)]
 
     def problems(self, breaches: list[Breach]) -> Iterator[Problem]:
         """Tell the caller what must hold, and what was found."""
@@ -102,37 +94,48 @@ class Constraints:
             where = f"inputs: {breach.feature}.data[{breach.row}]"
             yield Problem(where, self._must(breach), f"{breach.found!r}{more}")
 
-    def _one_row(self, columns: Mapping[str, Column]) -> list[str]:
+    def _one_row(self, values: Values) -> set[str]:
         """Return the names of the features that are wrong."""
-        wrong = []
-        for name, low, high, is_required in self._numbers:
-            value = columns[name][0]
-            if value is None:
-                if is_required:
-                    wrong.append(name)
-            elif value < low or value > high:
-                wrong.append(name)
-        wrong += [name for name, allowed in self._text if columns[name][0] not in allowed]
-        return wrong + [name for name in self._filled if columns[name][0] is None]
-
-    def _batch(self, columns: Mapping[str, Column], asked: Values) -> list[str]:
-        wrong = [name for name, allowed in self._text if not allowed.issuperset(columns[name])]
-        wrong += [name for name in self._filled if None in columns[name]]
-        if self._numbers:
-            at = [asked.names.index(name) for name, *_ in self._numbers]
-            values = asked.numbers[at].T
-            odd = (values < self._lows) | (values > self._highs) | (np.isnan(values) & self._required)
-            wrong += [self._numbers[at][0] for at in np.flatnonzero(odd.any(axis=0))]
+        wrong = set()
+        for at, (value, (low, high, is_required)) in enumerate(
+            zip(values.numbers[:, 0].tolist(), self._bounds, strict=True)
+        ):
+            if not low <= value <= high and (is_required or not isnan(value)):
+                wrong.add(values.names[at])
+        text = values.text
+        wrong.update(name for name, allowed in self._text if text[name][0] not in allowed)
+        wrong.update(name for name in self._filled if text[name][0] is None)
         return wrong
 
-    def _of(self, name: str, column: Column) -> Iterator[Breach]:
-        found: dict[str, list[int]] = {}
-        for row, value in enumerate(column):
-            check = _broken_by(self._features[name], value)
-            if check is not None:
-                found.setdefault(check, []).append(row)
-        for check, rows in found.items():
-            yield Breach(name, check, len(rows), rows[0], column[rows[0]])
+    def _batch(self, values: Values) -> set[str]:
+        text = values.text
+        wrong = {name for name, allowed in self._text if not allowed.issuperset(text[name])}
+        wrong.update(name for name in self._filled if None in text[name])
+        numbers = values.numbers.T
+        odd = (numbers < self._lows) | (numbers > self._highs) | (np.isnan(numbers) & self._required)
+        wrong.update(values.names[at] for at in np.flatnonzero(odd.any(axis=0)).tolist())
+        return wrong
+
+    def _of(self, name: str, values: Values) -> Iterator[Breach]:
+        is_text = name in values.text
+        column, odd = self._text_breaks(name, values) if is_text else self._number_breaks(name, values)
+        for check, rows in odd.items():
+            if rows.any():
+                first = int(rows.argmax())
+                yield Breach(name, check, int(rows.sum()), first, column[first])
+
+    def _text_breaks(self, name: str, values: Values) -> tuple[Sequence[object], _Odd]:
+        column, feature = values.text[name], self._features[name]
+        missing = np.array([text is None for text in column])
+        strange = np.array([feature.values is not None and text not in feature.values for text in column])
+        return column, {"values": strange & ~missing, "nulls": missing & (feature.nulls == 0)}
+
+    def _number_breaks(self, name: str, values: Values) -> tuple[Sequence[object], _Odd]:
+        at = values.names.index(name)
+        numbers = values.numbers[at]
+        odd = {"min": numbers < self._lows[at], "max": numbers > self._highs[at]}
+        odd["nulls"] = np.isnan(numbers) & self._required[at]
+        return [_as_sent(value) for value in values.exact[at].tolist()], odd
 
     def _must(self, breach: Breach) -> str:
         feature = self._features[breach.feature]
@@ -163,15 +166,6 @@ def header(breaches: list[Breach]) -> tuple[bytes, bytes]:
     return HEADER, ", ".join([*told, *([f"and {more} more"] if more > 0 else [])]).encode("ascii")
 
 
-def _broken_by(feature: Feature, value: object) -> str | None:
-    """Return the constraint that a value breaks."""
-    if value is None:
-        return "nulls" if feature.nulls == 0 else None
-    if isinstance(value, str):
-        return "values" if feature.values is not None and value not in feature.values else None
-    if isinstance(value, int | float):
-        if feature.min is not None and value < feature.min:
-            return "min"
-        if feature.max is not None and value > feature.max:
-            return "max"
-    return None
+def _as_sent(value: float) -> float | None:
+    """Return a number as JSON has it."""
+    return None if isnan(value) else int(value) if value.is_integer() else value

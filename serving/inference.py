@@ -18,15 +18,15 @@ from uuid import uuid4
 from serving import binary
 from serving.admission import Admission
 from serving.answers import Answers
-from serving.http import HttpError, Receive, Response, Scope, error_response, failure, read_body
+from serving.http import Headers, HttpError, Receive, Response, Scope, error_response, failure, read_body
 from serving.inference_log import InferenceLog
 from serving.job import Job
 from serving.lane import Lane
 from serving.metrics import Reason, ServingMetrics
-from serving.origin import TESTER_HEADER, Origin, origin_of
+from serving.origin import COPY_HEADER, TESTER_HEADER, Origin, origin_of
 from serving.slot import Live, Slot
 from spec import ModelSpec, NotFound
-from spec.routing import NO_VERSION
+from spec.routing import LOADING, NO_VERSION
 
 _INLINE_BYTES = 32 * 1024
 _INLINE_ROW_SECONDS = 0.001
@@ -57,6 +57,8 @@ class Inference:
     ----------
     is_alone
         Tells whether no other request is being read or answered now.
+    marked_by_host
+        Whether the router tells copies by their Host; not where they have a port of their own.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class Inference:
         metrics: ServingMetrics,
         log: InferenceLog,
         is_alone: Callable[[], bool],
+        *,
+        marked_by_host: bool = True,
     ) -> None:
         self._model = spec.model
         self._deadline_s = spec.serving.deadline.total_seconds()
         self._most_bytes = spec.serving.body
         self._slot = slot
         self._is_alone = is_alone
+        self._marked_by_host = marked_by_host
         self._metrics = metrics
         self._admission = Admission(spec.serving.queue)
         work = Answers(spec, log).of
@@ -94,7 +99,7 @@ class Inference:
         TrimtabError
             When the model fails; `Unavailable` when the answer cannot be logged.
         """
-        sent = _read_headers(scope["headers"])
+        sent = _read_headers(scope["headers"], marked_by_host=self._marked_by_host)
         live = self._slot.live
         job = None
         try:
@@ -111,7 +116,7 @@ class Inference:
 
     def sent_directly(self, headers: Iterable[tuple[bytes, bytes]]) -> Sent | None:
         """Return what the headers of a request say, if `begin` takes it: small, to a fast model."""
-        live, sent = self._slot.live, _read_headers(headers)
+        live, sent = self._slot.live, _read_headers(headers, marked_by_host=self._marked_by_host)
         if live is None or live.model.row_seconds > _INLINE_ROW_SECONDS or sent.body_bytes is None:
             return None
         return sent if sent.body_bytes <= min(_INLINE_BYTES, self._most_bytes) else None
@@ -148,8 +153,11 @@ class Inference:
             msg = f"Version {version!r} of {self._model} is not loaded here. Loaded: {loaded}"
             raise NotFound(msg)
         if live is None:
-            raise HttpError(503, self._slot.why_not_ready(), ((NO_VERSION.encode(), b"1"),))
+            raise HttpError(503, self._slot.why_not_ready(), self._no_version())
         return live
+
+    def _no_version(self) -> Headers:
+        return ((NO_VERSION.encode(), LOADING.encode() if self._slot.loading else b"none"),)
 
     def close(self) -> None:
         """Wait for what runs in threads."""
@@ -191,7 +199,7 @@ class Inference:
             series.rejected[_REJECTED[status]].inc()
 
 
-def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Sent:
+def _read_headers(headers: Iterable[tuple[bytes, bytes]], *, marked_by_host: bool) -> Sent:
     """Read what is asked of a request beside its body.
 
     Envoy sends the mirrored copy with the same request id, so both copies get one prediction id even if the
@@ -199,9 +207,10 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Sent:
     """
     host = request_id = patience = tester = length = b""
     json_bytes = None
+    is_copy = False
     for name, value in headers:
         if name == b"host":
-            host = value
+            host = value if marked_by_host else b""
         elif name == b"x-request-id":
             request_id = value
         elif name == b"x-envoy-expected-rq-timeout-ms":
@@ -212,8 +221,10 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Sent:
             json_bytes = value
         elif name == b"content-length":
             length = value
+        elif name == COPY_HEADER:
+            is_copy = True
     stated = patience.strip(b"0").isdigit() and len(patience) <= _PATIENCE_DIGITS
     patience_s = int(patience) / 1e3 if stated else inf
     fallback_id = request_id.decode("latin-1") or uuid4().hex
     body_bytes = int(length) if length else None
-    return Sent(origin_of(host, tester), fallback_id, json_bytes, patience_s, body_bytes)
+    return Sent(origin_of(host, tester, is_copy=is_copy), fallback_id, json_bytes, patience_s, body_bytes)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
 
 from serving import log_records, log_table
 from serving.log_trouble import Trouble
@@ -14,7 +18,8 @@ from serving.log_upkeep import Upkeep
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
 from serving.spool import Spool, read_segment
-from spec import ModelSpec, Refused, Settings, Task, Unavailable
+from serving.values import exact_of, texts_of
+from spec import FeatureType, ModelSpec, Refused, Settings, Task, Unavailable
 from spec.private import Tokens
 from spec.tables import FEATURE_PREFIX
 
@@ -30,8 +35,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Answered(NamedTuple):
+    """A request and what it is answered; `latency_ms` has passed since its arrival.
+
+    `shadow` is whether it is the mirror's copy, None for a tester's request.
+    """
+
+    request: InferRequest
+    prediction: Prediction
+    shadow: bool | None
+    latency_ms: float
+
+
 class InferenceLog:
-    """The log of one slot. `append` is called for each request, a thread of its own commits.
+    """The log of one slot. `append` is called before requests are answered, a thread of its own commits.
 
     What a dead process left in the spool is committed first. If Delta does not take a commit, the rows
     stay in the spool, the failure is counted, and it is tried again, ever more rarely up to every 30 s.
@@ -55,9 +72,7 @@ class InferenceLog:
         self._slot = slot
         self._next_row = 0
         self._tokens = Tokens.of(spec, settings)
-        self._features = tuple(spec.logged.features)
-        features = (FEATURE_PREFIX + name for name in self._features)
-        self._names = ("prediction_id", "event_time", "scores", *features, *log_records.SAME)
+        self._text, self._numbers = _logged(spec)
         self._spool = Spool(folder, log_table.header(spec))
         upkeep = Upkeep(settings.clock, spec.data.retention)
         self._table = log_table.LogTable(settings.location(spec.data.inference_log), upkeep)
@@ -66,8 +81,8 @@ class InferenceLog:
         self._appended = threading.Event()
         self._next_commit = 0.0
         self._closing = threading.Event()
-        leftover = [read_segment(path) for path in self._spool.sealed()]
-        self._rows_in = sum(segment.rows for segment in leftover)
+        leftover = self._spool.sealed()
+        self._rows_in = sum(read_segment(path).rows for path in leftover)  # they may be larger than memory
         self._rows_out = 0
         self._counting = threading.Lock()
         if leftover:
@@ -81,46 +96,45 @@ class InferenceLog:
         """Return the request as the model and the log may see it: with tokens for tokenized values."""
         if self._tokens is None:
             return request
-        columns, text = dict(request.columns), dict(request.values.text)
+        text = dict(request.values.text)
         for name in self._tokens.names:
-            column = [self._tokens.of_value(name, value) for value in columns[name]]
-            columns[name] = column
-            text[name] = ["" if token is None else token for token in column]
-        return request._replace(columns=columns, values=request.values._replace(text=text))
+            text[name] = [self._tokens.of_value(name, value) for value in text[name]]
+        return request._replace(values=request.values._replace(text=text))
 
-    def append(
-        self,
-        request: InferRequest,
-        prediction: Prediction,
-        version: str,
-        *,
-        shadow: bool | None,
-        latency_ms: float,
-    ) -> None:
-        """Write one request's rows to the spool; they survive the process when this returns.
+    def append(self, answered: Sequence[Answered], version: str) -> None:
+        """Write the rows of requests to the spool, together; they survive the process when this returns.
 
         Raises
         ------
         Unavailable
-            When the spool cannot be written; the request must not be answered then.
+            When the spool cannot be written; none of the requests must be answered then.
         """
         now = (self._clock.now() - _EPOCH) // _MICROSECOND
-        scores = prediction.scores[:, 1:] if self._positive_only else prediction.scores
+        requests = [
+            log_records.Request(one.rows, one.id, one.ids, one.event_times, shadow, latency_ms)
+            for one, _, shadow, latency_ms in answered
+        ]
+        many = [one.request.values for one in answered]
+        numbers = exact_of(many)
+        scores = [one.prediction.scores for one in answered]
+        flat = scores[0] if len(scores) == 1 else np.concatenate(scores)
+        rows = len(flat)
         with self._counting:
-            first, self._next_row = self._next_row, self._next_row + request.rows
-        same = (now, version, self._slot, shadow, latency_ms)
-        times = request.event_times or [now] * request.rows
-        values = (
-            request.ids,
-            times,
-            scores.ravel().tolist(),
-            *map(request.columns.get, self._features),
-            *same,
+            first, self._next_row = self._next_row, self._next_row + rows
+        found = log_records.Rows(
+            self._spool.boot,
+            first,
+            now,
+            version,
+            self._slot,
+            requests,
+            {column: texts_of(many, name) for name, column in self._text},
+            (numbers if self._numbers is None else numbers[self._numbers]).T,
+            flat[:, 1:] if self._positive_only else flat,
         )
-        columns = dict(zip(self._names, values, strict=True))
-        self._write(log_records.pack(request.rows, self._spool.boot, first, columns))
+        self._write(log_records.pack(found), len(requests))
         with self._counting:
-            self._rows_in += request.rows
+            self._rows_in += rows
         if not self._appended.is_set():
             self._appended.set()
 
@@ -139,11 +153,11 @@ class InferenceLog:
             )
         self._spool.close()
 
-    def _write(self, record: bytes) -> None:
+    def _write(self, record: bytes, requests: int) -> None:
         try:
             self._spool.append(record)
         except Unavailable as error:
-            self._metrics.log_write_failures.inc()
+            self._metrics.log_write_failures.inc(requests)
             self._cannot_write.begins(error)
             raise
         self._cannot_write.ends()
@@ -167,8 +181,8 @@ class InferenceLog:
             for path in self._spool.sealed():
                 self._commit_segment(path)
         except Exception as error:  # noqa: BLE001 - told once, counted, and tried again
-            self._metrics.commit_failures.inc()
             self._cannot_commit.begins(error)
+            self._metrics.commit_failures.inc()
             return False
         self._cannot_commit.ends()
         ended = monotonic()
@@ -197,3 +211,15 @@ class InferenceLog:
             _logger.error("%s was damaged on disk; a copy is kept as .damaged", path)
         self._spool.discard(path, keep_copy=segment.damaged)
         self._rows_out += rows
+
+
+def _logged(spec: ModelSpec) -> tuple[list[tuple[str, str]], list[int] | None]:
+    """Return the logged features of text with their columns, and which numbers are logged; None: all."""
+    text = [
+        (name, FEATURE_PREFIX + name)
+        for name, feature in spec.logged.features.items()
+        if feature.type is FeatureType.CATEGORICAL
+    ]
+    numeric = [name for name, one in spec.features.items() if one.type is not FeatureType.CATEGORICAL]
+    kept = [at for at, name in enumerate(numeric) if name in spec.logged.features]
+    return text, None if len(kept) == len(numeric) else kept

@@ -1,43 +1,112 @@
-"""What the spool holds of one answered request: a JSON object of its columns, packed before the answer.
+"""What the spool holds of the requests that were answered in one turn, packed before their answers.
 
-``rows``, ``boot`` and ``first`` name its rows: ``<boot>-<first>`` and so on. `SAME` are values that they
-share, ``scores`` lie flat, row by row, all other columns are lists of one value a row; times are microseconds
-since the epoch. Arrow reads it without the interpreter's lock, so a commit does not hold up the answers.
+A record begins with its number of rows and the length of the JSON behind (little-endian, 4 bytes each). The
+JSON holds what the rows share, what those of each request share, and their strings; their numbers follow,
+float64 [rows, numbers], truth values as 0 and 1, NaN for null, then their scores, float64 [rows, k]: neither
+is turned into text and back. Arrow reads the JSON of all records at once and without the interpreter's lock,
+so a commit does not hold up the answers.
+
+``boot`` and ``first`` name the rows: ``<boot>-<first>`` and so on. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from struct import Struct
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
+from numpy.typing import NDArray
 
-from spec.tables import PARTITION
+from spec.tables import FEATURE_PREFIX
 
-SAME = ("logged_at", "version", "slot", "shadow", "latency_ms")
-_START = b'{"rows":'
-_MADE = ("row_id", PARTITION)
-_TIMES = ("event_time", "logged_at")
+FORMAT = 4
+"""Of records; a segment's header names its own."""
+_OF_ALL = ("logged_at", "version", "slot")
+_OF_REQUEST = ("shadow", "latency_ms")
+_HEAD = Struct("<II")
+_JSON_BEGINS = b'{"boot":"'
+_NUMBER = np.dtype("<f8")
+
+Floats = NDArray[np.floating[Any]]
 
 
-def pack(rows: int, boot: str, first: int, columns: Mapping[str, Any]) -> bytes:
-    """Return a request's record; `columns` are `SAME`, ``scores`` and the lists."""
-    return orjson.dumps({"rows": rows, "boot": boot, "first": first, **columns})
+class Request(NamedTuple):
+    """What the rows of one request share.
+
+    `id` is the prediction id where `ids`, one a row, are not given; several rows get its number behind it.
+    `event_times`, one a row, is None for the time of logging.
+    """
+
+    rows: int
+    id: str
+    ids: Sequence[str] | None
+    event_times: Sequence[int] | None
+    shadow: bool | None
+    latency_ms: float
+
+
+class Rows(NamedTuple):
+    """The rows of some requests, behind each other, as they are logged.
+
+    `text` are columns of strings by name, `numbers` [rows, numbers] in the table's order, `scores` [rows, k].
+    """
+
+    boot: str
+    first: int
+    logged_at: int
+    version: str
+    slot: str
+    requests: Sequence[Request]
+    text: Mapping[str, Sequence[str | None]]
+    numbers: Floats
+    scores: Floats
+
+
+def pack(rows: Rows) -> bytes:
+    """Return the record of at least one row."""
+    shared: dict[str, Any] = {"boot": rows.boot, "first": rows.first}
+    shared |= {"logged_at": rows.logged_at, "version": rows.version, "slot": rows.slot}
+    shared.update(zip(Request._fields, zip(*rows.requests, strict=True), strict=True))
+    text = orjson.dumps({**shared, **rows.text})
+    numbers, scores = rows.numbers.astype(_NUMBER, copy=False), rows.scores.astype(_NUMBER, copy=False)
+    return b"".join((_HEAD.pack(len(scores), len(text)), text, numbers.tobytes(), scores.tobytes()))
 
 
 def rows_of(record: bytes) -> int:
-    """Return the number of rows of a record, of an object a row too."""
-    if record.startswith(_START):
-        return int(record[len(_START) : record.index(b",")])
-    return record.count(b"\n") + 1
+    """Return the number of rows of a record."""
+    return int(_HEAD.unpack_from(record)[0])
 
 
-def unpack(lines: bytes, types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """Turn records, a line each, into columns by name: all but the partition; times are whole numbers.
+def places(content: bytes, start: int) -> Iterator[int]:
+    """Yield, in order, where behind `start` a record may begin; all that begin there are among them."""
+    found = content.find(_JSON_BEGINS, start + _HEAD.size)
+    while found >= 0:
+        yield found - _HEAD.size
+        found = content.find(_JSON_BEGINS, found + 1)
+
+
+def number_columns(types: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a table that a record holds as numbers, in its order.
+
+    Parameters
+    ----------
+    types
+        Of each column, by the name that `spec.tables.log_columns` or Arrow gives it.
+    """
+    return [
+        name
+        for name, kind in types.items()
+        if name.startswith(FEATURE_PREFIX) and str(kind) in ("bool", "double")
+    ]
+
+
+def unpack(records: Sequence[bytes], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+    """Turn records into columns by name: all but the partition; times are whole numbers.
 
     Parameters
     ----------
@@ -46,38 +115,92 @@ def unpack(lines: bytes, types: Mapping[str, pa.DataType]) -> dict[str, pa.Array
 
     Raises
     ------
-    ArrowInvalid
+    ArrowInvalid, ValueError
         A record is something else.
     """
-    stored = {name: kind for name, kind in types.items() if name not in _MADE}
-    stored |= {name: pa.int64() for name in _TIMES}
-    packed = {name: kind if name in (*SAME, "scores") else pa.list_(kind) for name, kind in stored.items()}
-    names = {"rows": pa.int64(), "boot": pa.string(), "first": pa.int64()}
-    read = objects(lines, pa.schema(list((names | packed).items()))).combine_chunks()
-    column = {name: read[name].combine_chunks() for name in read.column_names}
-    counts = np.asarray(column["rows"])
-    of_request = pa.array(np.repeat(np.arange(len(counts)), counts))
-    found = {name: column[name].take(of_request) for name in SAME}
-    found |= {name: pc.list_flatten(column[name]) for name in packed if name not in (*SAME, "scores")}
-    found["scores"] = _scores(column["scores"], counts)
-    ends = np.cumsum(counts)
-    within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
-    serial = pa.array(np.repeat(np.asarray(column["first"]), counts) + within)
-    boot = column["boot"].take(of_request)
-    found["row_id"] = pc.binary_join_element_wise(boot, serial.cast(pa.string()), "-")
+    heads = [_HEAD.unpack_from(record) for record in records]
+    counts = np.array([rows for rows, _ in heads])
+    numbers = number_columns(types)
+    lines, blocks, scores = [], [], []
+    for record, (rows, length) in zip(records, heads, strict=True):
+        behind = _HEAD.size + length
+        end = behind + rows * len(numbers) * _NUMBER.itemsize
+        lines.append(record[_HEAD.size : behind])
+        blocks.append(record[behind:end])
+        scores.append(record[end:])
+    found = _of_text(b"\n".join(lines), counts, {n: t for n, t in types.items() if n not in numbers})
+    found["scores"] = _scores(scores, counts)
+    block = np.frombuffer(b"".join(blocks), _NUMBER).reshape(counts.sum(), len(numbers))
+    for at, name in enumerate(numbers):
+        column = pa.array(np.ascontiguousarray(block[:, at]), from_pandas=True)
+        found[name] = column.cast(types[name])
     return found
 
 
-def objects(lines: bytes, schema: pa.Schema) -> pa.Table:
+def _of_text(
+    lines: bytes, counts: NDArray[np.int64], types: Mapping[str, pa.DataType]
+) -> dict[str, pa.Array]:
+    """Return what stands in the JSON of the records, a line each: names, times, strings, what rows share."""
+    read = _objects(lines, _schema(types))
+    requests = {name: pc.list_flatten(read[name]) for name in Request._fields}
+    sizes = np.asarray(requests["rows"])
+    of_record, place = _places(counts)
+    of_request, within = _places(sizes)
+    found = {name: read[name].take(of_record) for name in _OF_ALL}
+    found |= {name: requests[name].take(of_request) for name in _OF_REQUEST}
+    found |= {name: pc.list_flatten(read[name]) for name in types if name.startswith(FEATURE_PREFIX)}
+    serial = pc.add(read["first"].take(of_record), place).cast(pa.string())
+    found["row_id"] = pc.binary_join_element_wise(read["boot"].take(of_record), serial, "-")
+    named = requests["id"].take(of_request)
+    if (sizes > 1).any():
+        numbered = pc.binary_join_element_wise(named, within.cast(pa.string()), "/")
+        named = pc.if_else(pa.array(sizes > 1).take(of_request), numbered, named)
+    found["prediction_id"] = _replaced(named, requests["ids"], of_request)
+    found["event_time"] = _replaced(found["logged_at"], requests["event_times"], of_request)
+    return found
+
+
+def _schema(types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Return the fields of a record's JSON."""
+    schema = {"boot": pa.string(), "first": pa.int64()}
+    schema |= {"logged_at": pa.int64(), "version": pa.string(), "slot": pa.string()}
+    schema |= {"rows": pa.list_(pa.int64()), "id": pa.list_(pa.string())}
+    schema |= {"ids": pa.list_(pa.list_(pa.string())), "event_times": pa.list_(pa.list_(pa.int64()))}
+    schema |= {"shadow": pa.list_(pa.bool_()), "latency_ms": pa.list_(pa.float64())}
+    return schema | {name: pa.list_(types[name]) for name in types if name.startswith(FEATURE_PREFIX)}
+
+
+def _places(sizes: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+    """Return of each row the group that it is in, and its place there, of groups of these sizes."""
+    places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return pa.array(np.repeat(np.arange(len(sizes)), sizes)), pa.array(places)
+
+
+def _replaced(usual: pa.Array, given: pa.ListArray, of_request: pa.Array) -> pa.Array:
+    """Return a value a row: the request's own list where it gives one."""
+    if given.null_count == len(given):
+        return usual
+    return pc.replace_with_mask(usual, given.is_valid().take(of_request), pc.list_flatten(given))
+
+
+def _objects(lines: bytes, schema: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
     """Read JSON objects, a line each, of exactly the schema's fields; one that lacks is null."""
-    return pa_json.read_json(
+    table = pa_json.read_json(
         pa.BufferReader(lines),
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
-    )
+        parse_options=pa_json.ParseOptions(
+            explicit_schema=pa.schema(list(schema.items())), unexpected_field_behavior="error"
+        ),
+    ).combine_chunks()
+    return {name: table[name].chunk(0) for name in table.column_names}
 
 
-def _scores(flat: pa.ListArray, counts: np.ndarray[Any, np.dtype[np.int64]]) -> pa.ListArray:
-    widths = np.asarray(pc.list_value_length(flat)) // counts
-    ends = np.concatenate(([0], np.cumsum(np.repeat(widths, counts))))
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pc.list_flatten(flat))
+def _scores(blobs: Sequence[bytes], counts: NDArray[np.int64]) -> pa.ListArray:
+    sizes = np.array([len(blob) for blob in blobs])
+    if (sizes % (counts * _NUMBER.itemsize)).any() or not sizes.all():
+        message = "a record does not end with as many scores for each row"
+        raise ValueError(message)
+    widths = np.repeat(sizes // (counts * _NUMBER.itemsize), counts)
+    ends = np.concatenate(([0], np.cumsum(widths)))
+    flat = np.frombuffer(b"".join(blobs), _NUMBER)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat))

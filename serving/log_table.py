@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +15,6 @@ from serving.spool import Segment
 from spec import ModelSpec, Refused
 from spec.tables import PARTITION, TIMESTAMP, log_columns
 
-FORMAT = 2
-"""Of segments; those of 1, an object a row, are read still."""
-_ROWS = 1
 _MOST_CONFLICTS = 4
 _CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "event_time",  # statistics of every feature make a commit slow
@@ -38,28 +34,25 @@ _ARROW = {
 
 def header(spec: ModelSpec) -> dict[str, Any]:
     """Return what a segment must say of itself to be read under a later version of the spec."""
-    return {"format": FORMAT, "columns": log_columns(spec)}
+    return {"format": log_records.FORMAT, "columns": log_columns(spec)}
 
 
 def to_arrow(segment: Segment) -> pa.Table:
-    """Turn a segment of at least one row into rows of the log; the partition follows from the event time."""
+    """Turn a segment of at least one row into rows of the log; the partition follows from the event time.
+
+    Raises
+    ------
+    ArrowInvalid, ValueError
+        It holds something else, or is of another format.
+    """
+    if segment.header["format"] != log_records.FORMAT:
+        message = f"its format is {segment.header['format']}, and this version reads {log_records.FORMAT}"
+        raise ValueError(message)
     types = {name: _ARROW[kind] for name, kind in segment.header["columns"].items()}
-    read = _of_objects if segment.header["format"] == _ROWS else _of_requests
-    table = read(segment, types)
-    date = table["event_time"].cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.string())
-    columns = [date if name == PARTITION else table[name].cast(kind) for name, kind in types.items()]
+    found = log_records.unpack(segment.records, types)
+    date = found["event_time"].cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.string())
+    columns = [date if name == PARTITION else found[name].cast(kind) for name, kind in types.items()]
     return pa.table(columns, schema=pa.schema(list(types.items())))
-
-
-def _of_requests(segment: Segment, types: Mapping[str, pa.DataType]) -> pa.Table:
-    return pa.table(log_records.unpack(b"\n".join(segment.records), types))
-
-
-def _of_objects(segment: Segment, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read JSON objects of the log's columns, with times in microseconds since the epoch."""
-    spooled = [(name, pa.int64() if pa.types.is_timestamp(kind) else kind) for name, kind in types.items()]
-    schema = pa.schema([field for field in spooled if field[0] != PARTITION])
-    return log_records.objects(b"\n".join(segment.records), schema)
 
 
 class LogTable:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from serving import door
+from serving.log_disk import free_ratio
 from serving.origin import Origin
 from spec import ModelSpec
 
@@ -138,6 +141,9 @@ class ServingMetrics:
         self._pending = Gauge(
             "trimtab_log_pending_rows", "Answered rows not yet in Delta.", log, registry=self.registry
         )
+        self._disk = Gauge(
+            "trimtab_log_disk_free_ratio", "Free share of the spool's disk.", log, registry=self.registry
+        )
         self.commit_failures = Counter(
             "trimtab_log_commit_failures_total", "Failed Delta commits.", log, registry=self.registry
         ).labels(spec.model, slot)
@@ -186,6 +192,10 @@ class ServingMetrics:
     def pending_rows(self, count: Callable[[], int]) -> None:
         """Take the number of uncommitted rows from `count` whenever Prometheus asks."""
         self._pending.labels(self._model, self._slot).set_function(count)
+
+    def log_disk(self, folder: Path) -> None:
+        """Look at the disk of what waits for Delta whenever Prometheus asks."""
+        self._disk.labels(self._model, self._slot).set_function(partial(free_ratio, folder))
 
     def in_flight(self, count: Callable[[], int]) -> None:
         """Take the number of requests without an answer from `count` whenever Prometheus asks."""

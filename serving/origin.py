@@ -29,14 +29,21 @@ class Origin(IntEnum):
 
 
 TESTER_HEADER = TESTER.encode()
+COPY_HEADER = b":copy"
+"""Stands on what came by a port for copies. No caller can send it: the name of a header holds no colon."""
 
 
-def origin_of(host: bytes, tester: bytes) -> Origin:
-    """Tell it by two headers that routers set.
+def origin_of(host: bytes, tester: bytes, *, is_copy: bool = False) -> Origin:
+    """Tell it by two headers that routers set, or by the port.
 
     Envoy sends the mirrored copy with ``-shadow`` behind the host's name; on a request that named its version
     every router sets `spec.routing.TESTER`, and takes it from all others.
+
+    Parameters
+    ----------
+    host
+        Empty where copies come by a port of their own: there it is the caller's word.
     """
-    if host.endswith(b"-shadow") or b"-shadow:" in host:
+    if is_copy or host.endswith(b"-shadow") or b"-shadow:" in host:
         return Origin.MIRRORED
     return Origin.TESTER if tester else Origin.LIVE

@@ -25,11 +25,11 @@ def read(content: Mapping[str, Any], problems: list[Problem]) -> Mapping[str, An
     return parameters
 
 
-def ids(identity: str, parameters: Mapping[str, Any], rows: int, problems: list[Problem]) -> list[str]:
-    """Return a prediction id a row: ``ids``, or the request's id with the row's number behind it."""
+def ids(parameters: Mapping[str, Any], rows: int, problems: list[Problem]) -> list[str] | None:
+    """Return ``ids``, a prediction id a row, or None where the request gives none."""
     given = parameters.get("ids")
     if given is None:
-        return [identity] if rows == 1 else [f"{identity}/{row}" for row in range(rows)]
+        return None
     if (
         type(given) is not list
         or not all(type(one) is str and one for one in given)
@@ -38,8 +38,13 @@ def ids(identity: str, parameters: Mapping[str, Any], rows: int, problems: list[
     ):
         must = f"must be a list of {rows or 'as many'} different non-empty strings, one a row"
         problems.append(Problem("parameters.ids", must, repr(given)[:60]))
-        return []
+        return None
     return given
+
+
+def ids_of(identity: str, rows: int) -> list[str]:
+    """Return the prediction ids of a request that gives none: its own, with the row's number behind it."""
+    return [identity] if rows == 1 else [f"{identity}/{row}" for row in range(rows)]
 
 
 def event_times(parameters: Mapping[str, Any], rows: int, problems: list[Problem]) -> list[int] | None:

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from serving import binary, parameters
-from serving.tensors import Column, Tensors, json_name
+from serving.tensors import Tensors, json_name
 from serving.values import Values
 from spec import ModelSpec, Problem, RequestError, Task
 
@@ -30,25 +30,19 @@ _OUTPUTS = {
 class InferRequest(NamedTuple):
     """One request that is well-formed for the model.
 
-    `ids` holds one prediction id a row; `event_times` microseconds since the epoch, one a row, or is
-    None for "now". `columns` are the values as JSON sends them, in the features' order; `values` the same
-    as the model takes them. `outputs` are the names to answer, in the order asked for,
-    and whether as bytes. `timeout_s` is how long the caller waits for the turn, if it says so.
+    `ids` holds one prediction id a row, or is None where they follow from `id` (`parameters.ids_of`);
+    `event_times` microseconds since the epoch, one a row, or is None for "now". `outputs` are the names to
+    answer, in the order asked for, and whether as bytes. `timeout_s` is how long the caller waits for the
+    turn, if it says so.
     """
 
     id: str
-    ids: list[str]
+    ids: list[str] | None
     event_times: list[int] | None
     rows: int
-    columns: dict[str, Column]
     values: Values
     outputs: dict[str, bool]
     timeout_s: float | None = None
-
-    @property
-    def feeds(self) -> dict[str, NDArray[Any]]:
-        """The graph's inputs, each [rows, 1]."""
-        return self.values.feeds()
 
 
 class Answer(NamedTuple):
@@ -106,7 +100,8 @@ class Protocol:
         problems: list[Problem] = []
         if raw is not None:
             binary.fill(content, raw, problems)
-        columns, rows = self._tensors.columns(content.get("inputs"), problems)
+        has_truths = b"true" in body or b"false" in body
+        values, rows = self._tensors.read(content.get("inputs"), problems, has_truths=has_truths)
         if rows > self._most_rows:
             hint = "Send several requests"
             problems.append(Problem("inputs", f"must hold at most {self._most_rows} rows", str(rows), hint))
@@ -115,16 +110,13 @@ class Protocol:
         identity = content.get("id", fallback_id)
         if type(identity) is not str or not identity:
             problems.append(Problem("id", "must be a non-empty string", repr(identity)))
-        ids = parameters.ids(identity, named, rows, problems)
+        ids = parameters.ids(named, rows, problems)
         times = parameters.event_times(named, rows, problems)
         timeout_s = parameters.timeout(named, problems)
         outputs = parameters.outputs(content.get("outputs"), self._outputs, named, problems)
-        if problems:
+        if problems or values is None:
             raise RequestError(at_most(problems))
-        values = self._tensors.values(columns, rows, problems)
-        if problems:
-            raise RequestError(at_most(problems))
-        return InferRequest(identity, ids, times, rows, columns, values, outputs, timeout_s)
+        return InferRequest(identity, ids, times, rows, values, outputs, timeout_s)
 
     def answer(self, request: InferRequest, prediction: Prediction, version: str) -> Answer:
         """Write the response: the requested outputs, flat and row-major, as JSON or as bytes behind it."""

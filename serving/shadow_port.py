@@ -9,9 +9,10 @@ from typing import cast
 import uvicorn
 
 from serving.http import Receive, Scope, Send
+from serving.origin import COPY_HEADER
 from spec import Problem, SettingsError
 
-_MARK = (b"host", b"copy-shadow")  # as Envoy marks one; the last of a name counts
+MARK = (COPY_HEADER, b"1")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -25,7 +26,7 @@ class Copies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Mark a copy, and pass everything on."""
         if scope["type"] == "http" and scope["server"][1] == self._port:
-            scope["headers"] = [*scope["headers"], _MARK]
+            scope["headers"] = [*scope["headers"], MARK]
         await self._app(scope, receive, send)
 
 

@@ -1,9 +1,9 @@
 """What was answered and is not yet in Delta: append-only segments in a folder of one process.
 
 A segment is a file ``<boot>-<number>.spool`` of records: length and CRC-32 (little-endian, 4 bytes
-each), then JSON. The first record says how to read the others. `append` returns after ``write()``, so a
-record survives the death of the process (not of the machine: nothing is fsynced on the way to an answer). A
-process that dies while it writes leaves a torn tail, which no answer ever depended on.
+each), then what was appended. The first record, JSON, says how to read the others. `append` returns after
+``write()``, so a record survives the death of the process (not of the machine: nothing is fsynced on the way
+to an answer). A process that dies while it writes leaves a torn tail, which no answer ever depended on.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ class Segment:
     header: Mapping[str, Any]
     records: list[bytes]
     damaged: bool
-    """Bytes in the middle are not what was written; whole records may be lost behind them."""
+    """Bytes in the middle are not what was written; the records that they were of are lost."""
 
     @property
     def rows(self) -> int:
-        """Number of rows in all records."""
-        return sum(map(log_records.rows_of, self.records))
+        """Number of rows in all records; of another version's format only the records can be counted."""
+        is_ours = self.header.get("format") == log_records.FORMAT
+        return sum(map(log_records.rows_of, self.records)) if is_ours else len(self.records)
 
 
 class Spool:
@@ -168,26 +169,47 @@ class Spool:
 
 
 def read_segment(path: Path) -> Segment:
-    """Read a segment back up to its first byte that is not a whole record."""
+    """Read a segment's whole records back: up to a torn tail, and around what was damaged."""
     content = path.read_bytes()
     records: list[bytes] = []
-    at, damaged = 0, False
-    while at + _FRAME.size <= len(content):
-        length, checksum = _FRAME.unpack_from(content, at)
-        start = at + _FRAME.size
-        record = content[start : start + length]
-        if len(record) < length:
-            break
-        if crc32(record) != checksum:
-            damaged = True
-            break
-        records.append(record)
-        at = start + length
-    if at < len(content):
-        _logger.warning("%s: %d bytes behind the last whole record are ignored", path, len(content) - at)
+    at, lost, damaged = 0, 0, False
+    while at < len(content):
+        record, is_torn = _record(content, at)
+        if record is not None:
+            records.append(record)
+            at += _FRAME.size + len(record)
+            continue
+        following = _following(content, at)
+        damaged |= not is_torn or following < len(content)
+        if not records:  # nothing can be read without the header
+            following = len(content)
+        lost, at = lost + following - at, following
+    if lost:
+        _logger.warning("%s: %d bytes that are no whole record are ignored", path, lost)
     boot, _, number = path.stem.partition("-")
     header = orjson.loads(records[0]) if records else {}
     return Segment(path, boot, int(number), header, records[1:], damaged)
+
+
+def _record(content: bytes, at: int) -> tuple[bytes | None, bool]:
+    """Return the whole record that begins at a place, if one does, and whether it goes on behind the end."""
+    start = at + _FRAME.size
+    if start > len(content):
+        return None, True
+    length, checksum = _FRAME.unpack_from(content, at)
+    record = content[start : start + length]
+    if len(record) < length:
+        return None, True
+    is_whole = record and crc32(record) == checksum  # zeros, as a machine that dies leaves them, are none
+    return (record if is_whole else None), False
+
+
+def _following(content: bytes, at: int) -> int:
+    """Return where, behind a place, the next whole record begins; the end where none does."""
+    for place in log_records.places(content, at + 1 + _FRAME.size):
+        if _record(content, place - _FRAME.size)[0] is not None:
+            return place - _FRAME.size
+    return len(content)
 
 
 def _frame(record: bytes) -> bytes:

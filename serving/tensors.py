@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from struct import Struct
-from struct import error as NotPacked  # noqa: N812 - the module names it so
+import struct
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.values import Values
 from spec import Feature, FeatureType, Problem, did_you_mean
 
-Column = list[Any]
+Column = list[Any] | NDArray[Any]
+"""One feature's values: as JSON has them, or numbers or truth values that came as bytes, NaN for null."""
 
 _INTEGERS = {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 32, 64)}
 _FLOATS = ("FP64", "FP32", "FP16")
@@ -46,14 +48,16 @@ class Tensors:
         self._kinds = {name: feature.type for name, feature in features.items()}
         self._accepted = {name: _DATATYPES[kind] for name, kind in self._kinds.items()}
         self._names = list(features)
-        self._usual = [
-            {sent: allowed for sent, allowed in accepted.items() if sent not in _INTEGERS}
-            for accepted in self._accepted.values()
-        ]
         categorical = FeatureType.CATEGORICAL
+        self._usual = [
+            (
+                {sent: allowed for sent, allowed in self._accepted[name].items() if sent not in _INTEGERS},
+                kind is FeatureType.NUMERIC,
+            )
+            for name, kind in self._kinds.items()
+        ]
         self._text = [name for name, kind in self._kinds.items() if kind is categorical]
         self._numbers = [name for name, kind in self._kinds.items() if kind is not categorical]
-        self._one_row = Struct(f"<{len(self._numbers)}f")
 
     def metadata(self) -> list[dict[str, Any]]:
         """Describe the inputs; the datatype is the one a feature is best sent as."""
@@ -62,8 +66,8 @@ class Tensors:
             for name, accepted in self._accepted.items()
         ]
 
-    def columns(self, inputs: object, problems: list[Problem]) -> tuple[dict[str, Column], int]:
-        """Check the tensors of a request against the features.
+    def read(self, inputs: object, problems: list[Problem], *, has_truths: bool) -> tuple[Values | None, int]:
+        """Check the tensors of a request against the features, and turn them into values.
 
         Parameters
         ----------
@@ -71,16 +75,36 @@ class Tensors:
             The request's ``inputs``: a tensor a feature, shape [rows] or [rows, 1], flat or nested data.
         problems
             Everything that is wrong is added here; the result is only meaningful if nothing was.
+        has_truths
+            Whether ``true`` or ``false`` may be among the data; where they are not, what can be packed as a
+            number is one, which costs less than to ask each for its type.
 
         Returns
         -------
         tuple
-            One list of `rows` JSON values for each feature, in the features' order; and `rows` ≥ 1.
+            The values, and the number of rows ≥ 1.
+        """
+        if not has_truths and type(inputs) is list:
+            usual = self._as_usual(inputs, are_checked=False)
+            values = self._packed(*usual) if usual is not None else None
+            if usual is not None and values is not None:
+                return values, usual[1]
+        known = len(problems)
+        columns, rows = self.columns(inputs, problems)
+        return (None if problems[known:] else self.values(columns, rows, problems)), rows
+
+    def columns(self, inputs: object, problems: list[Problem]) -> tuple[dict[str, Column], int]:
+        """Check the tensors of a request as `read` does; return the values as they came.
+
+        Returns
+        -------
+        tuple
+            One column of `rows` values for each feature, in the features' order; and `rows` ≥ 1.
         """
         if type(inputs) is not list:
             problems.append(Problem("inputs", "must be a list of tensors", json_name(inputs)))
             return {}, 0
-        usual = self._as_usual(inputs)
+        usual = self._as_usual(inputs, are_checked=True)
         if usual is not None:
             return usual
         found: dict[str, Column | None] = dict.fromkeys(self._kinds)
@@ -104,48 +128,66 @@ class Tensors:
         return {name: column for name, column in found.items() if column is not None}, rows
 
     def values(self, found: Mapping[str, Column], rows: int, problems: list[Problem]) -> Values:
-        """Turn columns into what the model takes; booleans are numbers to it."""
-        text = {}
-        for name in self._text:
-            column = found[name]
-            text[name] = ["" if value is None else value for value in column] if None in column else column
-        columns = [found[name] for name in self._numbers]
-        if rows == 1:
-            try:
-                packed = self._one_row.pack(*[value for (value,) in columns])
-            except (NotPacked, OverflowError):  # a null, or beyond single precision
-                pass
-            else:
-                return Values(self._numbers, np.frombuffer(packed, np.float32).reshape(-1, 1), text)
-        wide = np.array(columns, dtype=np.float64).reshape(-1, rows)
+        """Turn columns into values; what is beyond single precision is added to `problems`."""
+        values = self._packed(found, rows)
+        if values is not None:
+            return values
+        exact = np.empty((len(self._numbers), rows))
+        for at, name in enumerate(self._numbers):
+            exact[at] = found[name]
         with np.errstate(over="ignore"):
-            narrow = wide.astype(np.float32)
-        infinite = np.isinf(narrow)
-        if infinite.any():
-            for name, row in zip(self._numbers, infinite, strict=True):
-                if row.any():
-                    value = repr(found[name][int(row.argmax())])
-                    problems.append(Problem(f"inputs: {name}", "must fit a 32-bit float", value))
-        return Values(self._numbers, narrow, text)
+            numbers = exact.astype(np.float32)
+        infinite = np.isinf(numbers)
+        for name, row in zip(self._numbers, infinite, strict=True):
+            if row.any():
+                value = found[name][int(row.argmax())]
+                sent = value.item() if isinstance(value, np.generic) else value
+                problems.append(Problem(f"inputs: {name}", "must fit a 32-bit float", repr(sent)))
+        return Values(self._numbers, exact, numbers, {name: list(found[name]) for name in self._text})
 
-    def _as_usual(self, inputs: list[Any]) -> tuple[dict[str, Column], int] | None:
+    def _packed(self, found: Mapping[str, Column], rows: int) -> Values | None:
+        """Return what `values` would, in less time; None where a value is null, no number, or too large."""
+        columns = [found[name] for name in self._numbers]
+        count = len(columns) * rows
+        try:
+            # NumPy would take a string for the number that it spells: lists are packed, which refuses it.
+            if columns and type(columns[0]) is not list and list not in map(type, columns):
+                exact = np.array(columns, dtype=np.float64).reshape(-1, rows)
+            else:
+                packed = struct.pack(f"<{count}d", *chain.from_iterable(columns))
+                exact = np.frombuffer(packed).reshape(-1, rows)
+            if rows == 1:
+                single = struct.pack(f"<{count}f", *exact[:, 0].tolist())
+                numbers = np.frombuffer(single, np.float32).reshape(-1, 1)
+            else:
+                with np.errstate(over="raise"):
+                    numbers = exact.astype(np.float32)
+        except (struct.error, OverflowError, FloatingPointError, TypeError, ValueError):
+            return None
+        if np.isinf(numbers).any():
+            return None
+        return Values(self._numbers, exact, numbers, {name: list(found[name]) for name in self._text})
+
+    def _as_usual(self, inputs: list[Any], *, are_checked: bool) -> tuple[dict[str, Column], int] | None:
         """Return what `columns` would of tensors as nearly all clients send them; None of any others.
 
-        Usual are all features in order, of one shape, flat, numbers as floating point.
+        Usual are all features in order, of one shape, flat, numbers as floating point. Whether lists of
+        numbers hold numbers is looked at only if they `are_checked`.
         """
+        columns: list[Column] = []
         try:
-            if [tensor["name"] for tensor in inputs] != self._names:
-                return None
             shape = inputs[0]["shape"]
             rows = _rows("", shape, 0, [])
-            if not rows:
+            if not rows or [tensor["name"] for tensor in inputs] != self._names:
                 return None
-            columns = []
-            for usual, tensor in zip(self._usual, inputs, strict=True):
-                column = tensor["data"]
-                if type(column) is not list or len(column) != rows or tensor["shape"] != shape:
+            for (usual, is_number), tensor in zip(self._usual, inputs, strict=True):
+                column, allowed = tensor["data"], usual[tensor["datatype"]]
+                if len(column) != rows or tensor["shape"] != shape:
                     return None
-                if not usual[tensor["datatype"]].issuperset(map(type, column)):
+                if type(column) is list:
+                    if (are_checked or not is_number) and not allowed.issuperset(map(type, column)):
+                        return None
+                elif type(column) is not np.ndarray:
                     return None
                 columns.append(column)
         except (KeyError, TypeError, IndexError):
@@ -173,6 +215,8 @@ class Tensors:
             must = f"must be {', '.join(accepted)} for a {self._kinds[name]} feature"
             problems.append(Problem(f"inputs: {name}.datatype", must, _shown(sent)))
         data = tensor.get("data")
+        if type(data) is np.ndarray:
+            return data if allowed is not None else None
         if type(data) is not list:
             problems.append(_no_data(name, tensor))
             return None
@@ -214,7 +258,7 @@ def _no_data(name: str, tensor: Mapping[str, Any]) -> Problem:
     return Problem(f"inputs: {name}.data", "must be a list of values", json_name(tensor.get("data")))
 
 
-def _flat(name: str, data: list[Any], shape: object, problems: list[Problem]) -> Column | None:
+def _flat(name: str, data: list[Any], shape: object, problems: list[Problem]) -> list[Any] | None:
     """Flatten data that is nested as its shape [rows, 1] says."""
     if isinstance(shape, list) and len(shape) == 1:
         problems.append(
@@ -229,7 +273,7 @@ def _flat(name: str, data: list[Any], shape: object, problems: list[Problem]) ->
     return [row[0] for row in data]
 
 
-def _in_range(name: str, sent: str, data: Column, problems: list[Problem]) -> bool:
+def _in_range(name: str, sent: str, data: list[Any], problems: list[Problem]) -> bool:
     bits = _INTEGERS[sent]
     low, high = (0, 2**bits - 1) if sent[0] == "U" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     for index, value in enumerate(data):
@@ -239,7 +283,7 @@ def _in_range(name: str, sent: str, data: Column, problems: list[Problem]) -> bo
     return True
 
 
-def _fits(name: str, column: Sequence[Any], count: int, problems: list[Problem]) -> bool:
+def _fits(name: str, column: Column, count: int, problems: list[Problem]) -> bool:
     if len(column) == count:
         return True
     must = f"must hold {count} value{'' if count == 1 else 's'}, as the shape says"

@@ -16,6 +16,7 @@ from spec.experiment import Experiment
 from spec.fairness import Fairness, Slices
 from spec.features import Feature, FeatureType
 from spec.latency import Latency
+from spec.payloads import Payloads
 from spec.performance import EstimateMethod, Performance, PerformanceMetric, Task
 from spec.quality import Quality
 from spec.record import Record
@@ -45,6 +46,9 @@ class Data(Record):
     """Delta table of every answered prediction."""
     retention: Duration | None = None
     """Days of the inference log that ended longer ago are deleted; null keeps all."""
+    payloads: Payloads | None = None
+    """KServe serves the model, and its payload log is taken in: `trimtab up` and the chart start a receiver.
+    `{}` for its defaults, null for none."""
     labels: str
     """Delta table of the ground truth, appended to as it arrives."""
     history: str | None = None

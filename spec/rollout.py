@@ -74,7 +74,7 @@ class BusinessMetric(Record):
         if (self.kind == "bounded") != (self.between is not None):
             msg = "between: a bounded metric needs its two bounds, a ratio has none"
             raise ValueError(msg)
-        if self.between is not None and not -1e300 < self.between[0] < self.between[1] < 1e300:  # noqa: PLR2004
+        if self.between is not None and not -1e300 < self.between[0] < self.between[1] < 1e300:  # noqa: PLR2004 - finite
             msg = "between: must be two finite numbers, the lower one first"
             raise ValueError(msg)
         span = 1.0 if self.between is None else self.between[1] - self.between[0]
@@ -168,6 +168,9 @@ class Rollout(Record):
     4 needs a little over four times the traffic. 1: requests are independent."""
     min_days: Annotated[int, Field(ge=2)] = 7
     """Event-time days of paired, labelled rows that the quality gate needs."""
+    day_correlation: Annotated[Fraction, Field(lt=1)] = 0.8
+    """How far a day's shortfall may correlate with the next day's; the quality gate finds out how far it
+    does. 0: days are independent, which takes half of the days to tell the same."""
     deadline: Duration = timedelta(days=30)
     """A step that is still undecided after this long is rolled back."""
     lease: Duration = timedelta(minutes=2)

@@ -13,6 +13,8 @@ TESTER = "x-trimtab-tester"
 """Header by which a router tells a model server that the request chose its version; only routers set it."""
 NO_VERSION = "x-trimtab-no-version"
 """Header of a model server's answer that no version gave, for none is loaded: another slot may be asked."""
+LOADING = "loading"
+"""Value of `NO_VERSION` while the slot loads one: it may be asked again."""
 _OURS = ("host", "cookie", "content-length", "content-type", "x-request-id", TESTER)
 
 

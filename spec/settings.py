@@ -29,6 +29,7 @@ class Settings:
     `kubernetes_account` (token, ca.crt, namespace), `kubernetes_namespace` (empty: the account's) and
     `routes`, which maps model to the name of its object (default: the model's name with ``-`` for ``_``).
     `shadow_port` is where model servers take mirrored copies; 0: the gateway marks them, as Envoy does.
+    `grpc_shadow_port` is the same for calls of gRPC, which no gateway marks so that a model server sees it.
     Secrets are paths of files, read when needed and never kept.
     """
 
@@ -42,7 +43,7 @@ class Settings:
     airflow_user: str
     airflow_password_file: Path
     gateway_url: str
-    envoy_admin_url: str
+    envoy_admin_urls: tuple[str, ...]
     serving_token_file: Path
     receiver_token_file: Path
     private_key_file: Path
@@ -54,6 +55,7 @@ class Settings:
     kubernetes_namespace: str = ""
     routes: Mapping[str, str] = field(default_factory=dict)
     shadow_port: int = 0
+    grpc_shadow_port: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -72,7 +74,7 @@ class Settings:
         TRIMTAB_AIRFLOW_USER       trimtab
         TRIMTAB_AIRFLOW_PASSWORD_FILE   ``secrets/airflow`` in the home
         TRIMTAB_GATEWAY_URL        http://127.0.0.1:21080
-        TRIMTAB_ENVOY_ADMIN_URL    http://127.0.0.1:21081
+        TRIMTAB_ENVOY_ADMIN_URL    http://127.0.0.1:21081; several with commas between, if they share the port
         TRIMTAB_SERVING_TOKEN_FILE ``secrets/serving`` in the home
         TRIMTAB_RECEIVER_TOKEN_FILE ``secrets/receiver`` in the home
         TRIMTAB_PRIVATE_KEY_FILE   ``secrets/private`` in the home
@@ -84,6 +86,7 @@ class Settings:
         TRIMTAB_KUBERNETES_NAMESPACE   the account's
         TRIMTAB_ROUTES             ``{}``; JSON ``{model: name of its HTTPRoute or InferenceService}``
         TRIMTAB_SHADOW_PORT        0: none; the port of model servers for mirrored copies
+        TRIMTAB_GRPC_SHADOW_PORT   0: none; the same for gRPC
         ========================== =============================================
         """
         env = os.environ if env is None else env
@@ -96,11 +99,8 @@ class Settings:
         router = env.get("TRIMTAB_ROUTER", "envoy")
         if router not in ROUTERS:
             problems.append(Problem("TRIMTAB_ROUTER", f"must be one of {', '.join(ROUTERS)}", repr(router)))
-        shadow_port = env.get("TRIMTAB_SHADOW_PORT", "0")
-        if not shadow_port.isdecimal() or int(shadow_port) > _PORTS:
-            problems.append(
-                Problem("TRIMTAB_SHADOW_PORT", "must be a port from 1 to 65535, or 0", shadow_port)
-            )
+        shadow_port = _port("TRIMTAB_SHADOW_PORT", env, problems)
+        grpc_shadow_port = _port("TRIMTAB_GRPC_SHADOW_PORT", env, problems)
         clock_file = Path(env["TRIMTAB_CLOCK"]) if env.get("TRIMTAB_CLOCK") else None
         if clock_file is not None and not clock_file.is_file():
             problems.append(Problem("TRIMTAB_CLOCK", "must name a clock file", str(clock_file)))
@@ -119,7 +119,7 @@ class Settings:
             airflow_user=env.get("TRIMTAB_AIRFLOW_USER", "trimtab"),
             airflow_password_file=Path(env.get("TRIMTAB_AIRFLOW_PASSWORD_FILE", secrets / "airflow")),
             gateway_url=env.get("TRIMTAB_GATEWAY_URL", "http://127.0.0.1:21080"),
-            envoy_admin_url=env.get("TRIMTAB_ENVOY_ADMIN_URL", "http://127.0.0.1:21081"),
+            envoy_admin_urls=_several(env.get("TRIMTAB_ENVOY_ADMIN_URL", "http://127.0.0.1:21081")),
             serving_token_file=Path(env.get("TRIMTAB_SERVING_TOKEN_FILE", secrets / "serving")),
             receiver_token_file=Path(env.get("TRIMTAB_RECEIVER_TOKEN_FILE", secrets / "receiver")),
             private_key_file=Path(env.get("TRIMTAB_PRIVATE_KEY_FILE", secrets / "private")),
@@ -130,7 +130,8 @@ class Settings:
             kubernetes_account=Path(env.get("TRIMTAB_KUBERNETES_ACCOUNT", ACCOUNT)),
             kubernetes_namespace=env.get("TRIMTAB_KUBERNETES_NAMESPACE", ""),
             routes=routes,
-            shadow_port=int(shadow_port),
+            shadow_port=shadow_port,
+            grpc_shadow_port=grpc_shadow_port,
         )
 
     def location(self, path: str) -> str:
@@ -158,6 +159,18 @@ def read_secret(file: Path) -> str:
     if not secret:
         raise SettingsError([Problem(str(file), "must hold a secret", "an empty file")])
     return secret
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _port(name: str, env: Mapping[str, str], problems: list[Problem]) -> int:
+    text = env.get(name, "0")
+    if text.isdecimal() and int(text) <= _PORTS:
+        return int(text)
+    problems.append(Problem(name, "must be a port from 1 to 65535, or 0", text))
+    return 0
 
 
 def _slots(text: str, problems: list[Problem]) -> Mapping[str, Mapping[str, str]]:

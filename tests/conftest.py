@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 
+from monitors import delta
 from spec import Clock, ModelSpec, Settings, loads, set_clock
 from spec.tables import FEATURE_PREFIX, PARTITION, log_columns
 
@@ -31,7 +31,7 @@ features:
   member: boolean
 """
 NOON = datetime(2024, 3, 10, 12, tzinfo=UTC)
-_ARROW = {"string": pa.string(), "double": pa.float64(), "bool": pa.bool_()}
+WriteLog = Callable[[ModelSpec, Settings, Iterable[Mapping[str, Any]]], None]
 
 
 @dataclass
@@ -49,33 +49,7 @@ class World:
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Commit rows to the inference log; what a row leaves out has a default."""
-        full = [self._full(index, row) for index, row in enumerate(rows)]
-        columns = log_columns(self.spec)
-        schema = pa.schema([(name, _arrow(kind)) for name, kind in columns.items()])
-        write_deltalake(
-            self.settings.location(self.spec.data.inference_log),
-            pa.Table.from_pylist(full, schema=schema),
-            mode="append",
-            partition_by=[PARTITION],
-        )
-
-    def _full(self, index: int, row: Mapping[str, Any]) -> dict[str, Any]:
-        time = row.get("event_time", NOON)
-        key = row.get("prediction_id", f"p{index}")
-        defaults = {
-            "row_id": f"{key}/{row.get('version', '1')}/{row.get('shadow', False)}/{time.isoformat()}",
-            "prediction_id": key,
-            "event_time": time,
-            "event_date": f"{time:%Y-%m-%d}",
-            "logged_at": time,
-            "version": "1",
-            "slot": "blue",
-            "shadow": False,
-            "latency_ms": 2.0,
-            "scores": [0.5],
-        }
-        features = {FEATURE_PREFIX + name: None for name in self.spec.features}
-        return defaults | features | dict(row)
+        _write_log(self.spec, self.settings, rows)
 
 
 @pytest.fixture(scope="session")
@@ -99,13 +73,42 @@ def make_world(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., World]
     return make
 
 
+@pytest.fixture(scope="session")
+def write_log() -> WriteLog:
+    """Commit rows to the inference log of a spec's model; what a row leaves out has a default."""
+    return _write_log
+
+
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """The shop's model in an empty house."""
     return make_world()
 
 
-def _arrow(kind: str) -> pa.DataType:
-    if kind.startswith("timestamp"):
-        return pa.timestamp("us", "UTC")
-    return pa.list_(pa.float64()) if kind.startswith("list") else _ARROW[kind]
+def _write_log(spec: ModelSpec, settings: Settings, rows: Iterable[Mapping[str, Any]]) -> None:
+    full = [_full(spec, index, row) for index, row in enumerate(rows)]
+    schema = delta.schema_of(log_columns(spec))
+    columns = [
+        pa.array([row[column.name] for row in full], column.type, from_pandas=True) for column in schema
+    ]
+    location = settings.location(spec.data.inference_log)
+    delta.append(location, pa.table(columns, schema=schema), partition_by=[PARTITION])
+
+
+def _full(spec: ModelSpec, index: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    time = row.get("event_time", NOON)
+    key = row.get("prediction_id", f"p{index}")
+    defaults = {
+        "row_id": f"{key}/{row.get('version', '1')}/{row.get('shadow', False)}/{time.isoformat()}",
+        "prediction_id": key,
+        "event_time": time,
+        "event_date": f"{time:%Y-%m-%d}",
+        "logged_at": time,
+        "version": "1",
+        "slot": "blue",
+        "shadow": False,
+        "latency_ms": 2.0,
+        "scores": [0.5],
+    }
+    features = {FEATURE_PREFIX + name: None for name in spec.features}
+    return defaults | features | dict(row)

@@ -38,6 +38,7 @@ def promote(
     """
     from retraining.registry import Registry
 
+    switch.impatient()
     registry = Registry(settings)
     wanted = _wanted(registry, spec, version)
     before = registry.version(spec.model, "champion")

@@ -26,11 +26,8 @@ def messages_file(home: Path) -> Path:
 
 def server(home: Path, host: str, port: int) -> ThreadingHTTPServer:
     """Return the server, bound and not yet serving; messages need the secret in their path, as Slack's do."""
-    path, file, lock = (
-        f"/services/{read_secret(home / 'secrets' / 'slack')}",
-        messages_file(home),
-        threading.Lock(),
-    )
+    path = f"/services/{read_secret(home / 'secrets' / 'slack')}"
+    file, lock = messages_file(home), threading.Lock()
     file.parent.mkdir(parents=True, exist_ok=True)
 
     class Handler(BaseHTTPRequestHandler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ class Switched:
     def payload(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
         return asdict(self)
+
+
+def impatient() -> None:
+    """Let MLflow, asked from now on, have seconds in place of minutes: a person waits, and can ask again."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
 
 def give_all(spec: ModelSpec, settings: Settings, router: Router, seen: Split, version: str) -> str:

@@ -19,12 +19,11 @@ from monitors.attribution.input_carriers import ranked
 from monitors.attribution.pooled import FOLDS, Pooled
 from monitors.attribution.shared_space import Shared
 from monitors.attribution.sides import Array
-from monitors.attribution.trees import Model, one_thread, regressor
-from monitors.multivariate.grades import Matrix
+from monitors.attribution.trees import one_thread, regressor
+from monitors.multivariate.shuffling import shuffled
 
 _SETTINGS = {"max_iter": 30, "max_leaf_nodes": 4, "min_samples_leaf": 50}
 _ERRORS = 2.0  # standard errors that a gain must be above 0
-_CELLS = 8_000_000  # of a matrix that is scored at once: 32 MB
 
 
 def relation_carriers(pooled: Pooled, shared: Shared, seed: int) -> tuple[Carrier, ...]:
@@ -57,22 +56,9 @@ def _gains(pooled: Pooled, outcome: Array, size: Array, seed: int) -> Array:
         mean = float(np.average(outcome[~held], weights=weight))
         model = regressor(pooled.matrix[~held], outcome[~held], weight / weight.mean(), **settings)
         guesses = np.column_stack(
-            [np.full(int(held.sum()), mean), _shuffled(pooled.matrix[held], model, random)]
+            [np.full(int(held.sum()), mean), shuffled(pooled.matrix[held], model, random)]
         )
         told = model(pooled.matrix[held])
         missed = (outcome[held, None] - guesses) ** 2 - (outcome[held] - told)[:, None] ** 2
         gains[held] = size[held, None] * missed
     return gains
-
-
-def _shuffled(rows: Matrix, model: Model, random: np.random.Generator) -> Array:
-    """Return what the model says with each feature shuffled among the rows; shape of `rows`."""
-    told = np.empty(rows.shape)
-    at_once = max(1, _CELLS // rows.size)
-    for start in range(0, rows.shape[1], at_once):
-        group = range(start, min(start + at_once, rows.shape[1]))
-        copies = np.repeat(rows[None], len(group), axis=0)
-        for copy, feature in zip(copies, group, strict=True):
-            copy[:, feature] = random.permutation(rows[:, feature])
-        told[:, group] = model(copies.reshape(-1, rows.shape[1])).reshape(len(group), len(rows)).T
-    return told

@@ -19,7 +19,7 @@ Model = Callable[[Matrix], Array]
 def one_thread() -> Iterator[None]:
     """Keep trees to one thread: OpenMP's wait for each other by spinning, ruinous beside other work."""
     import sklearn.ensemble  # noqa: F401, PLC0415 - two seconds; loads OpenMP, which is limited only then
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - as above
 
     with threadpool_limits(1):
         yield

@@ -8,10 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from monitors.concept import risk_test
+from monitors.concept import risk
 from monitors.concept.blocks import BlockLoss, mean_error, whole_days
 from monitors.concept.onset import Onset, onset
-from monitors.concept.risk_test import Verdict
+from monitors.concept.risk import Verdict
 from monitors.concept.source import Source
 from monitors.finding import Finding, NoData
 from monitors.records import Measurement
@@ -47,7 +47,7 @@ def judge(spec: ModelSpec, source: Source | NoData, blocks: Iterable[BlockLoss],
     rows = sum(day.rows for day in days)
     recent = _risk(days[-spec.monitor.performance.over :])
     wanted = spec.monitor.concept_drift
-    found = source if isinstance(source, NoData) else risk_test.verdict(source, days, wanted)
+    found = source if isinstance(source, NoData) else risk.verdict(source, days, wanted)
     if isinstance(found, NoData):
         return Finding("no_data", (*recent, found.measurement(method="risk_test")), rows)
     numbers = (_rise(found, wanted.tolerance, days), _e_value(found, rows), *recent)

@@ -64,7 +64,7 @@ class CrossMoments:
         mine, theirs = ((side.n, side.sums, side.squares, side.products) for side in (self, other))
         return self.names == other.names and all(map(np.array_equal, mine, theirs))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # it holds arrays
 
     def spearman(self) -> Floats:
         """Return the rank correlations, shape (columns, columns), in [-1, 1]; NaN beside a constant."""

@@ -148,7 +148,7 @@ def _one_thread_each(plan: Plan) -> AbstractContextManager[object]:
     """Keep the matrix products of pairs from starting threads of their own below ours."""
     if not plan.pairs:
         return nullcontext()
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # noqa: PLC0415 - used for pairs only
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - used for pairs only
 
     limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
     return limits

@@ -136,7 +136,7 @@ def _learnt(
 
 def _one_thread() -> AbstractContextManager[object]:
     """OpenMP's threads wait for each other by spinning: ruinous beside other work."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # noqa: PLC0415 - heavy
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - heavy
 
     limits: AbstractContextManager[object] = threadpool_limits(1)
     return limits

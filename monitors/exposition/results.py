@@ -10,6 +10,14 @@ from monitors.exposition.families import VERSION, Family, Live, gauge
 from monitors.results import Measurement, WindowResult
 
 _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
+_PLAIN = {
+    "drifted_features_ratio": ("drifted_features_ratio", "Share of drifted features."),
+    "correlation_drift_score": ("correlation_drift_score", "Largest sure change of a rank correlation."),
+    "prediction_drifted": ("prediction_drifted", "1 if the predictions have drifted, else 0."),
+    "rows": ("window_rows", "Rows of the last window."),
+    "throughput_rows_per_second": ("throughput_rows_per_second", "Rows a second of the last window."),
+}
+"""Measurements that are one number a version, as gauges."""
 
 
 def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
@@ -21,19 +29,7 @@ def of_results(models: Iterable[Live], max_features: int) -> Iterator[Family]:
     )
     faults = gauge("data_quality_violations", "Violations in the last window.", *VERSION, "check")
     latency = Metric("trimtab_latency_seconds", "Latency in the last window.", "summary")
-    plain = {
-        "drifted_features_ratio": gauge("drifted_features_ratio", "Share of drifted features.", *VERSION),
-        "correlation_drift_score": gauge(
-            "correlation_drift_score", "Largest sure change of a rank correlation.", *VERSION
-        ),
-        "prediction_drifted": gauge(
-            "prediction_drifted", "1 if the predictions have drifted, else 0.", *VERSION
-        ),
-        "rows": gauge("window_rows", "Rows of the last window.", *VERSION),
-        "throughput_rows_per_second": gauge(
-            "throughput_rows_per_second", "Rows a second of the last window.", *VERSION
-        ),
-    }
+    plain = {key: gauge(name, told, *VERSION) for key, (name, told) in _PLAIN.items()}
     for live in models:
         for result in live.results:
             at = (result.model, result.version)

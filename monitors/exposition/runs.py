@@ -10,7 +10,7 @@ from monitors.results import OUTCOMES, RUNNING, Runs
 from monitors.triage.records import Action
 from spec import ModelSpec
 
-_ROLLOUT = ("started", "step", "approved", "promoted", "rolled_back", "superseded", "forced")
+_ROLLOUT = ("started", "step", "approved", "promoted", "rolled_back", "taken_back", "superseded", "forced")
 _EVENTS = {
     "retrain": ("retraining_runs", "Retrains.", ("started", "accepted", "rejected", "failed")),
     "rollout": ("rollouts", "Rollouts.", _ROLLOUT),

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,16 @@ class CrossFit:
     p_value: float
     folds: tuple[Fold, ...]
 
+    @property
+    def effect(self) -> float:
+        """max(0, 2·AUC - 1), in [0, 1]: 0 where the sides cannot be told apart, 1 where nothing is shared."""
+        return _effect(self.auc)
+
+    @property
+    def effect_interval(self) -> tuple[float, float]:
+        """The interval of the effect."""
+        return _effect(self.low), _effect(self.high)
+
 
 def cross_fit(reference: Any, current: Any, fit: Fit, *, stack: Callable[..., Any], seed: int) -> CrossFit:
     """Return how well `fit` learns to tell the sides apart, on rows it has not seen.
@@ -88,18 +99,22 @@ def cross_fit(reference: Any, current: Any, fit: Fit, *, stack: Callable[..., An
     folds = []
     for number in range(FOLDS):
         tested = [np.flatnonzero(fold == number) for fold in dealt]
-        folds.append(Fold(trained(lambda fold, k=number: fold != k), tested[0], tested[1]))  # type: ignore[misc]
+        folds.append(Fold(trained(partial(np.not_equal, number)), tested[0], tested[1]))
 
     forward: list[float | None] = []
     for number in range(1, FOLDS):
         last = number == FOLDS - 1
-        score = folds[number].score if last else trained(lambda fold, k=number: fold < k)  # type: ignore[misc]
+        score = folds[number].score if last else trained(partial(np.greater, number))
         forward.append(standard_score(*_scores(score, folds[number], reference, current)))
 
     areas: list[Area] = [area(*_scores(fold.score, fold, reference, current)) for fold in folds]
     auc, low, high = interval(areas, _INFLATION)
     p_value = upper_p(forward, [number**0.5 for number in range(1, FOLDS)])
     return CrossFit(auc, low, high, p_value, tuple(folds))
+
+
+def _effect(auc: float) -> float:
+    return max(0.0, 2 * auc - 1)
 
 
 def _deal(rows: int, random: np.random.Generator) -> Index:

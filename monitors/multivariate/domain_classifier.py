@@ -10,16 +10,16 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from monitors.finding import NoData
-from monitors.multivariate.auc import Array, area, interval
+from monitors.multivariate.auc import Area, area, interval
 from monitors.multivariate.cross_fitting import MINIMUM, CrossFit, Fold, Index, Score, cross_fit
 from monitors.multivariate.grades import Graded, Matrix, grade
 from monitors.multivariate.rows import Rows, arrow, pairs
+from monitors.multivariate.shuffling import shuffled
 from monitors.multivariate.verdict import Verdict
 
 _TREES = 30
 _LEAVES = 8
 _LEAF = 20
-_CELLS = 8_000_000  # of a matrix that is scored at once: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ def domain_classifier(
     fit = _Trees(graded, seed)
     told = cross_fit(graded.reference, graded.current, fit, stack=np.concatenate, seed=seed)
     return DomainVerdict(
-        effect=max(0.0, 2 * told.auc - 1),
-        interval=(max(0.0, 2 * told.low - 1), max(0.0, 2 * told.high - 1)),
+        effect=told.effect,
+        interval=told.effect_interval,
         p_value=told.p_value,
         rows_reference=len(ours),
         rows_current=len(theirs),
@@ -146,15 +146,7 @@ def _carriers(names: Sequence[str], graded: Graded, told: CrossFit, seed: int) -
     return tuple(Carrier(names[at], float(drops[at]), float(shares[at])) for at in ranked)
 
 
-def _shuffled_areas(fold: Fold, graded: Graded, random: np.random.Generator) -> list[Any]:
+def _shuffled_areas(fold: Fold, graded: Graded, random: np.random.Generator) -> list[Area]:
     rows = np.concatenate([graded.reference[fold.reference], graded.current[fold.current]])
-    at_once = max(1, _CELLS // rows.size)
-    areas = []
-    for start in range(0, rows.shape[1], at_once):
-        group = range(start, min(start + at_once, rows.shape[1]))
-        copies = np.repeat(rows[None], len(group), axis=0)
-        for copy, feature in zip(copies, group, strict=True):
-            copy[:, feature] = random.permutation(rows[:, feature])
-        scores: Array = fold.score(copies.reshape(-1, rows.shape[1])).reshape(len(group), len(rows))
-        areas += [area(*np.split(score, [len(fold.reference)])) for score in scores]
-    return areas
+    scores = shuffled(rows, fold.score, random)
+    return [area(*np.split(score, [len(fold.reference)])) for score in scores.T]

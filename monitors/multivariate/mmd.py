@@ -86,15 +86,8 @@ def mmd(
     if min(n, m) < MINIMUM:
         return NoData(f"{MINIMUM} rows a side are needed; reference has {n}, current {m}")
     rows = np.concatenate([side[canonical(side)] for side in map(_plain, (reference, current))])
-    pooled = rows[canonical(rows)]
-    width = bandwidth or _median_distance(pooled, seed)
-    if width == 0:
-        width = 1.0
-    random = np.random.default_rng(seed)
-    is_current = np.zeros((n + m, permutations + 1))
-    is_current[n:, 0] = 1
-    is_current[:, 1:] = random.permuted(np.repeat(is_current[:, :1], permutations, axis=1), axis=0)
-    squares, witness = _statistics(rows, is_current, n, width)
+    width = bandwidth or _median_distance(rows[canonical(rows)], seed) or 1.0
+    squares, witness = _statistics(rows, _sides(n, m, permutations, seed), n, width)
     ours, others = float(squares[0]), squares[1:]
     p_value, counted = _p_value(ours, others)
     spread = 4 * (witness[:n].var(ddof=1) / n + witness[n:].var(ddof=1) / m) + others.var()
@@ -113,6 +106,15 @@ def mmd(
         permutations=permutations,
         counted=counted,
     )
+
+
+def _sides(n: int, m: int, permutations: int, seed: int) -> Array:
+    """Return a column a permutation, which is 1 for the rows that it calls current; the first is as given."""
+    is_current = np.zeros((n + m, permutations + 1))
+    is_current[n:, 0] = 1
+    random = np.random.default_rng(seed)
+    is_current[:, 1:] = random.permuted(np.repeat(is_current[:, :1], permutations, axis=1), axis=0)
+    return is_current
 
 
 def _check(reference: Array, current: Array, bandwidth: float | None, permutations: int) -> None:

@@ -107,8 +107,8 @@ def texts(
         return NoData("no text on either side holds a word" if unit == "words" else "all texts are empty")
     told = cross_fit(ours, theirs, partial(discriminant, penalty=_PENALTY), stack=sparse.vstack, seed=seed)
     return TextVerdict(
-        effect=max(0.0, 2 * told.auc - 1),
-        interval=(max(0.0, 2 * told.low - 1), max(0.0, 2 * told.high - 1)),
+        effect=told.effect,
+        interval=told.effect_interval,
         p_value=told.p_value,
         rows_reference=n,
         rows_current=m,
@@ -166,7 +166,7 @@ def _telling(
     hasher: HashingVectorizer,
 ) -> tuple[Telling, ...]:
     """Return the slots whose weight times shift of the mean is largest: what moves the mean score."""
-    weights = np.mean([fold.score.weights for fold in told.folds], axis=0)  # type: ignore[attr-defined]
+    weights = np.mean([fold.score.weights for fold in told.folds], axis=0)  # type: ignore[attr-defined] # of a linear score
     pull = weights * (_mean(current) - _mean(reference))
     slots = [int(slot) for slot in np.argsort(-np.abs(pull), kind="stable")[:_SHOWN] if pull[slot] != 0]
     shares = [_mean(side[:, slots] > 0) for side in (reference, current)]

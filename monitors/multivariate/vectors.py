@@ -97,8 +97,8 @@ def vectors(
     random = np.random.default_rng(seed)
     some = (side[random.permutation(len(side))[:_MMD_ROWS]] for side in (ours, theirs))
     return VectorVerdict(
-        effect=max(0.0, 2 * told.auc - 1),
-        interval=(max(0.0, 2 * told.low - 1), max(0.0, 2 * told.high - 1)),
+        effect=told.effect,
+        interval=told.effect_interval,
         p_value=told.p_value,
         rows_reference=n,
         rows_current=m,

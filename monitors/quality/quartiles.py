@@ -20,7 +20,6 @@ FEWEST_DISTINCT = 10
 FEWEST_WINDOWS = 7
 """Earlier windows from which it is known what is usual."""
 
-_NORMAL = 1.349  # interquartile range of a normal law, in standard deviations
 _MEDIAN_ERROR = 0.93  # standard error of a median, in interquartile ranges over √n, normal law
 _LOG_RANGE_ERROR = 1.6  # of log(IQR), over √n: 1.17 for a normal law, 1.6 for an exponential one
 

@@ -57,7 +57,7 @@ class Dossier:
         self, triage: Triage, known: KnownVersion, faulty: Collection[Window], now: datetime
     ) -> Triage:
         from monitors.attribution import Side, explain  # noqa: PLC0415 - heavy, and only an alarm asks
-        from monitors.slices.losses import losses  # noqa: PLC0415
+        from monitors.slices.losses import losses  # noqa: PLC0415 - as above
 
         held, task = known.reference.held, self._spec.task
         if held is None:
@@ -82,7 +82,7 @@ class Dossier:
         self, triage: Triage, known: KnownVersion, faulty: Collection[Window], now: datetime
     ) -> Triage:
         from monitors.active import worth_labelling  # noqa: PLC0415 - heavy, and only this decision asks
-        from monitors.triage.expected_error import expected_error  # noqa: PLC0415
+        from monitors.triage.expected_error import expected_error  # noqa: PLC0415 - as above
 
         scored = self._unlabelled(triage, faulty, now)
         if not len(scored.ids):

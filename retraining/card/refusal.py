@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retraining.card import sections
+from retraining.card import origin
 from retraining.card.document import Document, Items, Section, Text
 from retraining.records import Snapshot
 from spec import ModelSpec
@@ -30,14 +30,14 @@ def write(
     taken
         The rows; None where they were refused.
     """
-    rows = (Text("None were frozen."),) if taken is None else tuple(sections.data(spec, taken))
+    rows = (Text("None were frozen."),) if taken is None else tuple(origin.data(spec, taken))
     onset = None if taken is None else taken.onset
     return Document(
         f"Model card: {spec.model}",
         f"The retrain {run} made no candidate: {stage} ended it. There is no version, and nothing is served.",
         (
             Section("Why it was rejected", (Items(tuple(reasons)),)),
-            Section("Why it was retrained", tuple(sections.why(trigger, onset))),
+            Section("Why it was retrained", tuple(origin.why(trigger, onset))),
             Section("Data", rows),
             Section("Who approved it", (Text("Nobody."),)),
         ),

@@ -26,7 +26,7 @@ def suspected(spec: ModelSpec, rows: Rows, probabilities: FloatArray) -> NDArray
     """
     if spec.task is Task.REGRESSION:
         return np.empty(0, "int64")
-    from cleanlab.filter import find_label_issues  # type: ignore[import-untyped] # noqa: PLC0415 - takes seconds
+    from cleanlab.filter import find_label_issues  # noqa: PLC0415 - takes seconds
 
     known = np.hstack([1 - probabilities, probabilities]) if spec.task is Task.BINARY else probabilities
     labels = np.asarray(rows.truth, "int64")

@@ -61,7 +61,7 @@ def _explained(
     later: rows.FloatArray | rows.IntArray,
 ) -> float:
     from sklearn.metrics import r2_score, roc_auc_score  # noqa: PLC0415 - only `prepare` needs it
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # noqa: PLC0415
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # noqa: PLC0415 - as above
 
     shape = {"max_depth": _DEPTH, "min_samples_leaf": _LEAF, "random_state": 0}
     if spec.task is Task.REGRESSION:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import TensorProto
@@ -51,11 +52,8 @@ def _outputs(spec: ModelSpec, graph: onnx.ModelProto) -> Iterator[Wrong]:
     return _wrong(wanted, graph.graph.output, "output")
 
 
-def _wrong(wanted: dict[str, str], values: object, what: str) -> Iterator[Wrong]:
-    found = {
-        value.name: _KINDS.get(value.type.tensor_type.elem_type, "another type")
-        for value in values  # type: ignore[attr-defined]
-    }
+def _wrong(wanted: dict[str, str], values: Iterable[Any], what: str) -> Iterator[Wrong]:
+    found = {value.name: _KINDS.get(value.type.tensor_type.elem_type, "another type") for value in values}
     for name, kind in wanted.items():
         if found.get(name) != kind:
             yield Wrong(f"{what} {name!r}", f"must be {kind}", found.get(name, "none"))

@@ -33,7 +33,7 @@ _ERA, _CENTURY, _FOUR_YEARS, _YEAR = 146_097, 36_524, 1460, 365
 _TO_NEW_YEAR = 306  # days from 1 March to 1 January
 
 
-class CalendarParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class CalendarParts(TransformerMixin, BaseEstimator):  # type: ignore[misc] # untyped bases
     """Turn a column of moments into parts of the calendar, in UTC; null stays null.
 
     Parameters

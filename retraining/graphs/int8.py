@@ -117,7 +117,7 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-class _Rows(CalibrationDataReader):  # type: ignore[misc]
+class _Rows(CalibrationDataReader):  # type: ignore[misc] # an untyped base
     """Rows as the quantizer reads them: batch by batch, then None."""
 
     def __init__(self, model: onnx.ModelProto, inputs: pd.DataFrame) -> None:

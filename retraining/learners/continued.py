@@ -9,7 +9,7 @@ import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from retraining.dataset.labelled import Rows
 from retraining.learners import xgboost

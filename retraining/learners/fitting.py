@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from lightgbm.basic import LightGBMError
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from retraining.dataset.labelled import Rows
 from retraining.dataset.rows import FloatArray

@@ -71,7 +71,7 @@ def model(spec: ModelSpec, params: Params) -> MLPClassifier | MLPRegressor:
     )
 
 
-class StandardisedMLPRegressor(MLPRegressor):  # type: ignore[misc]
+class StandardisedMLPRegressor(MLPRegressor):  # type: ignore[misc] # an untyped base
     """A perceptron that learns the standardised target and answers in the target's own unit.
 
     Adam's steps know no unit: without this, a price in cents would take a hundred times the epochs of one in
@@ -92,8 +92,8 @@ class StandardisedMLPRegressor(MLPRegressor):  # type: ignore[misc]
 def _register() -> None:
     """Teach skl2onnx that the subclass converts as its parent; once a process."""
     from skl2onnx import update_registered_converter  # noqa: PLC0415 - a search without this learner does not pay
-    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes  # noqa: PLC0415
-    from skl2onnx.operator_converters.multilayer_perceptron import (  # noqa: PLC0415
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes  # noqa: PLC0415 - as above
+    from skl2onnx.operator_converters.multilayer_perceptron import (  # noqa: PLC0415 - as above
         convert_sklearn_mlp_regressor,
     )
 

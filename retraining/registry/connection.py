@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from spec import Refused, Settings, Unavailable
+from spec import Problem, Refused, Settings, SettingsError, Unavailable
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -42,10 +42,15 @@ class Connection:
                 os.environ.setdefault(name, value)
             with quiet():
                 from mlflow import MlflowClient
+                from mlflow.exceptions import MlflowException
 
             uri = self.settings.mlflow_uri
-            with self.asking():
-                self._opened = MlflowClient(uri, uri)
+            try:
+                with self.asking():
+                    self._opened = MlflowClient(uri, uri)
+            except MlflowException as error:
+                must, said = "must be an address that MLflow takes", " ".join(str(error).split())[:300]
+                raise SettingsError([Problem("TRIMTAB_MLFLOW_URI", must, uri, said)]) from error
         return self._opened
 
     @contextmanager

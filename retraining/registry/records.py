@@ -20,6 +20,11 @@ class Version:
     tags: Mapping[str, str]
 
     @property
+    def source(self) -> str:
+        """What made it: ``retrain/<run>`` or ``adopt-<hash>``; empty where it is not ours."""
+        return self.tags.get("trimtab.source", "")
+
+    @property
     def status(self) -> str:
         """``registered``, ``challenger``, ``champion``, ``retired``, ``superseded`` or ``rejected``."""
         return self.tags.get("trimtab.status", "registered")

@@ -6,11 +6,8 @@ Each method may be repeated: a step that is tried again finds its work done.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +16,11 @@ from retraining.lock import held
 from retraining.records import Rollout
 from retraining.registry import history, rollouts, tracking
 from retraining.registry.approval import Approval
-from retraining.registry.connection import Connection, quiet
+from retraining.registry.connection import Connection
+from retraining.registry.moves import Moves
 from retraining.registry.records import Alias, Reign, Rejection, Version
-from spec import ModelSpec, NotFound, Refused, Settings, did_you_mean
+from retraining.registry.versions import Versions
+from spec import ModelSpec, Refused, Settings
 
 if TYPE_CHECKING:
     from retraining.release import Attempt, Release
@@ -38,6 +37,8 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._mlflow = Connection(settings)
+        self._versions = Versions(self._mlflow)
+        self._moves = Moves(settings, self._versions)
 
     def publish(self, spec: ModelSpec, release: Release) -> str:
         """Register a release with its reference and make it the challenger; return the version.
@@ -47,13 +48,7 @@ class Registry:
         """
         with self._locked(spec.model):
             version = self._create(spec, release)
-            if self._get(spec.model, version).status == "registered":
-                old = self.version(spec.model, "challenger")
-                if old not in {None, version}:
-                    self._tag(spec.model, str(old), "status", "superseded")
-                self._set_alias(spec.model, "challenger", version)
-                self._tag(spec.model, version, "status", "challenger")
-                self._record(spec.model, f"version {version} is the challenger", version, "published")
+            self._moves.challenge(spec.model, version)
         return version
 
     def adopt(self, spec: ModelSpec, release: Release, approval: Approval | None = None) -> str:
@@ -66,7 +61,7 @@ class Registry:
         """
         with self._locked(spec.model):
             version = self._create(spec, release)
-            self._crown(spec.model, version, approval or Approval.by_hand())
+            self._moves.crown(spec.model, version, approval or Approval.by_hand())
         return version
 
     def promote(
@@ -97,13 +92,13 @@ class Registry:
             The version is not the challenger, and not forced.
         """
         with self._locked(model):
-            found = self._get(model, version)
+            found = self._versions.get(model, version)
             challenger, champion = self.version(model, "challenger"), self.version(model, "champion")
             if not force and version not in {challenger, champion}:
                 msg = f"{model} version {version} is not the challenger ({challenger or 'there is none'})"
                 raise Refused(msg)
             self._keep_rollout(model, found, rollout)
-            self._crown(model, version, approval or Approval.by_hand())
+            self._moves.crown(model, version, approval or Approval.by_hand())
 
     def reject(
         self, model: str, version: str, verdict: Mapping[str, Any] | str, *, rollout: Rollout | None = None
@@ -118,23 +113,17 @@ class Registry:
             The version is the champion.
         """
         with self._locked(model):
-            before = self._get(model, version)
+            before = self._versions.get(model, version)
             if self.version(model, "champion") == version:
                 msg = f"{model} version {version} is the champion; promote another version instead"
                 raise Refused(msg)
             text = verdict if isinstance(verdict, str) else json.dumps(verdict, default=str, sort_keys=True)
             self._keep_rollout(model, before, rollout)
-            self._tag(model, version, "verdict", text)
-            self._tag(model, version, "status", "rejected")
-            if self.version(model, "challenger") == version:
-                self._delete_alias(model, "challenger")
-            if before.status != "rejected":
-                self._tag(model, version, "rejected_at", self._now().isoformat())
-                self._record(model, f"version {version} was rejected", version, "rejected")
+            self._moves.reject(model, version, text)
 
     def version(self, model: str, alias: Alias) -> str | None:
         """Return the version that an alias names; None where there is none."""
-        return self._aliases(model).get(alias)
+        return self._versions.named(model, alias)
 
     def history(self, model: str) -> tuple[Reign, ...]:
         """Return who was champion and challenger from when to when, by beginning; none for an unknown model.
@@ -144,35 +133,17 @@ class Registry:
         """
         with Store(self._settings.results_url) as store:
             told = store.events(model, kinds=(history.KIND,))
-        return history.reigns(told, self._aliases(model))
+        return history.reigns(told, self._versions.aliases(model))
 
     def params(self, model: str, version: str) -> dict[str, str]:
         """Return what a version's run was logged with: the learner, its hyperparameters, the window."""
-        run_id = self._get(model, version).run_id
+        run_id = self._versions.get(model, version).run_id
         with self._mlflow.asking():
             return dict(self._mlflow.client.get_run(run_id).data.params)
 
     def versions(self, model: str) -> tuple[Version, ...]:
         """Return all versions of a model, oldest first; none for a model that is not registered."""
-        aliases = self._aliases(model)
-        found: list[Any] = []
-        token: str | None = None
-        with self._mlflow.asking():
-            while token != "":
-                page = self._mlflow.client.search_model_versions(f"name = '{model}'", 200, page_token=token)
-                found += page
-                token = page.token or ""
-        return tuple(
-            Version(
-                version=str(item.version),
-                aliases=tuple(
-                    sorted(name for name, version in aliases.items() if version == str(item.version))
-                ),
-                run_id=item.run_id,
-                tags=dict(item.tags),
-            )
-            for item in sorted(found, key=lambda item: int(item.version))
-        )
+        return self._versions.all(model)
 
     def onnx(self, model: str, version: str) -> Path:
         """Return a local copy of a version's model file; it is downloaded once.
@@ -183,19 +154,9 @@ class Registry:
             There is no such version.
         """
         path = self._settings.home / "registry" / model / version / _FILE
-        if path.is_file():
-            return path
-        self._get(model, version)
-        with quiet():
-            import mlflow.artifacts
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._mlflow.asking(), tempfile.TemporaryDirectory(dir=path.parent) as draft:
-            source = self._mlflow.client.get_model_version_download_uri(model, version)
-            uri = self._settings.mlflow_uri
-            with quiet():
-                mlflow.artifacts.download_artifacts(f"{source}/{_FILE}", dst_path=draft, tracking_uri=uri)
-            os.replace(Path(draft) / _FILE, path)
+        if not path.is_file():
+            self._versions.get(model, version)
+            self._versions.download(model, version, path)
         return path
 
     def keep(self, spec: ModelSpec, attempt: Attempt) -> str:
@@ -221,14 +182,14 @@ class Registry:
         NotFound
             There is no such version.
         """
-        run_id = self._get(model, version).run_id
+        run_id = self._versions.get(model, version).run_id
         with self._mlflow.asking():
             return tracking.native(self._mlflow, run_id, folder)
 
     def tag(self, model: str, version: str, key: str, value: str) -> None:
         """Set the tag ``trimtab.<key>`` of a version."""
-        self._get(model, version)
-        self._tag(model, version, key, value)
+        self._versions.get(model, version)
+        self._versions.tag(model, version, key, value)
 
     def attach(self, model: str, version: str, files: Iterable[Path], under: str) -> None:
         """Put files into a folder of a version's run, in place of those of the same names.
@@ -238,7 +199,7 @@ class Registry:
         NotFound
             There is no such version.
         """
-        run_id = self._get(model, version).run_id
+        run_id = self._versions.get(model, version).run_id
         with self._mlflow.asking():
             for file in files:
                 self._mlflow.client.log_artifact(run_id, str(file), under)
@@ -261,7 +222,7 @@ class Registry:
         return version
 
     def _version_of(self, model: str, source: str) -> str | None:
-        found = [item for item in self.versions(model) if item.tags.get("trimtab.source") == source]
+        found = [item for item in self.versions(model) if item.source == source]
         return found[-1].version if found else None
 
     def _log(self, spec: ModelSpec, release: Release) -> str:
@@ -272,68 +233,6 @@ class Registry:
         if rollout is not None:
             with self._mlflow.asking():
                 rollouts.keep(self._mlflow, model, version, rollout)
-
-    def _crown(self, model: str, version: str, approval: Approval) -> None:
-        """Move the aliases in an order in which stopping anywhere leaves a champion, and a retry the rest.
-
-        The status ``champion`` comes last: a champion without it has tags or its event still to get.
-        """
-        old = self.version(model, "champion")
-        if old != version:
-            if old is not None:
-                self._set_alias(model, "previous", old)
-            if self._get(model, version).status == "champion":  # from a crown whose end nobody noted
-                self._tag(model, version, "status", "retired")
-            self._set_alias(model, "champion", version)
-        if self.version(model, "challenger") == version:
-            self._delete_alias(model, "challenger")
-        if old == version:
-            if self._get(model, version).status == "champion":
-                return
-            old = self.version(model, "previous")
-        now = self._now().isoformat()
-        self._tag(model, version, "promoted_at", now)
-        self._tag(model, version, "approved_by", approval.by)
-        self._tag(model, version, "approved_because", approval.because)
-        if old is not None:
-            self._tag(model, version, "replaced", old)
-            self._tag(model, old, "status", "retired")
-            self._tag(model, old, "retired_at", now)
-        text = f"version {version} is the champion (before: {old})"
-        self._record(model, text, version, "promoted", approved=str(approval))
-        self._tag(model, version, "status", "champion")
-
-    def _get(self, model: str, version: str) -> Version:
-        known = {item.version: item for item in self.versions(model)}
-        if version not in known:
-            msg = f"{model} has no version {version!r} in the registry. {did_you_mean(version, known)}"
-            raise NotFound(msg)
-        return known[version]
-
-    def _set_alias(self, model: str, alias: Alias, version: str) -> None:
-        with self._mlflow.asking():
-            self._mlflow.client.set_registered_model_alias(model, alias, version)
-
-    def _delete_alias(self, model: str, alias: Alias) -> None:
-        with self._mlflow.asking():
-            self._mlflow.client.delete_registered_model_alias(model, alias)
-
-    def _tag(self, model: str, version: str, key: str, value: str) -> None:
-        with self._mlflow.asking():
-            self._mlflow.client.set_model_version_tag(model, version, f"trimtab.{key}", value)
-
-    def _record(self, model: str, text: str, version: str, outcome: str, **more: str) -> None:
-        payload = {"version": version, "outcome": outcome} | more
-        with Store(self._settings.results_url) as store:
-            store.record_event(model, history.KIND, text, self._now(), payload)
-
-    def _now(self) -> datetime:
-        return self._settings.clock.now()
-
-    def _aliases(self, model: str) -> dict[str, str]:
-        with self._mlflow.asking():
-            found = self._mlflow.client.search_registered_models(f"name = '{model}'")
-        return {alias: str(version) for item in found for alias, version in item.aliases.items()}
 
     def _locked(self, model: str) -> AbstractContextManager[None]:
         return held(self._settings.home / "registry" / f"{model}.lock")

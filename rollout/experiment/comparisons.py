@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rollout import contrast
 from rollout.betting import lower_bound, upper_bound
-from rollout.bounds import student_radius
 from rollout.experiment.comparison import Comparison, Word, word
 from rollout.gates import latency_shift, metrics
-from rollout.gates.errors import difference
 from rollout.gates.latency import TAIL
-from rollout.gates.quality import mean_difference
-from rollout.observations import Arms, Business, Evidence
+from rollout.gates.quality import day_bounds, mean_difference
+from rollout.observations import Arms, Business, Evidence, Share
 from rollout.verdict import GateResult, Outcome, Verdict
 from spec import ModelSpec
 from spec.rollout import BusinessMetric
@@ -54,7 +53,7 @@ def _rates(gate: GateResult, what: str, arms: Arms | None, spec: ModelSpec, marg
     if arms is None or not arms.challenger.of or not arms.champion.of:
         return empty
     ours = arms.challenger + arms.mirrored if arms.mirrored else arms.challenger
-    low, high = difference(arms, spec, spec.rollout.alpha, margin)
+    low, high = _apart(arms, spec, margin)
     enough = arms.challenger.of >= spec.rollout.min_requests
     mine, theirs = ours.rate or 0.0, arms.champion.rate or 0.0
     return empty.model_copy(
@@ -69,6 +68,23 @@ def _rates(gate: GateResult, what: str, arms: Arms | None, spec: ModelSpec, marg
             "word": word(low, high, margin, harmed=_harmed(gate), enough=enough),
         }
     )
+
+
+def _apart(arms: Arms, spec: ModelSpec, guess: float) -> tuple[float, float]:
+    """Return the interval of the challenger's share minus the champion's that holds at all looks together.
+
+    Which part of the counts is to be the challenger's hangs on whether the gateway mirrors, which does not
+    change while an experiment runs. Requests of one user go together as in `rollout.gates.levels.shown`.
+    """
+    together, share = spec.rollout.requests_per_user, float(spec.rollout.steps[0].share)
+
+    def arm(counted: Share) -> contrast.Arm:
+        return contrast.Arm(counted.hits / together, counted.of / together)
+
+    copies, part = (arm(arms.mirrored), 1 / (2 - share)) if arms.mirrored else (contrast.NOTHING, share)
+    near = min(max(guess, 1e-4), 0.5)
+    level = spec.rollout.alpha / together
+    return contrast.interval(arm(arms.challenger), arm(arms.champion), level, part, near, copies)
 
 
 def _widest(gate: GateResult, evidence: Evidence) -> Comparison:
@@ -116,15 +132,13 @@ def _quality(gate: GateResult, evidence: Evidence, spec: ModelSpec) -> Compariso
     )
     if not days:
         return empty
-    mean, error = mean_difference(days)
     rows = sum(day.rows for day in days)
     known = [day.rows * day.champion for day in days if day.champion is not None]
     theirs = math.fsum(known) / rows if len(known) == len(days) else None
-    radius = student_radius(len(days), spec.rollout.alpha) * error if len(days) > 1 else math.inf
-    low, high = (mean - radius, mean + radius) if math.isfinite(radius) else (None, None)
+    low, high = day_bounds(days, spec, spec.rollout.alpha / 2)
     enough = len(days) >= spec.rollout.min_days
     found = word(low, high, gate.limit, harmed=_harmed(gate), enough=enough)
-    seen = _signed(mean, low, high, theirs, higher=higher)
+    seen = _signed(mean_difference(days), low, high, theirs, higher=higher)
     counts = {"n": len(days), "of_champion": len(days), "word": open_word if found is Word.OPEN else found}
     return empty.model_copy(update=seen | counts)
 
@@ -143,7 +157,7 @@ def _business(
 def _ratio(empty: Comparison, gate: GateResult, arms: Arms, spec: ModelSpec, needed: int) -> Comparison:
     """Compare parts of chances, told as the user's query counts them: hits of the arms are what is bad."""
     higher, bad = empty.better == "higher", arms.champion.rate or 0.0
-    low, high = difference(arms, spec, spec.rollout.alpha, _ANY_SHARE)
+    low, high = _apart(arms, spec, _ANY_SHARE)
     enough = min(arms.challenger.of, arms.champion.of) >= needed
     found = word(low, high, empty.margin, harmed=_harmed(gate), enough=enough)
     told = _signed((arms.challenger.rate or 0.0) - bad, low, high, 1 - bad if higher else bad, higher=higher)

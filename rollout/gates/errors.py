@@ -56,13 +56,17 @@ def difference(arms: Arms, spec: ModelSpec, alpha: float, guess: float) -> tuple
 def is_worse(arms: Arms, spec: ModelSpec, step: Step, guess: float, among: int = 1) -> bool:
     """Whether the challenger's rate is shown to be higher, at one gate's level, if `among` are looked at.
 
-    Drawn requests are the challenger's with the probability of its weight, and so is each that counts. Users
-    who keep their version bring as many requests as they like: then nothing follows from the weight, and
-    the bounds of the two rates must lie apart. In shadow and at 100 % both versions get the same requests.
+    Drawn requests are the challenger's with the probability of its weight, and so is each that counts. It may
+    have got more than that: it answers for a champion that restarts. So they must be too many for the part
+    of the requests that it did get, too; of no request of the champion nothing follows. Users who keep their
+    version bring as many requests as they like: then nothing follows from the weight, and the bounds of the
+    two rates must lie apart. In shadow and at 100 % both versions get the same requests.
     """
-    if spec.rollout.sticky is None or step in (SHADOW, 1):
-        return shown(spec, arms.challenger.hits, arms.champion.hits, part(step), among)
-    return difference(arms, spec, harm(spec) / among, guess)[0] > 0
+    if spec.rollout.sticky is not None and step not in (SHADOW, 1):
+        return difference(arms, spec, harm(spec) / among, guess)[0] > 0
+    got = max(part(step), arms.challenger.of / max(1, arms.challenger.of + arms.champion.of))
+    ours, theirs = arms.challenger.hits, arms.champion.hits
+    return got < 1 and all(shown(spec, ours, theirs, null, among) for null in {part(step), got})
 
 
 def part(step: Step) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rollout.autocorrelation import mean_bounds
 from rollout.betting import log_capital, lower_bound, upper_bound
 from rollout.gates.errors import difference
 from rollout.gates.levels import harm
@@ -15,7 +16,9 @@ from rollout.verdict import GateResult, Outcome
 from spec import ModelSpec
 from spec.rollout import BusinessMetric
 
-ENOUGH = 10
+ENOUGH = 30
+CORRELATION = 0.9
+"""How far a value may be like the next one."""
 _ANY_SHARE = 0.5
 """Bounds are nowhere wide: nobody has said where the share of a user's own metric lies."""
 
@@ -71,22 +74,25 @@ def judge_ratio(metric: BusinessMetric, arms: Arms, spec: ModelSpec, needed: int
 
 
 def judge_bounded(metric: BusinessMetric, seen: Business, spec: ModelSpec) -> GateResult:
-    """Judge the mean difference at equal times by bets against it.
+    """Judge the mean difference at equal times by bets against it, and as an autoregression.
 
-    Exact for any values between the bounds whose mean difference does not hang on those before
-    (`rollout.betting`). Half of the times must have a value.
+    The bets are exact for any values between the bounds whose mean difference does not hang on those before
+    (`rollout.betting`). Where one minute is like the next they would win too often; so the bounds of an
+    autoregression (`rollout.autocorrelation`) must say the same. Half of the times must have a value.
     """
     floor, ceiling = metric.between or (0.0, 1.0)
     span = ceiling - floor
     scaled = (np.asarray(seen.worse) / span + 1) / 2
-    alpha, n = spec.rollout.alpha, len(scaled)
+    alpha, n, proof = spec.rollout.alpha, len(scaled), harm(spec)
     low, high = ((2 * bound - 1) * span for bound in (lower_bound(scaled, alpha), upper_bound(scaled, alpha)))
+    linked = [mean_bounds(np.asarray(seen.worse), np.ones(n), 2 * one, CORRELATION) for one in (alpha, proof)]
+    low, high = max(-span, min(low, linked[0][0])), min(span, max(high, linked[0][1]))
     outcome, why = Outcome.HOLD, ""
     if n < ENOUGH or 2 * n < seen.wanted:
         why = f"{max(ENOUGH, -(-seen.wanted // 2))} values are needed, {seen.wanted} times have passed"
     elif high <= metric.margin:
         outcome = Outcome.PASS
-    elif log_capital(scaled, 0.5, harm(spec)) >= -np.log(harm(spec)):
+    elif log_capital(scaled, 0.5, proof) >= -np.log(proof) and linked[1][0] > 0:
         outcome = Outcome.ROLLBACK
     return GateResult(
         gate=metric.name,

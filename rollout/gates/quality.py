@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rollout.bounds import student_radius
+import numpy as np
+
+from rollout.autocorrelation import mean_bounds
 from rollout.gates.levels import harm
 from rollout.observations import DayShortfall, Evidence
 from rollout.verdict import GateResult, Outcome
@@ -18,9 +20,11 @@ _BY_LABELS = 0.9
 def judge_quality(evidence: Evidence, spec: ModelSpec) -> GateResult:
     """Judge the mean daily shortfall of the spec's performance metric against `gates.quality`.
 
-    Rows of a day are alike, so the day is the unit: a ratio estimate over days, with a bound that holds at
-    every day's look together, as far as daily means are normal. Harm: the lower bound is above 0. Pass: the
-    upper bound is within the limit. Both need `min_days` days.
+    Rows of a day are alike, so the day is the unit; and one day may be like the next, by as much as
+    `rollout.day_correlation`. So the bounds are those of an autoregression (`rollout.autocorrelation`): they
+    hold at every day's look together, as far as daily means are normal, and the days themselves tell how
+    much they hang together. Harm: the lower bound is above 0. Pass: the upper bound is within the limit.
+    Both need `min_days` days.
 
     Without labels it can pass, too, and only pass: where even the worst labels could not make the metric
     worse by more than the limit (`rollout.worst`), by the same bound over days.
@@ -28,18 +32,18 @@ def judge_quality(evidence: Evidence, spec: ModelSpec) -> GateResult:
     limit, needed = spec.rollout.at(evidence.step).gates.quality, spec.rollout.min_days
     days = evidence.days or ()
     outcome, why = Outcome.HOLD, ""
-    mean, error = mean_difference(days) if days else (None, math.inf)
-    low = high = None
-    if mean is None or len(days) < needed:
+    mean = mean_difference(days) if days else None
+    low, _ = day_bounds(days, spec, harm(spec))
+    _, high = day_bounds(days, spec, _BY_LABELS * spec.rollout.alpha)
+    if len(days) < needed:
         why = f"{needed} days with labels are needed"
-    else:
-        low = _off(mean, -error, student_radius(len(days), 2 * harm(spec)))
-        high = _bound(days, spec, _BY_LABELS)
-        if high is not None and high <= limit:
-            outcome = Outcome.PASS
-        elif low is not None and low > 0:
-            outcome = Outcome.ROLLBACK
-    worst = _bound(evidence.worst or (), spec, 1 - _BY_LABELS)
+    elif high is None:
+        why = f"{len(days)} days show nothing yet"
+    elif high <= limit:
+        outcome = Outcome.PASS
+    if outcome is Outcome.HOLD and low is not None and low > 0:
+        outcome = Outcome.ROLLBACK
+    _, worst = day_bounds(evidence.worst or (), spec, (1 - _BY_LABELS) * spec.rollout.alpha)
     if outcome is Outcome.HOLD and worst is not None and worst <= limit:
         outcome = Outcome.PASS
         why = f"at most {worst:.3g} worse whatever the labels, by {len(evidence.worst or ())} days of pairs"
@@ -57,27 +61,17 @@ def judge_quality(evidence: Evidence, spec: ModelSpec) -> GateResult:
     )
 
 
-def _bound(days: Sequence[DayShortfall], spec: ModelSpec, part: float) -> float | None:
-    """Return the upper bound of the mean over days at a part of `alpha`; None while they are too few."""
+def day_bounds(
+    days: Sequence[DayShortfall], spec: ModelSpec, alpha: float
+) -> tuple[float | None, float | None]:
+    """Return the bounds of the mean over days, each at `alpha`; None where there is none."""
     if len(days) < spec.rollout.min_days:
-        return None
-    mean, error = mean_difference(days)
-    return _off(mean, error, student_radius(len(days), 2 * part * spec.rollout.alpha))
+        return None, None
+    differences, rows = np.array([(day.difference, day.rows) for day in days]).T
+    low, high = mean_bounds(differences, rows, 2 * alpha, spec.rollout.day_correlation)
+    return low if math.isfinite(low) else None, high if math.isfinite(high) else None
 
 
-def _off(mean: float, error: float, radius: float) -> float | None:
-    """Return the bound; None while there is none."""
-    return mean + radius * error if math.isfinite(radius) else None
-
-
-def mean_difference(days: Sequence[DayShortfall]) -> tuple[float, float]:
-    """Return the mean difference over all rows and its standard error with days as clusters.
-
-    The error is infinite for one day.
-    """
-    rows = sum(day.rows for day in days)
-    mean = sum(day.rows * day.difference for day in days) / rows
-    if len(days) == 1:
-        return mean, math.inf
-    spread = sum((day.rows * (day.difference - mean)) ** 2 for day in days)
-    return mean, math.sqrt(spread * len(days) / (len(days) - 1)) / rows
+def mean_difference(days: Sequence[DayShortfall]) -> float:
+    """Return the mean difference over all rows of at least one day."""
+    return sum(day.rows * day.difference for day in days) / sum(day.rows for day in days)

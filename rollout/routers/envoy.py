@@ -5,26 +5,23 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import httpx
-
 from rollout.routers import Change, envoy_config
+from rollout.routers.envoy_admin import LOG_FLUSH_S, Admin, Word
 from rollout.routers.files import RouteFiles
 from rollout.split import Split
 from spec import ModelSpec, NotFound, Refused, Settings, Unavailable, did_you_mean
 
 CONFIRM_S = 5.0
 _POLL_S = 0.01
-_LOG_FLUSH_S = 0.05
-_REJECTION = "Filesystem config update "
-_REASON_CHARS = 500
-_RDS = f"http.{envoy_config.STAT_PREFIX}.rds.{envoy_config.ROUTES}"
 
 
 class EnvoyRouter:
-    """Divides traffic with the Envoy whose files are in ``<home>/envoy``; see `rollout.routers.Router`.
+    """Divides traffic with the Envoys whose files are in ``<home>/envoy``; see `rollout.routers.Router`.
 
     One RDS file holds the routes of all models whose clusters `bootstrap` wrote, so a router for one
     model leaves the others' splits as they are.
@@ -86,48 +83,34 @@ class EnvoyRouter:
         self._files.write(model, after)
 
     def _publish(self, splits: Mapping[str, Split]) -> None:
-        version = _version()
-        with httpx.Client(base_url=self._settings.envoy_admin_url, timeout=1, trust_env=False) as admin:
-            failed_before, logged = _failures(_stats(admin)), self._log_size()
+        """Have every Envoy that runs take the routes; one that does not reads them when it starts."""
+        version, urls = _version(), self._settings.envoy_admin_urls
+        with ExitStack() as stack:
+            admins = [
+                stack.enter_context(closing(Admin(url, _log(self._files, number))))
+                for number, url in enumerate(urls)
+            ]
             self._files.publish("rds.json", envoy_config.routes(splits, version))
             deadline = time.monotonic() + CONFIRM_S
             while time.monotonic() < deadline:
-                stats = _stats(admin)
-                if stats.get(f"{_RDS}.version_text") == f'"{version}"':
+                told = {admin.word(version) for admin in admins}
+                if Word.TAKEN in told and Word.NOTHING not in told:
                     return
-                if stats and failed_before is not None and _failures(stats) != failed_before:
-                    msg = f"Envoy rejected the routes and keeps the ones before: {self._reason(logged)}"
-                    raise Refused(msg)
                 time.sleep(_POLL_S)  # the admin port has no way to wait for a version
-        url = self._settings.envoy_admin_url
-        msg = f"Envoy at {url} did not confirm the routes within {CONFIRM_S:g} s; nothing was changed."
+        where = ", ".join(urls)
+        msg = f"Envoy at {where} did not confirm the routes within {CONFIRM_S:g} s; nothing was changed."
         raise Unavailable(msg)
-
-    def _reason(self, since: int) -> str:
-        """Return what Envoy's log says after `since` bytes; Envoy names the reason nowhere else."""
-        log = self._files.envoy / "envoy.log"
-        deadline = time.monotonic() + 20 * _LOG_FLUSH_S
-        while time.monotonic() < deadline:
-            lines = log.read_bytes()[since:].decode("utf-8", "replace").splitlines() if log.is_file() else []
-            reasons = [line.partition(_REJECTION)[2] for line in lines if _REJECTION in line]
-            if reasons:
-                return reasons[-1][:_REASON_CHARS]
-            time.sleep(_LOG_FLUSH_S)  # a log has no event to wait for
-        return f"the reason is in its log, which is not at {log}"
-
-    def _log_size(self) -> int:
-        log = self._files.envoy / "envoy.log"
-        return log.stat().st_size if log.is_file() else 0
 
 
 def bootstrap(
-    settings: Settings, specs: Mapping[str, ModelSpec], port: int, admin_port: int
+    settings: Settings, specs: Mapping[str, ModelSpec], port: int, *admin_ports: int
 ) -> dict[str, Any]:
-    """Write what Envoy starts from and return its bootstrap.
+    """Write what Envoys of one port start from, one an admin port, and return the first one's bootstrap.
 
-    Writes ``bootstrap.json``, ``cds.json`` and ``rds.json`` to ``<home>/envoy``. The routes are those
-    last confirmed; a model that has none yet sends everything to slot ``blue``, and a lease that ran out
-    meanwhile is not renewed: its model starts with all traffic at the champion.
+    Writes ``bootstrap.json`` (``bootstrap-2.json`` and so on for others), ``cds.json`` and ``rds.json`` to
+    ``<home>/envoy``. The routes are those last confirmed; a model that has none yet sends everything to slot
+    ``blue``, and a lease that ran out meanwhile is not renewed: its model starts with all traffic at the
+    champion.
 
     Raises
     ------
@@ -141,7 +124,7 @@ def bootstrap(
         name: {slot: settings.slot_url(spec, slot) for slot in ("blue", "green")}
         for name, spec in specs.items()
     }
-    config = envoy_config.bootstrap(files.envoy, port, admin_port)
+    configs = [envoy_config.bootstrap(files.envoy, port, admin) for admin in admin_ports]
     cds = envoy_config.clusters(slots)
     with files.locked():
         now = datetime.now(UTC)
@@ -151,8 +134,9 @@ def bootstrap(
             files.write(name, split)
         files.publish("cds.json", cds)
         files.publish("rds.json", envoy_config.routes(splits, _version()))
-        files.publish("bootstrap.json", config)
-    return config
+        for number, config in enumerate(configs):
+            files.publish(_bootstrap(number), config)
+    return configs[0]
 
 
 def routed_models(files: RouteFiles) -> list[str]:
@@ -161,27 +145,29 @@ def routed_models(files: RouteFiles) -> list[str]:
     return [] if cds is None else envoy_config.models_in(cds)
 
 
-def command(settings: Settings, binary: str = "envoy") -> list[str]:
-    """Return the command line that starts Envoy on the files that `bootstrap` wrote; it stays in front."""
-    folder = RouteFiles(settings.home).envoy
-    log = ["--log-level", "warning", "--log-path", str(folder / "envoy.log")]
-    log += ["--file-flush-interval-msec", f"{1000 * _LOG_FLUSH_S:.0f}"]
-    return [binary, "--config-path", str(folder / "bootstrap.json"), "--disable-hot-restart", *log]
+def command(settings: Settings, binary: str = "envoy", number: int = 0) -> list[str]:
+    """Return the command line that starts Envoy on the files that `bootstrap` wrote; it stays in front.
+
+    `number` is the place of its admin port among those given there.
+    """
+    files = RouteFiles(settings.home)
+    log = ["--log-level", "warning", "--log-path", str(_log(files, number))]
+    log += ["--file-flush-interval-msec", f"{1000 * LOG_FLUSH_S:.0f}"]
+    start = str(files.envoy / _bootstrap(number))
+    return [binary, "--config-path", start, "--disable-hot-restart", *log]
 
 
 def _version() -> str:
     return f"{time.time_ns()}-{secrets.token_hex(4)}"
 
 
-def _stats(admin: httpx.Client) -> dict[str, str]:
-    """Return Envoy's statistics of the route file; empty when it does not answer."""
-    try:
-        text = admin.get("/stats", params={"filter": f"^{_RDS}"}).text
-    except httpx.TransportError:
-        return {}
-    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+def _bootstrap(number: int) -> str:
+    return f"bootstrap{_suffix(number)}.json"
 
 
-def _failures(stats: Mapping[str, str]) -> int | None:
-    counts = [stats.get(f"{_RDS}.{name}") for name in ("update_rejected", "update_failure")]
-    return sum(int(count) for count in counts if count) if stats else None
+def _log(files: RouteFiles, number: int) -> Path:
+    return files.envoy / f"envoy{_suffix(number)}.log"
+
+
+def _suffix(number: int) -> str:
+    return f"-{number + 1}" if number else ""

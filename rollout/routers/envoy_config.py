@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rollout.split import BOTH, Slot, Split, other
 from spec import Problem, SettingsError
-from spec.routing import NO_VERSION, TESTER
+from spec.routing import LOADING, NO_VERSION, TESTER
 
 ROUTES = "trimtab"
 STAT_PREFIX = "gateway"
@@ -25,6 +25,8 @@ _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _NEVER_REACHED = "connect-failure,refused-stream,reset-before-request"
 _ONCE = {
     "timeout": f"{TIMEOUT_S}s",
+    # Envoy marks a mirrored copy behind the host's name; a caller's own ``x-shadow`` would pass for one.
+    "host_rewrite_literal": ROUTES,
     # Only what never reached a version is tried again: an answer of the application
     # must count, and a retry would hide a failing challenger from its judge.
     "retry_policy": {"retry_on": _NEVER_REACHED, "num_retries": 1},
@@ -40,6 +42,15 @@ _ONCE_AT_THE_OTHER_SLOT = _ONCE | {
             "name": "envoy.retry_priorities.previous_priorities",
             "typed_config": {"@type": _PRIORITIES, "update_frequency": 1},
         },
+    }
+}
+# Where nobody else may answer, a slot that starts again (some 3 s) is waited for: on average 7 s at most.
+_UNTIL_IT_HAS_STARTED = _ONCE | {
+    "retry_policy": {
+        "retry_on": f"{_NEVER_REACHED},retriable-headers",
+        "retriable_headers": [{"name": NO_VERSION, "string_match": {"exact": LOADING}}],
+        "num_retries": 15,
+        "retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"},
     }
 }
 _MOST_RETRIES = 10_000
@@ -127,10 +138,10 @@ def _drawn(model: str, split: Split) -> dict[str, Any]:
     """Return where requests go by weight: drawn one by one, or by the hash of what names the user.
 
     While callers meet both versions, either may answer what the other could not. In shadow nobody meets the
-    challenger, and once it is settled the idle slot may hold anything.
+    challenger, and once it is settled the idle slot may hold anything: the champion is asked again a while.
     """
     clusters = [{"name": f"{model}-{slot}", "weight": split.weights[slot]} for slot in BOTH]
-    tries = _ONCE_AT_THE_OTHER_SLOT if split.weights[split.idle] else _ONCE
+    tries = _ONCE_AT_THE_OTHER_SLOT if split.weights[split.idle] else _UNTIL_IT_HAS_STARTED
     action: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}, **tries}
     if split.sticky is not None:
         header, cookie = split.sticky.header, split.sticky.cookie

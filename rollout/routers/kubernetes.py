@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from rollout.answers import content
 from spec import Problem, Refused, Settings, SettingsError, Unavailable, read_secret
 
 MANAGER = "trimtab"
@@ -138,7 +139,7 @@ class Session:
             raise Unavailable(msg) from error
         if not answer.is_success:
             raise self._error(verb, name, answer.status_code, _message(answer))
-        item = _content(answer)
+        item = content(answer)
         if item.get("kind") != self._kind.name:
             msg = f"What answers at {self._settings.kubernetes_url} is no API server: {answer.text[:200]!r}"
             raise Unavailable(msg)
@@ -163,13 +164,4 @@ class Session:
 
 def _message(answer: httpx.Response) -> str:
     """Return what a `Status` says; the start of the answer where it is none."""
-    return str(_content(answer).get("message") or answer.text[:200] or "no reason given")
-
-
-def _content(answer: httpx.Response) -> dict[str, Any]:
-    """Return an answer's object; an empty one where it holds none."""
-    try:
-        content = answer.json()
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
+    return str(content(answer).get("message") or answer.text[:200] or "no reason given")

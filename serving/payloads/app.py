@@ -7,7 +7,6 @@ import base64
 import binascii
 import hmac
 import logging
-from datetime import timedelta
 
 from serving import log_table
 from serving.http import (
@@ -37,17 +36,15 @@ from spec import (
     TrimtabError,
     read_secret,
 )
+from spec.payloads import Payloads
 
 _logger = logging.getLogger(__name__)
 
-PATIENCE = timedelta(minutes=10)
 _TOO_LARGE = 413
 _METHODS = {"/": "POST", "/health": "GET", "/metrics": "GET"}
 
 
-def create_app(
-    spec: ModelSpec, settings: Settings, version: str | None = None, patience: timedelta = PATIENCE
-) -> PayloadApp:
+def create_app(spec: ModelSpec, settings: Settings, payloads: Payloads | None = None) -> PayloadApp:
     """Build the receiver of a model's payloads; it opens its file at ASGI start-up.
 
     ``POST /`` takes CloudEvents from whoever has the token of `settings.payload_token_file`, as a bearer
@@ -55,22 +52,19 @@ def create_app(
 
     Parameters
     ----------
-    version
-        The version of events that name none; None to turn those away.
-    patience
-        How long a request or a response waits for its other half.
+    payloads
+        Stands for the spec's own `data.payloads`; None for those, or for the defaults.
     """
-    return PayloadApp(spec, settings, version, patience)
+    return PayloadApp(spec, settings, payloads or spec.data.payloads or Payloads())
 
 
 class PayloadApp:
     """ASGI: KServe's payload logger in, rows of the inference log out."""
 
-    def __init__(self, spec: ModelSpec, settings: Settings, version: str | None, patience: timedelta) -> None:
+    def __init__(self, spec: ModelSpec, settings: Settings, payloads: Payloads) -> None:
         self._spec = spec
         self._settings = settings
-        self._version = version
-        self._patience = patience
+        self._payloads = payloads
         self._metrics = PayloadMetrics(spec.model)
         self._desk: Desk | None = None
 
@@ -154,7 +148,7 @@ class PayloadApp:
             return
         upkeep = Upkeep(self._settings.clock, self._spec.data.retention)
         table = log_table.LogTable(self._settings.location(self._spec.data.inference_log), upkeep)
-        committer = Committer(pairs, table, self._metrics, self._settings.clock, self._patience)
+        committer = Committer(pairs, table, self._metrics, self._settings.clock, self._payloads.patience)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await asyncio.to_thread(committer.close)
@@ -163,8 +157,9 @@ class PayloadApp:
     def _open(self) -> Pairs:
         folder = self._settings.home / "payloads" / self._spec.model
         pairs = Pairs(folder, log_table.header(self._spec))
-        self._desk = Desk(self._spec, self._settings, pairs, self._metrics, self._version)
+        self._desk = Desk(self._spec, self._settings, pairs, self._metrics, self._payloads)
         self._metrics.follow(lambda: pairs.waiting, lambda: pairs.rows)
+        self._metrics.log_disk(folder)
         if pairs.rows or pairs.waiting:
             _logger.info("recovering %d finished rows, %d halves that wait", pairs.rows, pairs.waiting)
         return pairs

@@ -19,6 +19,7 @@ from serving.payloads.pairs import Kind, Outcome, Pairs
 from serving.payloads.request import Requests
 from serving.payloads.response import Responses
 from spec import SLOTS, ModelSpec, NotFound, Problem, RequestError, Settings, Unavailable, did_you_mean
+from spec.payloads import Payloads
 from spec.private import Tokens
 
 _KINDS: dict[str, Kind] = {
@@ -35,8 +36,8 @@ class Desk:
 
     Parameters
     ----------
-    version
-        The version of events that name none.
+    payloads
+        Which InferenceService is ours, and the version of events that name none.
 
     Raises
     ------
@@ -45,16 +46,18 @@ class Desk:
     """
 
     def __init__(
-        self, spec: ModelSpec, settings: Settings, pairs: Pairs, metrics: PayloadMetrics, version: str | None
+        self, spec: ModelSpec, settings: Settings, pairs: Pairs, metrics: PayloadMetrics, payloads: Payloads
     ) -> None:
         self._spec = spec
         self._clock = settings.clock
-        self._service = settings.routes.get(spec.model, spec.model.replace("_", "-"))
+        # Routes of another router are no InferenceServices.
+        routes = settings.routes if settings.router != "gateway_api" else {}
+        self._service = payloads.service or routes.get(spec.model) or spec.model.replace("_", "-")
         self._requests = Requests(spec, Tokens.of(spec, settings))
         self._responses = Responses(spec)
         self._pairs = pairs
         self._metrics = metrics
-        self._version = version
+        self._version = payloads.version
         self._cannot_keep = Trouble("payloads cannot be kept, so they are refused")
 
     def take(self, event: Event) -> None:
@@ -123,7 +126,9 @@ class Desk:
             known = notes.get(_VERSION) or version or self._version
             if not known:
                 must = "must be known"
-                hint = f"Log the annotation {_VERSION}, answer with model_version, or start with --version"
+                hint = (
+                    f"Log the annotation {_VERSION}, answer with model_version, or set data.payloads.version"
+                )
                 raise RequestError([Problem("version", must, "none in the event", hint)])
         sent = now if event.time is None else event.time
         return Answered(sent, rows, values, known, slot)

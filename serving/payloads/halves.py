@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 
 from serving import log_records
 from spec import ModelSpec, Problem, RequestError
-from spec.tables import FEATURE_PREFIX
+from spec.tables import FEATURE_PREFIX, log_columns
 
 _HINT = "A response is paired with the request of the same ce-id"
 
@@ -61,18 +62,15 @@ def joined(spec: ModelSpec, key: str, request: bytes, response: bytes, now: int)
     if rows != answered.rows:
         must = f"must answer the {rows} rows of the request"
         raise RequestError([Problem("response", must, f"{answered.rows} rows", _HINT)])
-    features = {
-        FEATURE_PREFIX + name: asked.columns.get(name, [None] * rows) for name in spec.logged.features
-    }
-    columns = {
-        "prediction_id": asked.ids,
-        "event_time": asked.event_times,
-        "scores": answered.scores,
-        **features,
-        "logged_at": now,
-        "version": answered.version,
-        "slot": answered.slot,
-        "shadow": False,
-        "latency_ms": max(0, answered.sent - asked.sent) / 1e3,
-    }
-    return rows, log_records.pack(rows, key, 0, columns)
+    columns = {FEATURE_PREFIX + name: asked.columns.get(name, [None] * rows) for name in spec.logged.features}
+    names = log_records.number_columns(log_columns(spec))
+    numbers = np.array([columns.pop(name) for name in names], dtype=np.float64).reshape(-1, rows).T
+    latency_ms = max(0, answered.sent - asked.sent) / 1e3
+    of_request = log_records.Request(
+        rows, key, asked.ids, asked.event_times, shadow=False, latency_ms=latency_ms
+    )
+    scores = np.array(answered.scores, dtype=np.float32).reshape(rows, -1)
+    version, slot = answered.version, answered.slot
+    return rows, log_records.pack(
+        log_records.Rows(key, 0, now, version, slot, [of_request], columns, numbers, scores)
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from serving.log_disk import free_ratio
 from serving.payloads.pairs import Kind, Outcome
 
 Reason = Literal["credential", "envelope", "unknown_model", "payload", "version", "rows", "too_large"]
@@ -54,6 +57,12 @@ class PayloadMetrics:
         self._pending = Gauge(
             "trimtab_log_pending_rows", "Finished rows not yet in Delta.", log, registry=self.registry
         )
+        self._disk = Gauge(
+            "trimtab_log_disk_free_ratio",
+            "Free share of the disk of what is kept.",
+            log,
+            registry=self.registry,
+        )
         self.commit_failures = Counter(
             "trimtab_log_commit_failures_total", "Failed Delta commits.", log, registry=self.registry
         ).labels(model, LOG_SLOT)
@@ -86,6 +95,10 @@ class PayloadMetrics:
         """Take the numbers of waiting halves and uncommitted rows whenever Prometheus asks."""
         self._waiting.labels(self._model).set_function(waiting)
         self._pending.labels(self._model, LOG_SLOT).set_function(pending)
+
+    def log_disk(self, folder: Path) -> None:
+        """Look at the disk of what is kept whenever Prometheus asks."""
+        self._disk.labels(self._model, LOG_SLOT).set_function(partial(free_ratio, folder))
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the text format and its content type."""

@@ -66,14 +66,14 @@ class Requests:
         if rows > self._most_rows:
             problems.append(Problem("request", f"must hold at most {self._most_rows} rows", str(rows)))
         rows = 0 if problems else rows
-        ids = parameters.ids(identity, named, rows, problems)
+        ids = parameters.ids(named, rows, problems) or parameters.ids_of(identity, rows)
         times = parameters.event_times(named, rows, problems)
         if problems:
             raise RequestError(at_most(problems))
         return Asked(sent, ids, times or [sent] * rows, self._kept(columns))
 
-    def _kept(self, columns: Mapping[str, Column]) -> dict[str, Column]:
-        kept = {name: columns[name] for name in self._spec.logged.features}
+    def _kept(self, columns: Mapping[str, Column]) -> dict[str, list[Any]]:
+        kept = {name: list(columns[name]) for name in self._spec.logged.features}
         if self._tokens is not None:
             for name in self._tokens.names:
                 kept[name] = [self._tokens.of_value(name, value) for value in columns[name]]

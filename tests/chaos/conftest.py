@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 import onnx
+import pandas as pd
 import psutil
 import pytest
 from onnx import TensorProto, helper
 
+from retraining.registry import Reign
+from retraining.release import Release
 from rollout import leases
 from rollout.routers.envoy import EnvoyRouter
 from rollout.split import Split
 from rollout.steps import at_step
 from trimtab.stack import Stack, prepare
+from trimtab.stack.ports import ENVOYS
 from trimtab.stack.supervisor_config import GROUP
 
 MODEL = """
@@ -46,18 +51,21 @@ class Answer:
     received: float
     version: str = ""
     failure: str = ""
+    asked: bytes = b""
+    content: bytes = b""
 
 
 @dataclass
 class Users:
     """Clients that ask one after the other until they are told to stop, and keep every answer.
 
-    A client whose connection breaks opens the next one, as a user would.
+    A client whose connection breaks opens the next one, as a user would. Each goes through `bodies` in its
+    order, again and again.
     """
 
     gateway: str
     model: str
-    body: bytes
+    bodies: Sequence[bytes]
     clients: int = 2
     answers: list[Answer] = field(default_factory=list)
     """In no order; a list's `append` is atomic."""
@@ -83,11 +91,13 @@ class Users:
     def _ask(self) -> None:
         host, _, port = self.gateway.removeprefix("http://").partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=30)
-        while not self._stop.is_set():
+        for body in itertools.cycle(self.bodies):
+            if self._stop.is_set():
+                break
             sent = time.time()
-            version, failure = "", ""
+            version, failure, content = "", "", b""
             try:
-                connection.request("POST", f"/v2/models/{self.model}/infer", self.body)
+                connection.request("POST", f"/v2/models/{self.model}/infer", body)
                 response = connection.getresponse()
                 content = response.read()
                 if response.status == http.client.OK:
@@ -97,7 +107,7 @@ class Users:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 failure = repr(error)
-            self.answers.append(Answer(sent, time.time(), version, failure))
+            self.answers.append(Answer(sent, time.time(), version, failure, body, content))
             self._stop.wait(_PAUSE_S)
         connection.close()
 
@@ -117,7 +127,7 @@ class Users:
 
 @dataclass
 class House:
-    """A stack without Airflow: Envoy, two model servers with a version each, the guard, a supervisor."""
+    """A stack without Airflow: Envoys, two model servers with a version each, the guard, a supervisor."""
 
     stack: Stack
     model: str
@@ -130,7 +140,11 @@ class House:
     def users(self) -> Users:
         """Return users of the model who begin to ask when they are entered."""
         body = {"inputs": [{"name": "depth", "shape": [1], "datatype": "FP64", "data": [2.5]}]}
-        return Users(self.stack.settings.gateway_url, self.model, json.dumps(body).encode())
+        return self.users_of([json.dumps(body).encode()])
+
+    def users_of(self, bodies: Sequence[bytes]) -> Users:
+        """Return users who ask so."""
+        return Users(self.stack.settings.gateway_url, self.model, bodies)
 
     def canary(self, lease_s: float, model: str | None = None) -> None:
         """Give the challenger in slot green a quarter, under a lease that nobody renews yet."""
@@ -148,6 +162,13 @@ class House:
     def kill(self, name: str) -> float:
         """Kill -9 a process, which the supervisor starts again; return when."""
         os.kill(self.pid(name), signal.SIGKILL)
+        return time.time()
+
+    def signal(self, name: str, number: int) -> float:
+        """Signal a process and all that it has started; return when."""
+        process = psutil.Process(self.pid(name))
+        for one in [process, *process.children(recursive=True)]:
+            one.send_signal(number)
         return time.time()
 
     def kill_for_good(self, name: str) -> float:
@@ -177,7 +198,7 @@ class House:
     @staticmethod
     def parts(model: str) -> tuple[str, ...]:
         """Names of the processes that are started."""
-        return ("envoy", f"{model}-blue", f"{model}-green", "guard")
+        return (*ENVOYS, f"{model}-blue", f"{model}-green", "guard")
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -205,6 +226,41 @@ def told(request: pytest.FixtureRequest) -> Callable[..., None]:
         print(f"\n{request.node.name}: {counts}{last}")  # noqa: T201 - the figures of docs/rollout.md
 
     return tell
+
+
+@pytest.fixture(scope="session", name="strangers")
+def strangers_fixture() -> Callable[[Sequence[Answer], Sequence[Reign]], list[Answer]]:
+    """Find the answers of versions that the registry did not name then."""
+    return strangers
+
+
+def strangers(answers: Sequence[Answer], reigns: Sequence[Reign]) -> list[Answer]:
+    """Return the answers whose version the registry did not name at any moment that they were under way."""
+    return [one for one in answers if not one.failure and not any(_names(reign, one) for reign in reigns)]
+
+
+def _names(reign: Reign, answer: Answer) -> bool:
+    return (
+        reign.version == answer.version
+        and reign.start is not None
+        and reign.start.timestamp() <= answer.received
+        and (reign.end is None or answer.sent <= reign.end.timestamp())
+    )
+
+
+@pytest.fixture(scope="session", name="release")
+def release_fixture() -> Callable[[Path, int], Release]:
+    """Make a release of a model file."""
+    return release
+
+
+def release(onnx_file: Path, number: int) -> Release:
+    """Return a release of a model of the depth, whose target is the height."""
+    times = pd.date_range("2024-01-01", periods=200, freq="h", tz="UTC")
+    depth = pd.Series(range(200), dtype="float64")
+    frame = pd.DataFrame({"at": times, "depth": depth, "height": depth, "prediction": depth})
+    window = (times[0].to_pydatetime(), times[-1].to_pydatetime())
+    return Release(f"chaos/{number}", onnx_file, frame, {"depth": 1.0}, {}, window)
 
 
 @pytest.fixture(scope="session")

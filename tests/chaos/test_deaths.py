@@ -20,7 +20,9 @@ import pytest
 from monitors.results import Store
 from rollout import slots
 from rollout.guard import INTERVAL_S
+from rollout.routers.envoy_config import TIMEOUT_S
 from rollout.split import Split
+from trimtab.stack.ports import ENVOYS
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(120)]
 
@@ -96,6 +98,7 @@ def only_in_flight(users: Any, killed: float) -> bool:
     return len(lost) <= users.clients and all(one.sent < killed + 0.1 for one in lost)
 
 
+@pytest.mark.chaos
 def test_a_judge_that_dies_loses_the_canary_and_no_request(house: Any, told: Callable[..., None]) -> None:
     """With kill -9 of whoever renews the lease, the champion has all traffic within the lease."""
     with judged_canary(house) as (users, process):
@@ -142,11 +145,12 @@ def test_a_guard_that_dies_again_and_again_is_started_again(
 ) -> None:
     """Killed at each of five starts, it is not given up: what lapsed meanwhile ends as soon as it lives."""
     house.canary(lease_s=LEASE_S)
+    dead = [0]
     with house.users() as users:
         for _ in range(5):
-            until(lambda: house.pid("guard"), 20, "the next guard")
+            until(lambda: house.pid("guard") not in dead, 20, "the next guard")
+            dead.append(house.pid("guard"))
             killed = house.kill("guard")
-            until(lambda: house.pid("guard") == 0, 20, "its end")
         until(lambda: house.split().settled, 30, "the end of the canary")
         users.wait_for(50)
     told(users, users.last_of("2") - killed)
@@ -171,6 +175,7 @@ def test_a_results_store_that_hangs_keeps_no_canary(
     assert users.failures == []
 
 
+@pytest.mark.chaos
 def test_a_results_store_that_is_gone_keeps_no_canary(house: Any, told: Callable[..., None]) -> None:
     """Its file is no database any more; the guard also starts without it."""
     file = house.stack.home / "results.db"
@@ -187,31 +192,81 @@ def test_a_results_store_that_is_gone_keeps_no_canary(house: Any, told: Callable
     assert users.failures == []
 
 
-def test_envoy_that_dies_loses_what_it_had_and_what_is_sent_while_it_is_down(
-    house: Any, told: Callable[..., None]
-) -> None:
-    """The judge dies with it: what comes back divides by the files, and the lease still ends the canary."""
+def test_an_envoy_that_dies_costs_what_it_had(house: Any, told: Callable[..., None]) -> None:
+    """The other answers what comes; the judge dies with it, and the lease ends the canary all the same."""
     with judged_canary(house) as (users, process):
         killed = house.kill("envoy")
         told(users, returned(house, users, kill(process)))
 
-    up_again = max(one.received for one in users.failures)
-    assert up_again - killed < LEASE_S + MARGIN_S
-    assert users.failures[0].received > killed - 0.1
+    assert only_in_flight(users, killed)
 
 
-def test_envoy_that_dies_does_not_end_a_canary_that_is_vouched_for(
+def test_envoys_that_die_in_turn_end_no_canary_that_is_vouched_for(
     house: Any, told: Callable[..., None]
 ) -> None:
-    """The Envoy that comes back divides the traffic as the one before."""
+    """The one that comes back divides the traffic as the other, before that dies too."""
+    killed = []
     with judged_canary(house) as (users, _):
-        house.kill("envoy")
-        house.revive("envoy")
+        for name in ENVOYS:
+            killed.append(house.kill(name))
+            house.revive(name)
         again = time.time()
         users.wait_for(100)
 
     told(users)
     assert users.versions_since(again) == {"1", "2"}
+    assert len(users.failures) <= len(killed) * users.clients
+    assert all(any(moment - 1 < one.sent < moment + 0.1 for moment in killed) for one in users.failures)
+
+
+@pytest.mark.chaos
+def test_envoys_that_die_together_lose_what_is_sent_while_they_are_down(
+    house: Any, told: Callable[..., None]
+) -> None:
+    """What comes back divides by the files, and the lease still ends the canary."""
+    with judged_canary(house) as (users, process):
+        killed = [house.kill(name) for name in ENVOYS]
+        told(users, returned(house, users, kill(process)))
+
+    up_again = max(one.received for one in users.failures)
+    assert up_again - killed[0] < LEASE_S + MARGIN_S
+    assert users.failures[0].received > killed[0] - 0.1
+
+
+@pytest.mark.chaos
+def test_envoy_that_hangs_goes_on_without_the_canary(
+    house: Any, until: Callable[..., None], told: Callable[..., None]
+) -> None:
+    """While it hangs nobody is answered; as soon as it goes on, the lease that ran out ends the canary."""
+    with judged_canary(house) as (users, process):
+        house.signal("envoy", signal.SIGSTOP)
+        killed = kill(process)
+        until(lambda: time.time() > killed + 2 * LEASE_S, 30, "twice the lease")
+        resumed = house.signal("envoy", signal.SIGCONT)
+        told(users, returned(house, users, resumed))
+
+    assert users.failures == []
+
+
+@pytest.mark.chaos
+def test_a_slot_that_hangs_keeps_nobody_longer_than_the_route(
+    house: Any, until: Callable[..., None], told: Callable[..., None]
+) -> None:
+    """What it had taken ends with a 504 after the route's ten seconds; the lease's end spares the others."""
+    with judged_canary(house) as (users, process):
+        house.signal("tides-green", signal.SIGSTOP)
+        try:
+            killed = kill(process)
+            until(lambda: house.split().settled, LEASE_S + INTERVAL_S + MARGIN_S, "the end of the canary")
+            until(lambda: time.time() > killed + TIMEOUT_S + MARGIN_S, 30, "the end of what it had taken")
+            users.wait_for(50)
+        finally:
+            house.signal("tides-green", signal.SIGCONT)
+    told(users, users.last_of("2") - killed)
+
+    assert 0 < len(users.failures) <= users.clients
+    assert all(one.failure.startswith("504") for one in users.failures)
+    assert all(one.received - one.sent < TIMEOUT_S + 1 for one in users.failures)
 
 
 def test_a_challenger_that_dies_is_answered_for_by_the_champion(
@@ -281,16 +336,15 @@ def test_an_empty_slot_is_answered_for(house: Any) -> None:
     assert users.versions_since(emptied) == {"1"}
 
 
-def test_nobody_answers_for_a_champion_without_a_rollout(house: Any, told: Callable[..., None]) -> None:
-    """Once the traffic is settled the idle slot may hold anything: a dead champion is an error."""
+def test_a_champion_that_dies_without_a_rollout_is_waited_for(house: Any, told: Callable[..., None]) -> None:
+    """The idle slot may hold anything, so it answers nobody; who asks waits until the champion is back."""
     with house.users() as users:
-        house.kill("tides-blue")
-        users.wait_for(50)
+        killed = house.kill("tides-blue")
         house.revive("tides-blue")
         users.wait_for(100)
 
     told(users)
-    assert users.failures
+    assert only_in_flight(users, killed), users.failures
     assert users.versions_since(0) == {"1"}
 
 

@@ -62,6 +62,7 @@ def _server() -> Iterable[Family]:
     metrics.batch_rows("1")
     metrics.cached_rows("1")
     metrics.pending_rows(lambda: 0)
+    metrics.log_disk(Path())
     metrics.in_flight(lambda: 0)
     metrics.waiting(lambda: 0)
     return metrics.registry.collect()
@@ -76,6 +77,7 @@ def _receiver() -> Iterable[Family]:
 def _payload_receiver() -> Iterable[Family]:
     metrics = PayloadMetrics("flights")
     metrics.follow(lambda: 0, lambda: 0)
+    metrics.log_disk(Path())
     return metrics.registry.collect()
 
 

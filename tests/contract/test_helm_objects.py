@@ -51,6 +51,11 @@ def named(made: Made, kind: str, name: str) -> dict[str, Any]:
     return found
 
 
+def slots(made: Made) -> Made:
+    """The sets of model servers."""
+    return [item for item in of_kind(made, "StatefulSet") if "trimtab/slot" in item["metadata"]["labels"]]
+
+
 def pods(made: Made) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
     """(owner's name, labels, spec) of every pod."""
     for item in of_kind(made, "Deployment", "StatefulSet"):
@@ -203,7 +208,7 @@ def test_probes_ask_ports_that_exist(made: Made) -> None:
 
 def test_each_model_has_two_slots() -> None:
     """Every model gets one server a slot, told its model and slot, with storage of its own."""
-    sets = of_kind(FULL, "StatefulSet")
+    sets = slots(FULL)
     args = [item["spec"]["template"]["spec"]["containers"][0]["args"] for item in sets]
 
     assert [(model, slot) for model in ("flights", LONG) for slot in SLOTS] == [(a[1], a[3]) for a in args]
@@ -213,7 +218,7 @@ def test_each_model_has_two_slots() -> None:
 
 def test_upgrades_leave_the_slots_alone() -> None:
     """A slot's pod is replaced only when somebody deletes it, and an empty slot can still be reached."""
-    for item in of_kind(FULL, "StatefulSet"):
+    for item in slots(FULL):
         assert item["spec"]["updateStrategy"] == {"type": "OnDelete"}
         assert named(FULL, "Service", item["metadata"]["name"])["spec"]["publishNotReadyAddresses"] is True
 
@@ -222,10 +227,10 @@ def test_environment_is_what_the_processes_read() -> None:
     """The ConfigMap of the environment is a valid `Settings`, whose slot URLs are the chart's Services."""
     environment = named(FULL, "ConfigMap", "demo-trimtab-environment")["data"]
     settings = Settings.from_env(environment)
-    services = {f"http://{item['metadata']['name']}.mon.svc:8080" for item in of_kind(FULL, "StatefulSet")}
+    services = {f"http://{item['metadata']['name']}.mon.svc:8080" for item in slots(FULL)}
 
     assert services == {url for urls in settings.slots.values() for url in urls.values()}
-    assert "http://envoy.edge.svc:9901" == settings.envoy_admin_url
+    assert ("http://envoy.edge.svc:9901",) == settings.envoy_admin_urls
     assert Path("/etc/trimtab/models") == settings.models
 
 
@@ -239,7 +244,11 @@ def test_models_reach_the_pods_unchanged() -> None:
 
 def slot_of(model: str) -> str:
     """Name of the blue slot of a model, whatever has become of it to fit."""
-    wanted = {"trimtab/model": model, "trimtab/slot": "blue"}
+    return pod_of({"trimtab/model": model, "trimtab/slot": "blue"})
+
+
+def pod_of(wanted: dict[str, str]) -> str:
+    """Name of what owns the one pod with these labels."""
     (name,) = [name for name, labels, _ in pods(FULL) if selects(wanted, labels)]
     return name
 
@@ -249,13 +258,14 @@ def slot_of(model: str) -> str:
     [
         ("demo-trimtab-flights-blue", {"serving-token"}, False),
         (slot_of(LONG), {"serving-token", "private-key"}, False),
+        (pod_of({"app.kubernetes.io/component": "payloads"}), {"payload-token", "private-key"}, False),
         ("demo-trimtab-exporter", set(), True),
         ("demo-trimtab-monitor", set(), True),
         ("demo-trimtab-receiver", {"airflow-password", "receiver-token"}, False),
         ("demo-trimtab-guard", set(), True),
     ],
 )
-def test_secrets_go_only_where_they_are_needed(owner: str, files: set[str], results: bool) -> None:  # noqa: FBT001
+def test_secrets_go_only_where_they_are_needed(owner: str, files: set[str], results: bool) -> None:
     """Each pod gets the secrets that it uses: as files it is told of, and the store's URL by reference."""
     (pod,) = [pod for name, _, pod in pods(FULL) if name == owner]
     env = {item["name"]: item for item in pod["containers"][0]["env"]}

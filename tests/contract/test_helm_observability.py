@@ -57,7 +57,7 @@ def test_service_monitors_find_their_services() -> None:
         assert all(endpoint["port"] in {p["name"] for p in s["spec"]["ports"]} for s in services)
         jobs |= {r["replacement"] for r in endpoint["relabelings"] if r["targetLabel"] == "job"}
 
-    assert {"trimtab-serving", "trimtab-exporter", "trimtab-receiver"} == jobs
+    assert {"trimtab-serving", "trimtab-exporter", "trimtab-receiver", "trimtab-payloads"} == jobs
 
 
 def test_slots_carry_the_labels_that_are_scraped() -> None:

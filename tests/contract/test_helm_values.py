@@ -67,6 +67,7 @@ def test_unknown_values_are_refused(values: dict[str, Any]) -> None:
         ({"airflow": {"url": "airflow:8080"}}, "airflow/url"),
         ({"router": {"kind": "istio"}}, "router/kind"),
         ({"receiver": {"replicas": 0}}, "receiver/replicas"),
+        ({"payloadReceiver": {"tokenSecret": ""}}, "payloadReceiver/tokenSecret"),
         ({"state": {"accessMode": "ReadOnlyMany"}}, "state/accessMode"),
         ({"state": {"size": "ten"}}, "state/size"),
         ({"results": {"existingSecret": ""}}, "results/existingSecret"),
@@ -120,6 +121,7 @@ def test_all_problems_of_the_models_come_at_once() -> None:
         },
         "guard": {"enabled": True},
         "gateway": {"enabled": True},
+        "payloadReceiver": {"enabled": True},
     }
     with pytest.raises(helm.HelmError) as caught:
         render(values)
@@ -131,6 +133,7 @@ def test_all_problems_of_the_models_come_at_once() -> None:
         "models.shares.weights: blue and green must add up to 100",
         "guard.envoyAdminUrl: must be given",
         "gateway.parentRefs: must name a Gateway",
+        "payloadReceiver.enabled: must be false where no model's spec has data.payloads",
     ):
         assert problem in str(caught.value)
 
@@ -185,3 +188,23 @@ def test_notes_say_what_routes_traffic() -> None:
     assert "An HTTPRoute a model divides it" in routed
     assert "workers that may: airflow/airflow-worker" in render(ROUTED)["trimtab/templates/NOTES.txt"]
     assert "trimtab-results (url), trimtab-serving (token), trimtab-receiver (token)" in plain
+
+
+def test_grpc_is_answered_where_it_is_asked_for() -> None:
+    """Off by default; on, each slot listens on 8082, behind its Service, and the gateway may reach it."""
+    asked = {**EVERYTHING, "serving": {**EVERYTHING.get("serving", {}), "grpc": True}}
+    made, usual = objects(asked), objects(EVERYTHING)
+    slots = [name for kind, name in made if kind == "StatefulSet" and name.endswith(("-blue", "-green"))]
+
+    assert slots
+    for name in slots:
+        (container,) = made["StatefulSet", name]["spec"]["template"]["spec"]["containers"]
+        (before,) = usual["StatefulSet", name]["spec"]["template"]["spec"]["containers"]
+        assert container["args"] == [*before["args"], "--grpc-port", "8082"]
+        opened = {port["name"]: port["containerPort"] for port in container["ports"]}
+        reached = {port["targetPort"]: port["port"] for port in made["Service", name]["spec"]["ports"]}
+        assert opened == reached == {"http": 8080, "grpc": 8082}
+    rules = made["NetworkPolicy", "demo-trimtab-serving"]["spec"]["ingress"]
+    assert [[8080], [8080, 8082], [8080], [8080]] == [
+        [one["port"] for one in rule["ports"]] for rule in rules
+    ]

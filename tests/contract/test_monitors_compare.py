@@ -77,7 +77,7 @@ def test_an_extreme_row_in_the_current_sample(
 @SHIFTS
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "retaken"])
 def test_an_extreme_row_in_the_reference(
-    frozen: bool,  # noqa: FBT001 - a parameter of the test
+    frozen: bool,
     shift: float,
     kind: str,
     rows: tuple[int, int],

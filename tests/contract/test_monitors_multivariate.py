@@ -43,7 +43,7 @@ class Case:
     tolerance: float = 0.0
 
 
-def table(random: np.random.Generator, rows: int, shifted: bool) -> pd.DataFrame:  # noqa: FBT001
+def table(random: np.random.Generator, rows: int, shifted: bool) -> pd.DataFrame:
     """Two numbers that go together (not if shifted), one that moves, a category, gaps."""
     first, second = random.normal(size=(2, rows))
     rho = 0.0 if shifted else 0.8
@@ -57,12 +57,12 @@ def table(random: np.random.Generator, rows: int, shifted: bool) -> pd.DataFrame
     )
 
 
-def cloud(random: np.random.Generator, rows: int, shifted: bool) -> np.ndarray:  # noqa: FBT001
+def cloud(random: np.random.Generator, rows: int, shifted: bool) -> np.ndarray:
     """Vectors of four numbers, one of them moved if shifted."""
     return random.normal([float(shifted), 0, 0, 0], 1, size=(rows, 4))
 
 
-def lines(random: np.random.Generator, rows: int, shifted: bool) -> list[str]:  # noqa: FBT001
+def lines(random: np.random.Generator, rows: int, shifted: bool) -> list[str]:
     """Texts of six words, with another favourite if shifted."""
     likely = np.ones(len(WORDS))
     likely[3] = 8 if shifted else 1

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from subprocess import run
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -240,6 +241,20 @@ def test_processes_may_make_and_use_the_store_at_once(url: str) -> None:
     with Store(url) as store:
         assert ([15], [15]) == ([run.count for run in store.runs()], [r.revision for r in store.latest()])
         assert {("retrain", "shop", "started"): 5} == store.event_counts()
+
+
+def test_a_new_store_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    """None of those who make one file at the same moment is told that another has locked it."""
+    together = Barrier(4)
+
+    def read(url: str) -> Sequence[Event]:
+        with Store(url) as store:
+            together.wait()
+            return store.events("shop")
+
+    for attempt in range(20):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(read, [f"sqlite:///{tmp_path}/{attempt}.db"] * 4)) == [()] * 4
 
 
 def test_readers_do_not_wait_for_a_writer(store: Store, url: str) -> None:

@@ -243,7 +243,8 @@ class Airflow:
         self.looks = 0
         monkeypatch.setattr(experiment, "look", self._look)
         monkeypatch.setattr(exclusion, "rollout_wants", self._wants)
-        monkeypatch.setattr("dags.experiment_waiting.LOOKS_PER_LEASE", 1e6)
+        monkeypatch.setattr("dags.looks.LOOKS_PER_LEASE", 1e6)
+        monkeypatch.setattr("dags.looks.FIRST_S", 0.0)
 
     def _look(self, *_: object) -> Report:
         self.looks += 1
@@ -307,35 +308,32 @@ def test_the_trigger_is_found_again_after_a_restart() -> None:
     assert {"model": "flights", "found": found, "since": since} == kept
 
 
-class Task:
-    """The task instance as an operator sees it."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        """Keep what the next tasks read."""
-        self.pushed[key] = value
+def held(task: Any) -> None:
+    """Let a task begin to hold the split of an experiment."""
+    HoldOperator(task_id="hold", model="flights", found=json.dumps({"challenger": "7"})).execute({"ti": task})
 
 
-def test_the_way_back_knows_that_a_split_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only after its own begin does an experiment give traffic back: else it would end a rollout's canary."""
+def test_the_way_back_knows_that_a_split_was_set(monkeypatch: pytest.MonkeyPatch, task: Any) -> None:
+    """What an experiment has set it tells the task that gives the traffic back."""
     since = {"wall": "w", "clock": "c"}
-    hold = HoldOperator(task_id="hold", model="flights", found=json.dumps({"challenger": "7"}))
     monkeypatch.setattr(experiment, "begin", lambda *_: since)
-    task = Task()
     with pytest.raises(TaskDeferred):
-        hold.execute({"ti": task})
+        held(task)
+
     assert {"since": since} == task.pushed
+
+
+def test_the_way_back_knows_that_no_split_was_set(monkeypatch: pytest.MonkeyPatch, task: Any) -> None:
+    """Only after its own begin does an experiment give traffic back: else it would end a rollout's canary."""
 
     def refuses(*_: object) -> None:
         msg = "is under way"
         raise Refused(msg)
 
     monkeypatch.setattr(experiment, "begin", refuses)
-    task = Task()
     with pytest.raises(AirflowFailException, match="is under way"):
-        hold.execute({"ti": task})
+        held(task)
+
     assert {} == task.pushed
 
 

@@ -203,6 +203,19 @@ def test_a_step_does_not_begin_on_another_version(
     assert router.read("flights").settled
 
 
+def test_a_rollout_is_announced_before_it_loads(
+    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading may take minutes, in which a person may want to take it back."""
+    del aliases, router
+    order: list[str] = []
+    monkeypatch.setattr(rollout.slots, "load", lambda *_: order.append("load"))
+
+    steps.load_challenger(SPEC, settings, None, lambda found: order.append(f"told {found['challenger']}"))
+
+    assert ["told 2", "load"] == order
+
+
 def test_a_load_waits_for_who_moves_the_traffic(
     aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,37 +347,6 @@ def test_a_version_that_makes_room_is_not_rejected(
     assert {} == aliases.rejected
     assert {"2": {"status": "superseded"}} == aliases.tags
     assert "version 2: a newer rollout of the model waits" == told
-
-
-def test_what_somebody_else_moved_meanwhile_is_not_given_back(
-    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Version 3 was given all traffic by hand in the rollout's slot: the late roll-back leaves it there."""
-    del aliases
-    monkeypatch.setattr(rollout.slots, "loaded", lambda *_: "3")
-    router.apply("flights", Split(champion="green"))
-
-    steps.reject_challenger(SPEC, settings, ROLLOUT, ending.broken("the lease was lost"))
-
-    assert Split(champion="green") == router.read("flights")
-
-
-def test_a_dead_slot_gives_its_traffic_back(
-    aliases: type[Aliases], router: MemoryRouter, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A challenger's server that does not answer cannot be asked what it has: the traffic goes back."""
-    del aliases
-
-    def silent(*_: object) -> str:
-        msg = "no answer"
-        raise Unavailable(msg)
-
-    monkeypatch.setattr(rollout.slots, "loaded", silent)
-    router.apply("flights", held({"blue": 0, "green": 100}))
-
-    steps.reject_challenger(SPEC, settings, ROLLOUT, ending.broken("the lease was lost"))
-
-    assert RETURNED == router.read("flights")
 
 
 def test_whoever_was_asked_stands_in_the_approval(

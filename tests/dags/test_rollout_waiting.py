@@ -14,11 +14,12 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, Task
 from dags import ending, notices, operators, steps
 from dags.approval import StepApproval
 from dags.triggers import VerdictTrigger
+from monitors.results import Store
 from rollout.verdict import Verdict
-from spec import ModelSpec, Unavailable, load, loads
+from spec import ModelSpec, Settings, Unavailable, load, loads
 
 SINCE = {"wall": "2013-04-01T00:00:00+00:00", "clock": "2013-04-01T00:00:00+00:00"}
-ROLLOUT = {"challenger": "2", "champion": "1", "slot": "green", "began": SINCE["clock"]}
+ROLLOUT = {"challenger": "2", "champion": "1", "slot": "green", "began": SINCE["clock"], "run": "run-7"}
 
 
 def verdict(decision: str, *, harm: bool = False) -> Verdict:
@@ -39,7 +40,8 @@ class Airflow:
         self.looks = 0
         monkeypatch.setattr(steps, "look", self._look)
         monkeypatch.setattr(ending, "newer_waits", self._newer)
-        monkeypatch.setattr("dags.triggers.LOOKS_PER_LEASE", 1e6)
+        monkeypatch.setattr("dags.looks.LOOKS_PER_LEASE", 1e6)
+        monkeypatch.setattr("dags.looks.FIRST_S", 0.0)
 
     def _look(self, *_: object) -> Verdict:
         self.looks += 1
@@ -119,23 +121,45 @@ def test_nobody_is_waited_for_beyond_the_deadline(airflow: Airflow) -> None:
     assert "nobody answered" in ended["reason"]
 
 
+def take_back(run: str) -> None:
+    """What `trimtab rollback` writes for a run that has not ended."""
+    settings = Settings.from_env()
+    told = {"outcome": ending.TAKEN_BACK, "run": run, "version": "2"}
+    with Store(settings.results_url) as store:
+        store.record_event("flights", "rollout", "taken back by ada", settings.clock.now(), told)
+
+
+@pytest.mark.parametrize("step", [None, 2])
+def test_a_rollout_that_is_taken_back_ends_its_wait(airflow: Airflow, step: int | None) -> None:
+    """Before the first step, too, where there is no lease to lose; its ending names who did it."""
+    take_back("run-7")
+
+    assert ending.broken("taken back by ada") == wait(step=step, until=in_an_hour())
+    assert 0 == airflow.looks
+
+
+def test_a_run_does_not_end_for_another_that_was_taken_back(airflow: Airflow) -> None:
+    """The same version may be rolled out again."""
+    take_back("run-6")
+    airflow.says = [verdict("promote")]
+
+    assert "promote" == wait()["decision"]
+
+
+def test_a_results_store_that_is_away_ends_no_wait(airflow: Airflow) -> None:
+    """It is no database: the judge goes on, for whoever took a canary back has ended its lease."""
+    Path(Settings.from_env().results_url.removeprefix("sqlite:///")).write_bytes(b"no database" * 200)
+    airflow.says = [verdict("promote")]
+
+    assert "promote" == wait()["decision"]
+
+
 def test_before_the_first_step_nothing_is_judged(airflow: Airflow) -> None:
     """Without traffic there is no evidence; a newer rollout ends this wait, too."""
     airflow.newer = [False, False, True]
 
     assert ending.SUPERSEDED == wait(step=None, until=in_an_hour())["decision"]
     assert 0 == airflow.looks
-
-
-class Task:
-    """The task instance as an operator sees it."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        """Keep what the next tasks read."""
-        self.pushed[key] = value
 
 
 @pytest.fixture
@@ -194,10 +218,9 @@ def test_a_question_waits_deferred(question: StepApproval, monkeypatch: pytest.M
     assert operators.LONGEST_WAIT == deferred.value.timeout
 
 
-def test_a_step_tells_since_when_before_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_tells_since_when_before_it_waits(monkeypatch: pytest.MonkeyPatch, task: Any) -> None:
     """A person may mark a step as passed while it waits; the question behind it still judges by its begin."""
     monkeypatch.setattr(steps, "begin", lambda *_: SINCE)
-    task = Task()
     step = operators.StepOperator(task_id="step_25", model="flights", step=2, rollout=json.dumps(ROLLOUT))
 
     with pytest.raises(TaskDeferred) as deferred:
@@ -209,10 +232,10 @@ def test_a_step_tells_since_when_before_it_waits(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_yes_is_kept_with_who_said_it(
-    question: StepApproval, noted: list[tuple[str, dict[str, Any]]]
+    question: StepApproval, noted: list[tuple[str, dict[str, Any]]], task: Any
 ) -> None:
     """The next tasks and the auditor read the name."""
-    said = question.execute_complete({"ti": Task()}, answer("Approve"))
+    said = question.execute_complete({"ti": task}, answer("Approve"))
 
     assert "ada before 50%" == said
     assert [
@@ -220,10 +243,8 @@ def test_a_yes_is_kept_with_who_said_it(
     ] == noted
 
 
-def test_a_no_rolls_back(question: StepApproval, noted: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_no_rolls_back(question: StepApproval, noted: list[tuple[str, dict[str, Any]]], task: Any) -> None:
     """The task fails at once, without another try, and leaves who said no for the roll-back."""
-    task = Task()
-
     with pytest.raises(AirflowFailException, match="ada said no to 50%"):
         question.execute_complete({"ti": task}, answer("Reject"))
 
@@ -231,10 +252,8 @@ def test_a_no_rolls_back(question: StepApproval, noted: list[tuple[str, dict[str
     assert [] == noted
 
 
-def test_harm_while_asking_rolls_back(question: StepApproval) -> None:
+def test_harm_while_asking_rolls_back(question: StepApproval, task: Any) -> None:
     """The trigger's verdict ends the question."""
-    task = Task()
-
     with pytest.raises(AirflowFailException, match="ROLLBACK"):
         question.execute_complete({"ti": task}, ending.judged(verdict("rollback")))
 

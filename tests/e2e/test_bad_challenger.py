@@ -186,6 +186,7 @@ def test_a_challenger_that_fails_on_a_fifth_of_the_rows_is_rolled_back(scene: Sc
     _assert_rolled_back(scene, version, gate="errors")
 
 
+@pytest.mark.chaos
 def test_a_challenger_with_shuffled_labels_is_rolled_back(scene: Scene, tmp_path: Path) -> None:
     """It answers every request, and worse: the paired metric ends it before it gets any traffic."""
     rows = scene.past.iloc[::5].copy()

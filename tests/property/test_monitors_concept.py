@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from monitors.concept.blocks import BlockLoss
 from monitors.concept.onset import Onset, onset
-from monitors.concept.risk_test import log_evidence
+from monitors.concept.risk import log_evidence
 from monitors.plan import Floats
 from spec.concept import Dependence
 

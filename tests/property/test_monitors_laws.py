@@ -11,7 +11,6 @@ from monitors.laws.two_proportions import p_value as two_proportions
 EDGES = (-np.inf, -3.0, -3.0, 0.0, 1e-300, 7.0, 1e308, np.inf)
 BINS = len(EDGES) - 1
 rows = st.lists(st.integers(0, 10**9) | st.integers(0, 5), min_size=BINS, max_size=BINS).filter(any)
-UNORDERED = sorted(METHODS - {"wasserstein", "ks"})
 
 
 def law(method: str) -> dict[str, tuple[float, ...]]:

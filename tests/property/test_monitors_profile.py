@@ -71,7 +71,7 @@ def categorical(profile: Profile, name: str) -> CategoricalColumn:
 def test_merging_is_associative_and_commutative(
     reference: list[tuple[object, ...]],
     parts: list[list[tuple[object, ...]]],
-    pairs: bool,  # noqa: FBT001
+    pairs: bool,
 ) -> None:
     """Profiles add up to exactly the same in any order and grouping, and no rows change nothing."""
     plan = make_plan(table(reference), pairs=pairs)
@@ -218,7 +218,7 @@ def test_the_storage_of_numbers_does_not_show(reference: list[int], current: lis
 def test_bytes_bring_the_profile_back(
     reference: list[tuple[object, ...]],
     current: list[tuple[object, ...]],
-    pairs: bool,  # noqa: FBT001
+    pairs: bool,
 ) -> None:
     """A profile read from its bytes equals it and writes the same bytes, with its plan or without."""
     plan = make_plan(table(reference), pairs=pairs)

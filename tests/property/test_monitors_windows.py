@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitors.windows import EPOCH, closed, window_at
+from monitors.windows import EPOCH, window_at
 
 times = st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 lengths = st.integers(1, 60 * 24 * 40).map(lambda minutes: timedelta(minutes=minutes))
@@ -30,12 +30,3 @@ def test_the_end_of_a_window_is_the_start_of_the_next(time: datetime, length: ti
 
     assert window_at(window.end, length) == window.shifted(1)
     assert window.shifted(3).pooled(4).start == window.start
-
-
-@given(times, lengths, st.integers(0, 50))
-def test_the_closed_windows_are_those_that_have_ended(time: datetime, length: timedelta, count: int) -> None:
-    """A window whose end is now is closed; the one that holds now is not."""
-    end = window_at(time, length).shifted(count).end
-
-    assert len(list(closed(time, end, length))) == count + 1
-    assert len(list(closed(time, end - timedelta(microseconds=1), length))) == count

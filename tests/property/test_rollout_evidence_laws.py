@@ -23,8 +23,9 @@ from spec import ModelSpec, loads
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
-from bench.quality import rollout as bench
 from bench.quality import rollout_gates as other_gates
+from bench.quality import rollout_judges as judges
+from bench.quality.rollout_runs import ALPHA, World, play
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
 MOST = 36
@@ -100,9 +101,7 @@ def test_the_bench_bets_as_the_gate_does() -> None:
     values = np.random.default_rng(20).uniform(size=(1, 30))
     paths = other_gates.capital(values, 0.4)[0]
 
-    assert [log_capital(values[0, :n], 0.4, bench.ALPHA) for n in range(1, 31)] == pytest.approx(
-        paths.tolist()
-    )
+    assert [log_capital(values[0, :n], 0.4, ALPHA) for n in range(1, 31)] == pytest.approx(paths.tolist())
 
 
 def test_no_value_shows_nothing() -> None:
@@ -192,19 +191,19 @@ def test_crossings_are_the_distance_of_the_distributions() -> None:
 @pytest.mark.parametrize(("users", "told", "broken"), [(1, 1, False), (20, 1, True), (20, 20, False)])
 def test_false_rollbacks_of_users(users: int, told: int, *, broken: bool) -> None:
     """The level holds for independent requests; for users' only where it is known how many go together."""
-    world = bench.World(0.01, 0.01, 0.1, users, 0.3 if users > 1 else 0.0)
-    runs = bench.play(world, 400, np.random.default_rng(18))
-    rolled_back = bench.trimtab(runs, world, told)[0].any(axis=1).sum()
+    world = World(0.01, 0.01, 0.1, users, 0.3 if users > 1 else 0.0)
+    runs = play(world, 400, np.random.default_rng(18))
+    rolled_back = judges.trimtab(runs, world, told)[0].any(axis=1).sum()
 
     assert (rolled_back > MOST) == broken
 
 
 def test_false_promotions_at_the_margin() -> None:
     """A version that is worse by the margin is promoted at any look in at most alpha of the runs."""
-    world = bench.World(0.02, 0.01, 0.5)
-    runs = bench.play(world, 400, np.random.default_rng(19))
+    world = World(0.02, 0.01, 0.5)
+    runs = play(world, 400, np.random.default_rng(19))
 
-    assert bench.trimtab(runs, world)[1].any(axis=1).sum() <= MOST
+    assert judges.trimtab(runs, world)[1].any(axis=1).sum() <= MOST
 
 
 @settings(deadline=None, max_examples=100)
@@ -213,10 +212,10 @@ def test_the_bench_measures_the_gate_itself(hits: int, misses: int, null: float)
     """What the bench computes for arrays is what the gates compute."""
     of = float(hits + misses)
     ends = [
-        float(bench.bound(np.array([float(hits)]), np.array([of]), 0.025, 0.01, upper=upper)[0])
+        float(judges.bound(np.array([float(hits)]), np.array([of]), 0.025, 0.01, upper=upper)[0])
         for upper in (False, True)
     ]
-    excess = float(bench.log_excess(np.array([float(hits)]), np.array([float(misses)]), null)[0])
+    excess = float(judges.log_excess(np.array([float(hits)]), np.array([float(misses)]), null)[0])
 
     assert excess == pytest.approx(log_excess(hits, misses, null))
     assert ends == pytest.approx(interval(hits, of, 0.025, 0.01), abs=1e-6)

@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.tensors import Tensors
+from serving.values import feeds
 from spec import Problem, loads
 
 FEATURES = loads(
@@ -46,8 +48,8 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 class General(Tensors):
     """Has no short way for usual tensors."""
 
-    def _as_usual(self, inputs: list[Any]) -> None:
-        del inputs
+    def _as_usual(self, inputs: list[Any], *, are_checked: bool) -> None:
+        del inputs, are_checked
 
 
 def usual(rows: int) -> st.SearchStrategy[list[Any]]:
@@ -109,14 +111,14 @@ def broken(draw: st.DrawFn) -> list[Any]:
 
 
 def read(tensors: Tensors, inputs: list[Any]) -> tuple[Any, list[Problem]]:
-    """What comes of a request's tensors: columns with the values' types, what the model gets; or problems."""
+    """What comes of a request's tensors: what the log and the model get; or problems."""
     problems: list[Problem] = []
-    columns, rows = tensors.columns(inputs, problems)
-    if problems:
+    has_truths = b"true" in orjson.dumps(inputs) or b"false" in orjson.dumps(inputs)
+    values, rows = tensors.read(inputs, problems, has_truths=has_truths)
+    if problems or values is None:
         return None, problems
-    values = tensors.values(columns, rows, problems)
-    feeds = {name: (str(feed.dtype), feed.tolist()) for name, feed in values.feeds().items()}
-    return None if problems else repr((columns, rows, feeds)), problems
+    feed = {name: (str(feed.dtype), feed.tolist()) for name, feed in feeds([values]).items()}
+    return repr((values.exact.tolist(), values.text, rows, feed)), problems
 
 
 @given(st.integers(1, 3).flatmap(usual) | broken())

@@ -114,7 +114,8 @@ TARGETS = Targets(
     exporter=Target("http://127.0.0.1:21092"),
     receiver=Target("https://receiver.example"),
     slots={"flights": {"blue": "http://127.0.0.1:1", "green": "http://127.0.0.1:2"}},
-    envoy_admin=Target("http://127.0.0.1:21081"),
+    payloads={"fares": "http://127.0.0.1:3"},
+    envoy_admins=["http://127.0.0.1:21081", "http://127.0.0.1:21089"],
     alertmanager=Target("http://127.0.0.1:21093", "trimtab", Path("/dev/null")),
     prometheus=Target("http://127.0.0.1:21090"),
 )
@@ -133,9 +134,10 @@ def test_the_jobs_have_the_names_that_rules_and_dashboards_use() -> None:
     """Each server is a job; Envoy's metrics have a path of their own; Alertmanager gets its login."""
     jobs = {job["job_name"]: job for job in prometheus.config(TARGETS)["scrape_configs"]}
 
-    ours = {"trimtab-exporter", "trimtab-receiver", "trimtab-serving", "envoy"}
+    ours = {"trimtab-exporter", "trimtab-receiver", "trimtab-serving", "trimtab-payloads", "envoy"}
     assert set(jobs) == ours | {"alertmanager", "prometheus"}
     assert jobs["envoy"]["metrics_path"] == "/stats/prometheus"
+    assert jobs["envoy"]["static_configs"] == [{"targets": ["127.0.0.1:21081", "127.0.0.1:21089"]}]
     assert jobs["trimtab-receiver"]["scheme"] == "https"
     assert jobs["alertmanager"]["basic_auth"] == {"username": "trimtab", "password_file": "/dev/null"}
 
@@ -150,6 +152,15 @@ def test_a_slots_labels_stand_on_its_target() -> None:
         {"targets": ["127.0.0.1:1"], "labels": {"model": "flights", "slot": "blue"}},
         {"targets": ["127.0.0.1:2"], "labels": {"model": "flights", "slot": "green"}},
     ]
+
+
+def test_a_payload_receiver_is_known_by_its_model() -> None:
+    """One that does not answer says whose payloads are lost; the slot of its log's series is kept."""
+    jobs = {job["job_name"]: job for job in prometheus.config(TARGETS)["scrape_configs"]}
+    payloads = jobs["trimtab-payloads"]
+
+    assert payloads["honor_labels"] is True
+    assert payloads["static_configs"] == [{"targets": ["127.0.0.1:3"], "labels": {"model": "fares"}}]
 
 
 def test_only_what_exists_is_scraped() -> None:

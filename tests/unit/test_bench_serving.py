@@ -18,6 +18,7 @@ from bench.speed.load import Closed, Open
 from bench.speed.served_figures import BINARY, JSON, Measured
 from bench.speed.served_wire import BinaryInference, Inference, Mlflow, Records, Wire
 from serving.protocol import Protocol
+from serving.values import feeds
 from spec import ModelSpec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -107,8 +108,9 @@ def test_binary_tensors_say_what_json_says(asked: pd.DataFrame, tides: ModelSpec
     plain = protocol.parse(Inference("/x").body(asked)[0], "i", None)
     packed = protocol.parse(binary, "i", headers["Inference-Header-Content-Length"].encode())
 
-    for name in asked:
-        np.testing.assert_array_equal(plain.feeds[name], packed.feeds[name])
+    bytes_fed = feeds([packed.values])  # noqa: PD011 - no DataFrame
+    for name, fed in feeds([plain.values]).items():  # noqa: PD011 - as above
+        np.testing.assert_array_equal(fed, bytes_fed[name])
 
 
 def test_scores_are_found_in_every_answer() -> None:
@@ -149,7 +151,7 @@ def verdicts(measured: Measured) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize(("requests", "met"), [(500, True), (499, False)])
-def test_the_target_itself_is_met(requests: int, met: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_the_target_itself_is_met(requests: int, met: bool) -> None:
     """Five times MLServer's requests a second is enough, less is not; 70 % of ONNX Runtime's rows too."""
     measured = Measured()
     measured.bare = {1: [(1e4, 50.0)], 256: [(500 * 256 / 0.7, 3.0)]}

@@ -217,7 +217,7 @@ def test_labels_that_come_late_change_the_verdict_as_if_they_had_been_there() ->
 
 
 @pytest.mark.parametrize("has_source", [True, False])
-def test_without_evidence_there_is_no_verdict(has_source: bool) -> None:  # noqa: FBT001 - a case
+def test_without_evidence_there_is_no_verdict(has_source: bool) -> None:
     """No source, or no labelled day, is no_data with a reason; the risk is told where it is known."""
     model = spec()
     known = source(binary(0, 20), model) if has_source else NoData("the version has no source")

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta, binom
 
 from monitors.concept.blocks import ODDS, BlockLoss
-from monitors.concept.risk_test import Verdict, log_bets, log_evidence, risk_low, verdict
+from monitors.concept.risk import Verdict, log_bets, log_evidence, risk_low, verdict
 from monitors.concept.source import Source
 from monitors.finding import NoData
 from monitors.performance import Truth

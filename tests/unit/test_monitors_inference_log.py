@@ -63,7 +63,7 @@ def test_a_row_that_was_committed_twice_is_read_once(world: Any) -> None:
 @pytest.mark.parametrize(
     ("shadow", "expected"), [(False, ["live"]), (True, ["mirror"]), (None, ["live", "mirror"])]
 )
-def test_shadow_rows_are_read_when_asked_for(world: Any, shadow: bool | None, expected: list[str]) -> None:  # noqa: FBT001
+def test_shadow_rows_are_read_when_asked_for(world: Any, shadow: bool | None, expected: list[str]) -> None:
     """Live answers, mirrored ones or both."""
     world.write_log([{"prediction_id": "live"}, {"prediction_id": "mirror", "shadow": True}])
 

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from monitors import delta
 from monitors.operations.meter import Meter
 from monitors.operations.processes import Usage
 from monitors.windows import Window
 from spec import Clock, ModelSpec, Settings, loads
 from spec.clock import set_clock
-from spec.tables import log_columns
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -45,7 +43,8 @@ class Machine:
 class Shop:
     """A model with version 1 in its first slot, and a meter that looks at it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, write_log: Callable[..., None]) -> None:
+        self._write_log = write_log
         self.spec: ModelSpec = loads(
             "{model: shop, task: binary, features: {x: numeric}, monitor: {window: 1h}, "
             "data: {inference_log: log, labels: labels, id: id, time: t, target: {name: y}}}"
@@ -71,24 +70,8 @@ class Shop:
 
     def answers(self, *, live: int, mirrored: int) -> None:
         """Log rows of version 1 in the window."""
-        count = live + mirrored
-        columns = {
-            "row_id": [str(row) for row in range(count)],
-            "prediction_id": [str(row) for row in range(count)],
-            "event_time": [START + MINUTE] * count,
-            "event_date": [f"{START:%Y-%m-%d}"] * count,
-            "logged_at": [START + MINUTE] * count,
-            "version": ["1"] * count,
-            "slot": ["blue"] * count,
-            "shadow": [False] * live + [True] * mirrored,
-            "latency_ms": [1.0] * count,
-            "scores": [[0.5]] * count,
-            "f_x": [1.0] * count,
-        }
-        schema = delta.schema_of(log_columns(self.spec))
-        arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
-        location = self.settings.location(self.spec.data.inference_log)
-        delta.append(location, pa.table(arrays, schema=schema), partition_by=["event_date"])
+        rows = [{"event_time": START + MINUTE, "shadow": row >= live} for row in range(live + mirrored)]
+        self._write_log(self.spec, self.settings, rows)
 
     def measured(self, version: str = "1", window: Window = WINDOW) -> dict[str, tuple[float, int | None]]:
         """What was measured of a version in the slot: the number, and what it was made of."""
@@ -98,9 +81,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path, write_log: Callable[..., None]) -> Shop:
     """A shop whose slot has not been looked at."""
-    return Shop(tmp_path)
+    return Shop(tmp_path, write_log)
 
 
 def test_a_whole_window_tells_memory_and_cpu_time_of_its_rows(shop: Shop) -> None:
@@ -162,9 +145,8 @@ def test_what_is_long_closed_is_forgotten(shop: Shop) -> None:
     assert shop.measured() == {}
 
 
-def test_a_replay_is_not_looked_at(tmp_path: Path) -> None:
+def test_a_replay_is_not_looked_at(tmp_path: Path, shop: Shop) -> None:
     """Its weeks pass in seconds: what warms up in them is no leak."""
-    shop = Shop(tmp_path)
     set_clock(tmp_path / "now", START)
     settings = replace(shop.settings, clock=Clock(tmp_path / "now"))
     meter = Meter(settings, shop.machine)  # type: ignore[arg-type]

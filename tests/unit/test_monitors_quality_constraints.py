@@ -68,7 +68,7 @@ def found(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_stated_range_is_checked_without_a_reference_too(known: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_stated_range_is_checked_without_a_reference_too(known: bool) -> None:
     """`min` and `max` of the file hold for every version, with a reference or without."""
     spec = stated("{type: numeric, min: 0, max: 9}")
 

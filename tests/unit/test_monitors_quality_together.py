@@ -141,7 +141,7 @@ def test_a_short_past_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("unit", "told"), [(None, True), ("mi", True), ("furlongs", True), ("degF", False), ("hPa", False)]
 )
-def test_a_stated_unit_rules_conversions_out(unit: str | None, told: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_stated_unit_rules_conversions_out(unit: str | None, told: bool) -> None:
     """Miles may have become kilometres; degrees and pressures cannot, whatever their values do."""
     days = converted(distances(PAST + 7, 1, level=0.05), PAST, PAST + 7, MILES)
     earlier = [Earlier(window) for window in days[:-1]]

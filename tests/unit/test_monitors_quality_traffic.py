@@ -101,7 +101,7 @@ def test_the_sentence_says_what_is_usual() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "silent"), [(60, False), (61, True)])
-def test_silence_is_measured_to_the_end_of_the_window(minutes: int, silent: bool) -> None:  # noqa: FBT001
+def test_silence_is_measured_to_the_end_of_the_window(minutes: int, silent: bool) -> None:
     """The newest row may be an hour old when the window ends, and no older."""
     window = Window(MONDAY, MONDAY + DAY)
     traffic = Traffic(5, window, window.end - timedelta(minutes=minutes))

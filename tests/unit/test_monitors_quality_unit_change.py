@@ -108,7 +108,7 @@ def test_a_slow_growth_is_none() -> None:
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1000.0, True), (0.01, True), (3.0, False)])
-def test_around_zero_only_a_large_factor_is_sure(factor: float, expected: bool) -> None:  # noqa: FBT001
+def test_around_zero_only_a_large_factor_is_sure(factor: float, expected: bool) -> None:
     """Returns that spread three times as much are a volatile day; a thousand times, another unit."""
     days = windows(60, around_zero=True)
 

@@ -88,7 +88,7 @@ def test_only_the_most_frequent_categories_are_slices() -> None:
 
 
 @pytest.mark.parametrize(("count", "own"), [(5, True), (4, False)])
-def test_rare_categories_are_pooled(count: int, own: bool) -> None:  # noqa: FBT001 - a case
+def test_rare_categories_are_pooled(count: int, own: bool) -> None:
     """A category is a slice from half a percent of the reference on."""
     reference = rows(country=["de"] * (1000 - count) + ["is"] * count)
 

@@ -170,7 +170,7 @@ def test_a_small_rise_is_no_alarm_however_sure(factor: float, status: str) -> No
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_without_labels_in_the_reference_slices_are_held_against_the_others(labelled: bool) -> None:  # noqa: FBT001
+def test_without_labels_in_the_reference_slices_are_held_against_the_others(labelled: bool) -> None:
     """The text says whether there is a before."""
     model = spec()
 

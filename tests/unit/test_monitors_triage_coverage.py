@@ -59,7 +59,7 @@ def test_truth_that_comes_again_ends_it() -> None:
 
 
 @pytest.mark.parametrize(("lag", "missing"), [(2.9, False), (3.0, True)])
-def test_truth_that_is_not_due_is_not_missed(lag: float, missing: bool) -> None:  # noqa: FBT001
+def test_truth_that_is_not_due_is_not_missed(lag: float, missing: bool) -> None:
     """Where truth took three days so far, the newest days may be without it for as long."""
     late = evidence([1.0] * 14 + [0.0, 0.0], took=3.0, lag=lag)
 
@@ -80,7 +80,7 @@ def test_little_truth_is_held_against_what_is_usual(
     usual: float,
     newest: float,
     rows: int,
-    missing: bool,  # noqa: FBT001
+    missing: bool,
 ) -> None:
     """Less than half of what is usual is too little, where there are rows enough to be sure."""
     told = missing_labels(SPEC, evidence([usual] * 14 + [newest] * 2, rows=rows))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import pytest
 
-from monitors import delta, labels, references
+from monitors import labels, references
 from monitors.held import Held
 from monitors.known_version import KnownVersion
 from monitors.memory import Memory
@@ -23,7 +23,6 @@ from monitors.triage.dossier import Dossier
 from monitors.triage.watch import Watch
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, Settings, loads
-from spec.tables import log_columns
 
 DAY = timedelta(days=1)
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -55,7 +54,10 @@ def drawn(random: np.random.Generator, rows: int = ROWS, moved: float = 0.0) -> 
 class Shop:
     """Two days of answers, the inputs of half of them moved, and a version's reference."""
 
-    def __init__(self, home: Path, *, held: bool = True, task: str = "binary") -> None:
+    def __init__(
+        self, home: Path, write_log: Callable[..., None], *, held: bool = True, task: str = "binary"
+    ) -> None:
+        self._write_log = write_log
         self.spec = model(task)
         self.settings = Settings.from_env({"TRIMTAB_HOME": str(home)})
         self.dossier = Dossier(self.spec, self.settings)
@@ -82,23 +84,10 @@ class Shop:
     def log(self, day: int, ids: Sequence[str], rows: pd.DataFrame, version: str = "1") -> None:
         """Answer rows on a day."""
         times = [START + (day + row / len(rows)) * DAY for row in range(len(rows))]
-        columns = {
-            "row_id": [f"{version}/{day}/{name}" for name in ids],
-            "prediction_id": ids,
-            "event_time": times,
-            "event_date": [f"{time:%Y-%m-%d}" for time in times],
-            "logged_at": times,
-            "version": [version] * len(rows),
-            "slot": ["blue"] * len(rows),
-            "shadow": [False] * len(rows),
-            "latency_ms": [1.0] * len(rows),
-            "scores": score(rows)[:, None].tolist(),
-            **{f"f_{name}": rows[name] for name in rows},
-        }
-        schema = delta.schema_of(log_columns(self.spec))
-        arrays = [pa.array(columns[name], schema.field(name).type, from_pandas=True) for name in schema.names]
-        location = self.settings.location(self.spec.data.inference_log)
-        delta.append(location, pa.table(arrays, schema=schema), partition_by=["event_date"])
+        answers = rows.add_prefix("f_").assign(
+            prediction_id=ids, event_time=times, version=version, scores=score(rows)[:, None].tolist()
+        )
+        self._write_log(self.spec, self.settings, answers.to_dict("records"))
 
     def label(self, ids: Sequence[str], truth: Sequence[bool]) -> None:
         """Say what came true."""
@@ -111,9 +100,15 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    """A shop without labels."""
-    return Shop(tmp_path)
+def make_shop(tmp_path: Path, write_log: Callable[..., None]) -> Callable[..., Shop]:
+    """Make the shop, which has no labels."""
+    return partial(Shop, tmp_path, write_log)
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop]) -> Shop:
+    """A shop with held-out rows."""
+    return make_shop()
 
 
 def decision(action: Action = Action.COLLECT_LABELS, cause: Cause = Cause.UNSURE, day: int = DAYS) -> Triage:
@@ -158,9 +153,9 @@ def test_unsure_rows_of_the_drifted_region_come_first(shop: Shop) -> None:
     assert first["worth.1"].min() > asked["worth.1"].tail(20).max() / 2
 
 
-def test_values_that_may_be_far_off_in_the_drifted_region_come_first(tmp_path: Path) -> None:
+def test_values_that_may_be_far_off_in_the_drifted_region_come_first(make_shop: Callable[..., Shop]) -> None:
     """Of a regression the loss model tells where errors are large, the density where the inputs moved to."""
-    shop = Shop(tmp_path, task="regression")
+    shop = make_shop(task="regression")
     _, asked = shop.asked(decision())
     first = asked.head(40)
 
@@ -168,9 +163,9 @@ def test_values_that_may_be_far_off_in_the_drifted_region_come_first(tmp_path: P
     assert (first["x"] > 2).mean() > 0.9
 
 
-def test_values_without_held_out_rows_go_by_density_alone(tmp_path: Path) -> None:
+def test_values_without_held_out_rows_go_by_density_alone(make_shop: Callable[..., Shop]) -> None:
     """Nothing tells of the errors: every row is as uncertain."""
-    _, asked = Shop(tmp_path, held=False, task="regression").asked(decision())
+    _, asked = make_shop(held=False, task="regression").asked(decision())
 
     assert (asked.head(40)["x"] > 2).mean() > 0.9
     assert 0.3 < (asked.head(40)["worth"] > 0).mean() < 0.7
@@ -209,9 +204,9 @@ def test_where_every_row_is_labelled_no_file_is_written(shop: Shop) -> None:
     assert not (shop.settings.home / "labelling").exists()
 
 
-def test_rows_are_named_for_a_version_without_held_out_rows(tmp_path: Path) -> None:
+def test_rows_are_named_for_a_version_without_held_out_rows(make_shop: Callable[..., Shop]) -> None:
     """Its reference tells where the inputs moved; only the cause of a loss needs more."""
-    shop = Shop(tmp_path, held=False)
+    shop = make_shop(held=False)
     _, asked = shop.asked(decision())
     harm = decision(Action.RETRAIN, Cause.PERFORMANCE)
 

@@ -11,18 +11,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import pytest
 
-from monitors import delta, labels, references
+from monitors import labels, references
 from monitors.held import Held
-from monitors.job import ModelJob
+from monitors.model_job import ModelJob
 from monitors.report import Reporter
 from monitors.results import Store
 from monitors.triage import Action, Cause, Triage, episodes
 from monitors.windows import EPOCH
 from spec import ModelSpec, Settings, loads, set_clock
-from spec.tables import log_columns
 
 SPEC = """
 model: shop
@@ -75,7 +73,8 @@ def drawn(random: np.random.Generator, rows: int) -> pd.DataFrame:
 class Shop:
     """A shop's model in a replay, a day at a time."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, write_log: Callable[..., None]) -> None:
+        self._write_log = write_log
         self.spec: ModelSpec = loads(SPEC)
         self._clock = home / "clock"
         set_clock(self._clock, START)
@@ -117,25 +116,17 @@ class Shop:
 
     def _log(self, rows: pd.DataFrame, trouble: Trouble) -> None:
         times = [START + (self._day + row / ROWS) * DAY for row in range(ROWS)]
-        columns = {
-            "row_id": rows["id"],
-            "prediction_id": rows["id"],
-            "event_time": times,
-            "event_date": [f"{time:%Y-%m-%d}" for time in times],
-            "logged_at": times,
-            "version": ["1"] * ROWS,
-            "slot": ["blue"] * ROWS,
-            "shadow": [False] * ROWS,
-            "latency_ms": self._random.gamma(2.0, 1.0, ROWS) * trouble.slower,
-            "scores": score(rows)[:, None].tolist(),
-            **{f"f_{name}": rows[name] for name in self.spec.features},
-        }
-        schema = delta.schema_of(log_columns(self.spec))
-        arrays = {
-            name: pa.array(columns[name], schema.field(name).type, from_pandas=True) for name in schema.names
-        }
-        location = self.settings.location(self.spec.data.inference_log)
-        delta.append(location, pa.table(arrays), partition_by=["event_date"])
+        answers = (
+            rows[list(self.spec.features)]
+            .add_prefix("f_")
+            .assign(
+                prediction_id=rows["id"],
+                event_time=times,
+                latency_ms=self._random.gamma(2.0, 1.0, ROWS) * trouble.slower,
+                scores=score(rows)[:, None].tolist(),
+            )
+        )
+        self._write_log(self.spec, self.settings, answers.to_dict("records"))
 
     def _publish(self) -> None:
         rows = drawn(self._random, HELD_DAYS * ROWS // 4)
@@ -159,9 +150,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path, write_log: Callable[..., None]) -> Shop:
     """A shop whose model is sound and has held-out rows."""
-    return Shop(tmp_path)
+    return Shop(tmp_path, write_log)
 
 
 def test_a_null_column_is_for_people_and_is_never_retrained_away(shop: Shop) -> None:

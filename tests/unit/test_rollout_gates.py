@@ -206,6 +206,16 @@ def test_bounded(worse: float, found: str) -> None:
     assert result.low < result.value < result.high  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("values", "found"), [(29, "hold"), (30, "pass")])
+def test_a_bounded_metric_is_judged_from_half_an_hour_on(values: int, found: str) -> None:
+    """So few minutes may all be one event, however clear they look."""
+    seen = Business(name="basket", worse=(-8.0, -9.0) * 15, wanted=30)
+    few = seen.model_copy(update={"worse": seen.worse[:values]})
+    (result,) = judge_metrics(evidence(metrics=[few]), spec_of(BOUNDED))
+
+    assert result.outcome.value == found
+
+
 def test_gaps_hold() -> None:
     """A query that answered for less than half of the time never passes."""
     seen = Business(name="basket", worse=(0.0,) * 200, wanted=401)
@@ -250,13 +260,18 @@ def test_requests_of_one_user_weigh_less() -> None:
 
 
 @pytest.mark.parametrize(("step", "found"), [(SHADOW, "rollback"), (0.05, "hold"), (1.0, "rollback")])
-def test_the_weight_of_sticky_users_is_not_their_part(step: Step, found: str) -> None:
-    """Where a few users bring a third of the requests at 5 %, a third of the failures is no harm."""
+def test_the_weight_is_not_the_part_of_who_got_more(step: Step, found: str) -> None:
+    """Half of the failures at 5 % are no harm where half of the requests were, by users or by a failover."""
     seen = arms(30, 500, 30, 500) if step == 0.05 else arms(60, 500, 10, 500)
     sticky = spec_of(more=", sticky: {header: x-user-id}")
 
     assert judge_errors(evidence(step, errors=seen), sticky).outcome.value == found
-    assert judge_errors(evidence(step, errors=seen), spec_of()).outcome is Outcome.ROLLBACK
+    assert judge_errors(evidence(step, errors=seen), spec_of()).outcome.value == found
+
+
+def test_no_request_of_the_champion_shows_no_harm() -> None:
+    """A challenger that answers for a champion that is down is compared with nothing."""
+    assert judge_errors(evidence(0.05, errors=arms(60, 500, 0, 0)), spec_of()).outcome is Outcome.HOLD
 
 
 def test_harm_to_sticky_users_is_shown_by_the_rates() -> None:

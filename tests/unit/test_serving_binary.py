@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.http import InferInput, InferRequestedOutput, InferResult
 from tritonclient.http._utils import _get_inference_request
 
 import spec
+from serving import binary
 from serving.protocol import InferRequest, Prediction, Protocol
+from serving.values import feeds
 from spec import RequestError
 
 TIDES = """
@@ -59,13 +61,30 @@ def test_tritons_bytes_are_the_same_request_as_json(datatype: str) -> None:
     """Each width of numbers, booleans and strings of any script come out as JSON would have brought them."""
     parsed = parse(*packed(3, datatype))
 
-    assert parsed.columns == {
-        "depth": [2, 3, 4],
-        "spring": [True, False, True],
-        "port": ["Brest", "", "Þórshöfn"],
-    }
-    assert parsed.feeds["depth"].tolist() == [[2.0], [3.0], [4.0]]
+    assert parsed.values.names == ["depth", "spring"]
+    assert parsed.values.exact.tolist() == [[2, 3, 4], [1, 0, 1]]
+    assert parsed.values.text == {"port": ["Brest", "", "Þórshöfn"]}
+    assert feeds([parsed.values])["depth"].tolist() == [[2.0], [3.0], [4.0]]
     assert parsed.outputs == {"label": True, "probabilities": True}  # what the client wants unless told
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text("abñ", min_size=2, max_size=2), min_size=1, max_size=40)
+    | st.lists(st.text("ab", min_size=2, max_size=2), min_size=14, max_size=20)
+    | st.lists(st.text(st.characters(codec="utf-8"), max_size=3), min_size=14, max_size=20)
+)
+def test_strings_come_out_as_they_went_in(texts: list[str]) -> None:
+    """Codes of one length, which are read together, and strings of any other kind."""
+    content: dict[str, Any] = {"inputs": [{"datatype": "BYTES", "parameters": {"binary_data_size": 0}}]}
+    raw = binary.packed("BYTES", texts)
+    content["inputs"][0]["parameters"] = {"binary_data_size": len(raw)}
+    problems: list[spec.Problem] = []
+
+    binary.fill(content, raw, problems)
+
+    assert not problems
+    assert texts == content["inputs"][0]["data"]
 
 
 def test_nan_is_a_missing_number() -> None:
@@ -73,8 +92,8 @@ def test_nan_is_a_missing_number() -> None:
     body, header = packed(1)
     parsed = parse(body.replace(struct.pack("<d", 2.0), struct.pack("<d", float("nan"))), header)
 
-    assert parsed.columns["depth"] == [None]
-    assert np.isnan(parsed.feeds["depth"]).all()
+    assert parsed.values.missing() == ["depth"]
+    assert np.isnan(feeds([parsed.values])["depth"]).all()
 
 
 def test_outputs_come_as_bytes_where_they_are_wanted_so() -> None:
@@ -151,3 +170,19 @@ def test_any_bytes_are_answered_or_explained(noise: bytes, cut: int, shift: int)
     broken = body[: length + cut] + noise
     with suppress(RequestError):
         assert parse(broken, str(length + shift).encode()).rows
+
+
+@pytest.mark.parametrize("text", ["12", "1e3", "nan", "inf", " 7 "])
+def test_a_string_beside_bytes_is_no_number(text: str) -> None:
+    """Where another tensor came as bytes, a string that spells a number is refused as it always is."""
+    two = Protocol(spec.loads(TIDES.replace("TASK", "binary").replace("{depth:", "{salt: numeric, depth:")))
+    tensors: list[dict[str, Any]] = [
+        {"name": "salt", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}},
+        {"name": "depth", "shape": [1], "datatype": "FP64", "data": [text]},
+        {"name": "spring", "shape": [1], "datatype": "BOOL", "data": [None]},
+        {"name": "port", "shape": [1], "datatype": "BYTES", "data": ["Brest"]},
+    ]
+    content = orjson.dumps({"inputs": tensors})
+
+    with pytest.raises(RequestError, match=f"depth.data.0.: must hold numbers or null; found '{text}'"):
+        two.parse(content + bytes(8), "fallback", str(len(content)).encode())

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
@@ -7,6 +8,7 @@ import spec
 from serving.door import Constraints, constraints, header
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Protocol
+from serving.values import Values
 
 SHOP = """
 model: shop
@@ -121,8 +123,9 @@ def test_all_problems_are_told_with_the_first_row_of_each() -> None:
 def test_the_header_is_ascii_and_short() -> None:
     """Names are percent-encoded, and beyond twenty constraints only their number is told."""
     checks = {f"größe {at}": spec.Feature.model_validate({"type": "numeric", "max": 1}) for at in range(30)}
-    columns = {name: [2.0] for name in checks}
-    found = Constraints(checks).broken(InferRequest("a", ["a"], None, 1, columns, {}, ()))
+    twos = np.full((len(checks), 1), 2.0)
+    values = Values(list(checks), twos, twos.astype(np.float32), {})
+    found = Constraints(checks).broken(InferRequest("a", None, None, 1, values, {}))
 
     name, text = header(found)
 

@@ -13,8 +13,8 @@ import pytest
 from deltalake import DeltaTable
 
 import spec
-from serving import log_table
-from serving.inference_log import InferenceLog
+from serving import log_records, log_table
+from serving.inference_log import Answered, InferenceLog
 from serving.log_table import LogTable
 from serving.log_upkeep import Upkeep
 from serving.metrics import ServingMetrics
@@ -46,23 +46,24 @@ def segment(tmp_path: Path) -> Write:
     """Spool one row an id and read the segment back."""
 
     def write(*ids: str, model: spec.ModelSpec = TIDES, **features: Any) -> Segment:
-        spool = Spool(tmp_path / "segments", log_table.header(model) | {"format": 1})
+        spool = Spool(tmp_path / "segments", log_table.header(model))
+        row = {"f_depth": 1.5, "f_spring": None, "f_port": "Brest"} | features
+        numbers = np.array([[row.pop(name) for name in log_records.number_columns(log_columns(model))]])
+        text = {name: [value] for name, value in row.items()}
         for number, one in enumerate(ids):
-            row = {
-                "row_id": f"r{number}",
-                "prediction_id": one,
-                "event_time": 86_400_000_000,
-                "logged_at": 86_400_000_001,
-                "version": "3",
-                "slot": "blue",
-                "shadow": False,
-                "latency_ms": 0.25,
-                "scores": [0.75],
-                "f_depth": 1.5,
-                "f_spring": None,
-                "f_port": "Brest",
-            }
-            spool.append(orjson.dumps(row | features))
+            request = log_records.Request(1, one, None, [86_400_000_000], shadow=False, latency_ms=0.25)
+            found = log_records.Rows(
+                "r",
+                number,
+                86_400_000_001,
+                "3",
+                "blue",
+                [request],
+                text,
+                numbers.astype(float),
+                np.array([[0.75]]),
+            )
+            spool.append(log_records.pack(found))
         path = spool.sealed()[-1]
         spool.close()
         return read_segment(path)
@@ -84,7 +85,7 @@ def answer(log: InferenceLog, identity: str, rows: int = 1) -> None:
     ]
     request = Protocol(TIDES).parse(orjson.dumps({"id": identity, "inputs": inputs}), "unused")
     scores = np.array([[0.25, 0.75]] * rows, dtype=np.float32)
-    log.append(request, Prediction([1] * rows, scores), "3", shadow=False, latency_ms=0.25)
+    log.append([Answered(request, Prediction([1] * rows, scores), shadow=False, latency_ms=0.25)], "3")
 
 
 def test_a_segment_becomes_rows_of_the_log(segment: Write) -> None:
@@ -94,7 +95,7 @@ def test_a_segment_becomes_rows_of_the_log(segment: Write) -> None:
     assert table.schema.names == list(log_columns(TIDES))
     assert table.to_pylist() == [
         {
-            "row_id": "r0",
+            "row_id": "r-0",
             "prediction_id": "a",
             "event_time": datetime(1970, 1, 2, tzinfo=UTC),
             "event_date": "1970-01-02",
@@ -245,7 +246,7 @@ def test_a_segment_that_delta_never_takes_is_set_aside(
     numeric = spec.loads(spec_text(TIDES, "port: numeric"))
     LogTable(str(settings.home / "tides/log"), UPKEEP).append(segment("old", model=numeric, f_port=3.0))
     folder = settings.home / "spool/tides-blue"
-    spool = Spool(folder, log_table.header(TIDES) | {"format": 1})
+    spool = Spool(folder, log_table.header(TIDES))
     for identity, port in (("poison", "Brest"), ("next", None)):
         spool.append(segment(identity, f_port=port).records[0])
         spool.sealed()

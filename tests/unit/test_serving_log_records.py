@@ -1,8 +1,10 @@
-"""Records of the spool: what a request's columns become as rows."""
+"""Records of the spool: what requests become as rows."""
 
 from __future__ import annotations
 
-import orjson
+from itertools import chain
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -34,39 +36,95 @@ ROW = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=1, max_size=6))
-def test_every_value_of_every_row_comes_back(requests: list[list[tuple]]) -> None:
-    """Whatever was answered, in requests of any size, is read as it was, in order, with a name of its own."""
+@settings(deadline=None, max_examples=80)
+@given(
+    st.lists(st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=1, max_size=4), min_size=1, max_size=4)
+)
+def test_every_value_of_every_row_comes_back(turns: list[list[list[tuple]]]) -> None:
+    """Whatever was answered, in turns of requests of any size, is read as it was, each row with a name."""
     records, expected = [], []
-    for first, request in enumerate(requests):
-        times, scores, depth, spring, port = (list(column) for column in zip(*request, strict=True))
-        same = (7, str(first), "blue", None if first % 3 == 2 else bool(first % 3), 0.5)
-        columns = {
-            "prediction_id": [f"{first}/{at}" for at in range(len(request))],
-            "event_time": times,
-            "scores": [one for row in scores for one in row],
-            "f_depth": depth,
-            "f_spring": spring,
-            "f_port": port,
-        } | dict(zip(log_records.SAME, same, strict=True))
-        records.append(log_records.pack(len(request), "boot", 10 * first, columns))
-        assert len(request) == log_records.rows_of(records[-1])
-        expected += [(f"boot-{10 * first + at}", f"{first}/{at}", *row) for at, row in enumerate(request)]
+    serial = 0
+    for first, turn in enumerate(turns):
+        shared = []
+        for at, request in enumerate(turn):
+            own, timed = bool(at % 2), (first + at) % 3 != 1
+            shadow = (None, False, True)[(first + at) % 3]
+            names = [f"n{serial + row}" for row in range(len(request))] if own else None
+            times = [row[0] for row in request] if timed else None
+            identity = f"{first}.{at}"
+            follow = [identity] if len(request) == 1 else [f"{identity}/{row}" for row in range(len(request))]
+            shared.append(log_records.Request(len(request), identity, names, times, shadow, at / 4))
+            for name, row in zip(names or follow, request, strict=True):
+                time = row[0] if timed else first
+                expected.append((f"boot-{serial}", name, time, str(first), shadow, at / 4, *row[1:]))
+                serial += 1
+        _, scores, depth, spring, port = (list(column) for column in zip(*chain(*turn), strict=True))
+        rows = log_records.Rows(
+            "boot",
+            serial - len(port),
+            first,
+            str(first),
+            "blue",
+            shared,
+            {"f_port": port},
+            np.array([depth, spring], dtype=np.float64).T,
+            np.array(scores, dtype=np.float32),
+        )
+        records.append(log_records.pack(rows))
+        assert len(port) == log_records.rows_of(records[-1])
 
-    found = pa.table(log_records.unpack(b"\n".join(records), TYPES)).to_pydict()
+    found = pa.table(log_records.unpack(records, TYPES)).to_pydict()
 
-    names = ("row_id", "prediction_id", "event_time", "scores", "f_depth", "f_spring", "f_port")
-    assert expected == list(zip(*(found[name] for name in names), strict=True))
-    assert [str(at) for at, request in enumerate(requests) for _ in request] == found["version"]
+    names = ("row_id", "prediction_id", "event_time", "version", "shadow", "latency_ms", "scores")
+    columns = (found[name] for name in (*names, "f_depth", "f_spring", "f_port"))
+    assert expected == list(zip(*columns, strict=True))
+    assert [time for time, turn in enumerate(turns) for _ in chain(*turn)] == found["logged_at"]
+
+
+def record(text: dict[str, list[str | None]], numbers: int, scores: int = 1) -> bytes:
+    """Two rows."""
+    both = log_records.Request(2, "a", None, None, shadow=False, latency_ms=0.5)
+    rows = log_records.Rows(
+        "boot", 0, 7, "3", "blue", [both], text, np.zeros((2, numbers)), np.zeros((2, scores))
+    )
+    return log_records.pack(rows)
 
 
 def test_a_record_of_other_columns_is_refused() -> None:
-    """A column that the segment does not know is an error and not a loss."""
+    """A column that the segment does not know, or one too few, is an error and not a loss."""
     with pytest.raises(pa.ArrowInvalid, match="unexpected field"):
-        log_records.unpack(log_records.pack(1, "boot", 0, {"f_moon": [1]}), TYPES)
+        log_records.unpack([record({"f_port": ["x", "y"], "f_moon": ["x", "y"]}, 2)], TYPES)
+    with pytest.raises(ValueError, match="scores"):
+        log_records.unpack([record({"f_port": ["x", "y"]}, 2)[:-8]], TYPES)
+    with pytest.raises(ValueError, match="scores"):
+        log_records.unpack([record({"f_port": ["x", "y"]}, 0, scores=0)], TYPES)
 
 
-def test_rows_of_older_records_are_counted() -> None:
-    """An object a row, a line each, as servers wrote before."""
-    assert 2 == log_records.rows_of(b"\n".join(orjson.dumps({"row_id": one}) for one in "ab"))
+def test_numbers_keep_every_bit() -> None:
+    """What a client sent in double precision is not rounded to what the model takes."""
+    rows = log_records.Rows(
+        "boot",
+        0,
+        7,
+        "3",
+        "blue",
+        [log_records.Request(1, "a", None, None, shadow=False, latency_ms=0.5)],
+        {"f_port": [None]},
+        np.array([[0.1, np.nan]]),
+        np.array([[0.1]]),
+    )
+
+    found = log_records.unpack([log_records.pack(rows)], TYPES)
+
+    assert (found["f_depth"].to_pylist(), found["f_spring"].to_pylist()) == ([0.1], [None])
+    assert found["scores"].to_pylist() == [[0.1]]
+
+
+def test_rows_of_nothing_but_strings_come_back() -> None:
+    """A model may have no number among its features, or keep none of them: its rows are logged as others."""
+    types = {name: kind for name, kind in TYPES.items() if name not in ("f_depth", "f_spring")}
+
+    found = log_records.unpack([record({"f_port": ["x", None]}, 0), record({"f_port": ["", "z"]}, 0)], types)
+
+    assert found["f_port"].to_pylist() == ["x", None, "", "z"]
+    assert found["prediction_id"].to_pylist() == ["a/0", "a/1"] * 2

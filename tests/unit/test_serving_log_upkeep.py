@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from deltalake import DeltaTable
@@ -14,6 +15,7 @@ from deltalake import DeltaTable
 import spec
 from monitors import inference_log
 from serving import log_table
+from serving.log_records import Request, Rows, pack
 from serving.log_table import LogTable
 from serving.log_upkeep import Upkeep
 from serving.spool import Segment
@@ -41,28 +43,10 @@ def commit() -> Commit:
 
     def write(table: LogTable, number: int, at: datetime = NOW, boot: str = "boot") -> None:
         time = int(at.timestamp() * 1e6)
-        row = {
-            "row_id": f"{boot}-{number}",
-            "prediction_id": f"{boot}-{number}",
-            "event_time": time,
-            "logged_at": time,
-            "version": "3",
-            "slot": "blue",
-            "shadow": False,
-            "latency_ms": 0.25,
-            "scores": [0.75],
-            "f_depth": 1.5,
-        }
-        table.append(
-            Segment(
-                Path("none"),
-                boot,
-                number,
-                log_table.header(TIDES) | {"format": 1},
-                [orjson.dumps(row)],
-                damaged=False,
-            )
-        )
+        request = Request(1, f"{boot}-{number}", None, [time], shadow=False, latency_ms=0.25)
+        numbers, scores = np.array([[1.5]]), np.array([[0.75]])
+        row = Rows(boot, number, time, "3", "blue", [request], {}, numbers, scores)
+        table.append(Segment(Path("none"), boot, number, log_table.header(TIDES), [pack(row)], damaged=False))
 
     return write
 

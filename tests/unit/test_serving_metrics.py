@@ -1,6 +1,8 @@
 import asyncio
 import re
+import shutil
 import time
+from pathlib import Path
 
 import spec
 from serving.loop_lag import LoopLag
@@ -58,6 +60,18 @@ def test_pending_rows_are_asked_for() -> None:
     rows[0] = 5
 
     assert 'trimtab_log_pending_rows{model="tides",slot="blue"} 5.0' in exposition(metrics)
+
+
+def test_the_disk_of_the_log_is_looked_at(tmp_path: Path) -> None:
+    """The share that is free is the file system's; of a folder that is gone nothing can be told."""
+    metrics = ServingMetrics(spec.loads(TIDES), "blue")
+    free = re.compile(r'trimtab_log_disk_free_ratio\{model="tides",slot="blue"\} (\S+)')
+    metrics.log_disk(tmp_path)
+    here = float(free.findall(exposition(metrics))[0])
+    metrics.log_disk(tmp_path / "gone")
+
+    assert abs(here - shutil.disk_usage(tmp_path).free / shutil.disk_usage(tmp_path).total) < 0.01
+    assert free.findall(exposition(metrics)) == ["NaN"]
 
 
 def test_requests_in_flight_are_asked_for() -> None:

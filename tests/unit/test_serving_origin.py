@@ -22,6 +22,12 @@ def test_origin_is_told_by_the_router(host: bytes, tester: bytes, origin: Origin
     assert origin_of(host, tester) is origin
 
 
+@pytest.mark.parametrize("tester", [b"", b"challenger"])
+def test_a_copy_by_its_port_needs_no_host(tester: bytes) -> None:
+    """What came by the port for copies is one, whatever its headers say."""
+    assert origin_of(b"", tester, is_copy=True) is Origin.MIRRORED
+
+
 def test_readers_of_two_kinds_leave_the_third_out() -> None:
     """Labels and the log's values differ for each origin; a tester's is null, which no comparison finds."""
     assert [origin.label for origin in Origin] == ["false", "true", "tester"]

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from deltalake import write_deltalake
 import spec
 from monitors import inference_log
 from serving.payloads import create_app
+from spec.payloads import Payloads
 
 TIDES = spec.loads("""
 model: high_tides
@@ -44,9 +46,11 @@ def settings(tmp_path: Path) -> spec.Settings:
 
 
 @asynccontextmanager
-async def serving(settings: spec.Settings, version: str | None = "7") -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    settings: spec.Settings, version: str | None = "7", service: str | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a receiver in this process; at the end the receiver has committed and stopped."""
-    app = create_app(TIDES, settings, version)
+    app = create_app(TIDES, settings, Payloads(version=version, service=service))
     messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     told: asyncio.Queue[Any] = asyncio.Queue()
     life = asyncio.create_task(app({"type": "lifespan"}, messages.get, told.put))
@@ -76,10 +80,11 @@ async def send(client: httpx.AsyncClient, kind: str, body: object = None, **more
 
 
 async def counted(client: httpx.AsyncClient) -> dict[str, float]:
-    """The receiver's own series that are not 0, without their model."""
+    """The receiver's own series that are not 0, without their model; not the room on the disk."""
     lines = re.sub(r',?model="high_tides",?', "", (await client.get("/metrics")).text).splitlines()
     found = [line.rpartition(" ") for line in lines if line.startswith(("trimtab_payload", "trimtab_log"))]
-    return {name: float(value) for name, _, value in found if float(value) and "_created" not in name}
+    names = re.compile("_created|_free_ratio")
+    return {name: float(value) for name, _, value in found if float(value) and not names.search(name)}
 
 
 def rows(settings: spec.Settings) -> list[dict[str, Any]]:
@@ -178,6 +183,29 @@ async def test_what_is_not_a_prediction_is_ignored(settings: spec.Settings) -> N
 
         assert empty.status_code == 200
         assert await counted(client) == {'trimtab_payload_events_total{outcome="ignored"}': 2}
+
+
+@pytest.mark.parametrize(
+    ("router", "service", "known"),
+    [
+        ("kserve", None, "routed"),
+        ("envoy", None, "routed"),
+        ("gateway_api", None, "high-tides"),
+        ("kserve", "named", "named"),
+    ],
+)
+async def test_the_service_is_the_named_one(
+    settings: spec.Settings, router: str, service: str | None, known: str
+) -> None:
+    """The YAML's name wins over the routes', and the name of an HTTPRoute is none of KServe's."""
+    routed = replace(settings, router=router, routes={"high_tides": "routed"})
+    async with serving(routed, service=service) as client:
+        answers = [
+            (await send(client, "request", inferenceservicename=name)).status_code
+            for name in ("routed", "high-tides", "named")
+        ]
+
+    assert answers == [200 if name == known else 404 for name in ("routed", "high-tides", "named")]
 
 
 async def test_good_events_of_a_batch_are_kept(settings: spec.Settings) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import spec
 from serving.protocol import InferRequest, Prediction, Protocol
+from serving.values import feeds
 
 FEATURES = "{depth: numeric, spring: boolean, port: categorical}"
 TIDES = f"""
@@ -52,12 +53,13 @@ def test_a_good_row() -> None:
     """A row becomes float32 and string inputs of the shape [1, 1], and its own values for the log."""
     parsed = parse(request())
 
-    assert parsed.ids == ["one"]
-    assert parsed.event_times is None
-    assert parsed.columns == {"depth": [2.5], "spring": [True], "port": ["Brest"]}
-    assert parsed.feeds["depth"].dtype == np.float32
-    assert parsed.feeds["spring"].tolist() == [[1.0]]
-    assert parsed.feeds["port"].tolist() == [["Brest"]]
+    assert (parsed.id, parsed.ids, parsed.event_times) == ("one", None, None)
+    assert parsed.values.exact.tolist() == [[2.5], [1.0]]
+    assert parsed.values.text == {"port": ["Brest"]}
+    found = feeds([parsed.values])
+    assert found["depth"].dtype == np.float32
+    assert found["spring"].tolist() == [[1.0]]
+    assert found["port"].tolist() == [["Brest"]]
     assert parsed.outputs == {"label": False, "probabilities": False}
 
 
@@ -69,10 +71,12 @@ def test_nulls_are_missing_values() -> None:
 
     parsed = parse(body)
 
-    assert math.isnan(parsed.feeds["depth"][0, 0])
-    assert math.isnan(parsed.feeds["spring"][0, 0])
-    assert parsed.feeds["port"].tolist() == [[""]]
-    assert parsed.columns == {"depth": [None], "spring": [None], "port": [None]}
+    found = feeds([parsed.values])
+    assert math.isnan(found["depth"][0, 0])
+    assert math.isnan(found["spring"][0, 0])
+    assert found["port"].tolist() == [[""]]
+    assert parsed.values.missing() == ["depth", "spring", "port"]
+    assert parsed.values.text == {"port": [None]}
 
 
 def test_the_order_of_the_tensors_does_not_matter() -> None:
@@ -80,13 +84,15 @@ def test_the_order_of_the_tensors_does_not_matter() -> None:
     body = request()
     body["inputs"].reverse()
 
-    assert list(parse(body).columns) == ["depth", "spring", "port"]
+    values = parse(body).values
+    assert values.names == ["depth", "spring"]
+    assert values.exact.tolist() == [[2.5], [1.0]]
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "FP16", "INT8", "INT64", "UINT8", "UINT64"])
 def test_numbers_may_come_in_any_width(datatype: str) -> None:
     """A numeric feature takes every floating and whole type of the protocol."""
-    assert parse(tensor(0, datatype=datatype, data=[7])).feeds["depth"].tolist() == [[7.0]]
+    assert parse(tensor(0, datatype=datatype, data=[7])).values.exact[0].tolist() == [7.0]
 
 
 # what is changed in a good request -> what the error must say
@@ -235,12 +241,12 @@ def test_a_request_of_nothing_but_problems_stays_readable() -> None:
 
 
 def test_ids_of_many_rows() -> None:
-    """Rows are named by the request's id and their number, or by the ids that the request gives."""
+    """Rows are named by the ids that the request gives, or follow from its own."""
     body = request()
     for one in body["inputs"]:
         one["shape"], one["data"] = [2, 1], one["data"] * 2
 
-    assert parse(body).ids == ["one/0", "one/1"]
+    assert parse(body).ids is None
     assert parse(body | {"parameters": {"ids": ["x", "y"]}}).ids == ["x", "y"]
     with pytest.raises(spec.RequestError, match="different"):
         parse(body | {"parameters": {"ids": ["x", "x"]}})
@@ -251,7 +257,7 @@ def test_a_request_without_an_id_gets_the_fallback() -> None:
     body = request()
     del body["id"]
 
-    assert parse(body).ids == ["fallback"]
+    assert parse(body).id == "fallback"
 
 
 def test_event_times_are_microseconds_in_utc() -> None:

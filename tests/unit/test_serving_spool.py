@@ -1,14 +1,17 @@
 import resource
+from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import spec
+from serving import log_records
 from serving.spool import Spool, read_segment
 
-HEADER = {"format": 1}
+HEADER = {"format": log_records.FORMAT}
 
 
 @contextmanager
@@ -111,6 +114,69 @@ def test_damage_in_the_middle_is_told_from_a_torn_tail(tmp_path: Path) -> None:
 
     path.write_bytes(whole[:-1])
     assert (read_segment(path).damaged, read_segment(path).records) == (False, [b"[1]", b"[2]"])
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> tuple[Path, list[bytes], list[int]]:
+    """A segment of some answers, their records, and where each ends behind the header."""
+    spool = Spool(tmp_path, HEADER)
+    records = []
+    for number in range(4):
+        request = log_records.Request(number + 1, "a", None, None, shadow=False, latency_ms=0.5)
+        text = {"f_port": ['{"boot":"'] * (number + 1)}
+        one = np.ones((number + 1, 1))
+        rows = log_records.Rows(spool.boot, number, 7, "3", "blue", [request], text, one, one)
+        records.append(log_records.pack(rows))
+        spool.append(records[-1])
+    (path,) = spool.sealed()
+    spool.close()
+    size = path.stat().st_size
+    ends = [size - sum(8 + len(record) for record in records[number:]) for number in range(5)]
+    return path, records, ends
+
+
+def test_one_damaged_byte_costs_one_record(answered: tuple[Path, list[bytes], list[int]]) -> None:
+    """Wherever it is, in a record's length as in its midst, the answers before and behind it are read."""
+    path, records, ends = answered
+    whole = path.read_bytes()
+    for at in range(ends[0], ends[3]):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :])
+        hit = bisect(ends, at) - 1
+        segment = read_segment(path)
+        assert segment.records == records[:hit] + records[hit + 1 :], at
+        assert segment.damaged, at
+    for at in range(ends[0]):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :])
+        assert (read_segment(path).records, read_segment(path).damaged) == ([], True), at
+
+
+def test_a_torn_tail_costs_nothing_that_was_answered(answered: tuple[Path, list[bytes], list[int]]) -> None:
+    """Wherever a process dies while it writes, the whole records before are read, and nothing is damaged."""
+    path, records, ends = answered
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at])
+        segment = read_segment(path)
+        assert (segment.records, segment.damaged) == (records[: max(0, bisect(ends, at) - 1)], False), at
+
+
+def test_zeros_are_no_records(answered: tuple[Path, list[bytes], list[int]]) -> None:
+    """A machine that dies may leave zeros where a file had grown: what stands before them is read."""
+    path, records, _ = answered
+    path.write_bytes(path.read_bytes() + bytes(4096))
+
+    segment = read_segment(path)
+
+    assert (segment.records, segment.damaged, segment.rows) == (records, True, 1 + 2 + 3 + 4)
+
+
+def test_records_of_another_format_are_counted_as_records(tmp_path: Path) -> None:
+    """What an earlier version wrote does not say here how many rows it has."""
+    spool = Spool(tmp_path, {"format": 2})
+    spool.append(b'{"rows": [[1], [2]]}')
+    (path,) = spool.sealed()
+
+    assert read_segment(path).rows == 1
 
 
 def test_a_damaged_segment_keeps_a_copy(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_all_contradictions_are_told_at_once_each_at_its_line() -> None:
         ("retrain: {on: [{schedule: 0 3 * * 1}, {new_labels: 500}], window: 15d}", "binary", False),
     ],
 )
-def test_what_works_is_read(text: str, task: str, protected: bool) -> None:  # noqa: FBT001 - parametrised
+def test_what_works_is_read(text: str, task: str, protected: bool) -> None:
     """The nearest combinations that mean something are no mistakes."""
     assert problems(text, task, protected=protected) == ""
 

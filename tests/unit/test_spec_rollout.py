@@ -53,6 +53,14 @@ def test_one_clear_error(metric: str, error: str) -> None:
     assert len(found.strip().splitlines()) <= 2, found
 
 
+@pytest.mark.parametrize(("text", "read"), [("30%", 0.3), ("0", 0.0)])
+def test_days_may_be_alike_but_not_the_same(text: str, read: float) -> None:
+    """A correlation of days is a share below one: days that are all one day never show anything."""
+    assert loads(f"{HEAD}rollout: {{day_correlation: {text}}}").rollout.day_correlation == read
+    with pytest.raises(SpecError, match="day_correlation"):
+        loads(f"{HEAD}rollout: {{day_correlation: 100%}}")
+
+
 def test_a_metric_needs_a_step_to_be_judged_at() -> None:
     """Live requests of both versions must exist at some step, or the metric must count mirrored ones."""
     assert "m can only be judged at a share between shadow and 100%" in told(GOOD, "[shadow, 100%]")

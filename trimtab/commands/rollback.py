@@ -21,10 +21,11 @@ from trimtab.surroundings import home_option, json_option, models_option, surrou
 def rollback(
     model: str, who: str | None, reason: str, home: Path, models: Path | None, *, as_json: bool
 ) -> None:
-    r"""Bring MODEL back, in seconds: end its canary, or else make the version before the champion again.
+    r"""Bring MODEL back, in seconds: end its rollout, or else make the version before the champion again.
 
-    While a rollout is under way all traffic goes back to the champion, and the rollout's run ends by itself.
-    Without one, the version that was champion before answers everything again; a second call undoes that.
+    While a rollout is under way all traffic goes back to the champion, and the rollout's run ends by itself;
+    also one without traffic yet, which loads or waits for a yes. Called again, or without a rollout, the
+    version that was champion before answers everything again; one call more undoes that.
 
     \b
     Example:
@@ -38,5 +39,5 @@ def rollback(
     specs, settings = surroundings(home, models)
     spec, approval = pick(specs, model), Approval.by_hand(who, reason)
     done = undo.roll_back(spec, settings, connect(settings, specs), approval)
+    click.echo(json.dumps(done.payload()) if as_json else done.text)  # first: the next line may find no store
     undo.note(settings, done, approval)
-    click.echo(json.dumps(done.payload()) if as_json else done.text)

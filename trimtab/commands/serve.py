@@ -19,6 +19,7 @@ from trimtab.surroundings import home_option, models_option, server_options, sur
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Answer with this ONNX file and no other; no registry is asked.",
 )
+@click.option("--grpc-port", type=click.IntRange(0, 65535), help="Answer gRPC as well, on this port.")
 @click.option("--until-eof", is_flag=True, help="Stop as well when standard input ends.")
 @server_options(21082, least=0)
 @home_option
@@ -32,6 +33,7 @@ def serve(  # noqa: PLR0913 - one an option
     home: Path,
     models: Path | None,
     *,
+    grpc_port: int | None,
     until_eof: bool,
 ) -> None:
     r"""Serve a model in one slot over the Open Inference Protocol, until SIGTERM.
@@ -50,4 +52,4 @@ def serve(  # noqa: PLR0913 - one an option
     if until_eof:
         stop_at_end_of_input()
     specs, settings = surroundings(home, models)
-    server.run(pick(specs, model), slot, settings, host, port, file)
+    server.run(pick(specs, model), slot, settings, host, port, file, grpc_port)

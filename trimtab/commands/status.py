@@ -30,8 +30,9 @@ _MIB = 1 << 20
 def status(model: str | None, home: Path, *, as_json: bool) -> None:
     r"""Show all processes and models, or the state of one model on one screen.
 
-    Of one model: what is decided about it and why, what happens next, and the figures behind it. Exit 1 if a
-    process is not running, somebody must act or nothing is known yet.
+    Of one model: what is decided about it and why, what happens next, and the figures behind it. Of all: what
+    is under way with each, and what of it cannot be reached. Exit 1 if anything cannot be reached, a process
+    is not running, somebody must act or nothing is known yet.
 
     \b
     Example:
@@ -50,18 +51,21 @@ def _all(home: Path, *, as_json: bool) -> None:
     from trimtab import overview
     from trimtab.stack import Stack
 
-    stack = Stack.open(home)
     specs, settings = surroundings(home)
-    rows = stack.status()
+    # Elsewhere, as on Kubernetes, the servers are told by the environment and no process of ours runs here.
+    stack = Stack.open_if_there(home) if settings.slots else Stack.open(home)
+    rows = () if stack is None else stack.status()
     views = overview.look(specs.values(), settings)
     if as_json:
         told = {"processes": [asdict(row) for row in rows], "models": [asdict(view) for view in views]}
         click.echo(json.dumps(told, indent=1, default=str))
     else:
         console = Console()
-        _print_processes(console, rows)
+        if stack is not None:
+            _print_processes(console, rows)
         _print_models(console, views)
-    if not rows or any(not row.fine for row in rows):
+    stopped = stack is not None and (not rows or any(not row.fine for row in rows))
+    if stopped or any(view.troubles for view in views):
         raise click.exceptions.Exit(1)
 
 
@@ -118,11 +122,18 @@ def _print_models(console: Console, views: Sequence[ModelView]) -> None:
     from rich.table import Table
 
     for view in views:
-        console.print(f"\n[bold]{view.model}[/]  {view.last_event}", highlight=False)
+        console.print(f"\n[bold]{view.model}[/]", highlight=False)
+        for trouble in view.troubles:
+            _line(console, f"! {trouble}", "bold red")
+        for doing in view.under_way:
+            _line(console, f"now: {doing}", "bold cyan")
+        if view.last_event:
+            _line(console, f"last: {view.last_event}", "dim")
         slots = Table("slot", "role", "version", "traffic", "mirror", box=None)
         for slot in view.slots:
-            mirror = "yes" if slot.mirrored else ""
-            slots.add_row(slot.slot, slot.role, slot.version or "none", f"{slot.weight} %", mirror)
+            version = slot.version or ("[red]no answer" if slot.trouble else "none")
+            share = "[red]not known" if slot.weight is None else f"{slot.weight} %"
+            slots.add_row(slot.slot, slot.role, version, share, "yes" if slot.mirrored else "")
         console.print(slots)
         if not view.monitors:
             continue
@@ -131,3 +142,7 @@ def _print_models(console: Console, views: Sequence[ModelView]) -> None:
             span = f"{found.window_start:%Y-%m-%d %H:%M} – {found.window_end:%Y-%m-%d %H:%M}"
             results.add_row(found.monitor, found.version, found.status, span, f"{found.rows:,}")
         console.print(results)
+
+
+def _line(console: Console, text: str, style: str) -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

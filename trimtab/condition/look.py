@@ -12,11 +12,11 @@ from monitors.triage import Action, Triage
 from monitors.triage.evidence import Evidence, number
 from monitors.triage.records import KIND
 from spec import ModelSpec, Settings, format_duration
-from trimtab import overview
+from trimtab import overview, under_way
 from trimtab.condition.findings import findings
 from trimtab.condition.next_action import KINDS, next_action
 from trimtab.condition.records import Champion, Condition, Decision
-from trimtab.overview import SlotView
+from trimtab.overview import Traffic
 
 _BACK = 60  # windows in which the beginning of a row of alarms is looked for
 _LAG = 3  # windows without a verdict are too many
@@ -31,23 +31,25 @@ def look(spec: ModelSpec, settings: Settings, troubles: Iterable[str] = ()) -> C
     troubles
         What is already known to be wrong around it, such as processes that do not run.
     """
-    slots = overview.slots(spec, settings) if spec.model in settings.slots else ()
+    traffic = overview.traffic(spec, settings) if spec.model in settings.slots else overview.Traffic((), None)
     now = settings.clock.now()
     with Store(settings.results_url) as store:
         latest = store.latest(spec.model)
         version = _champion(spec, settings, latest)
         evidence = Evidence.of(version or "", _recent(spec, store, latest, version))
         events = store.events(spec.model, kinds=[*KINDS, "registry"])
+        busy = under_way.told(store.events(spec.model, kinds=under_way.KINDS), traffic.split)
         decision = _decision(store, spec.model, version, latest)
     triage = decision.triage if decision else None
-    warnings = (*troubles, *_of_slots(slots), *_of_monitors(spec, evidence, now))
+    warnings = (*troubles, *_of_traffic(traffic), *_of_monitors(spec, evidence, now))
     return Condition(
         model=spec.model,
         task=spec.task.value,
         now=now,
         judged_until=evidence.at,
         champion=None if version is None else _since(version, events),
-        slots=slots,
+        slots=traffic.slots,
+        under_way=busy,
         decision=decision,
         last_event=f"{events[-1].at:%Y-%m-%d %H:%M} {events[-1].kind}: {events[-1].text}" if events else "",
         next_action=next_action(spec, triage, events, now),
@@ -112,8 +114,10 @@ def _since(version: str, events: Sequence[Event]) -> Champion:
     return Champion(version, promoted, made)
 
 
-def _of_slots(slots: Iterable[SlotView]) -> Iterable[str]:
-    for slot in slots:
+def _of_traffic(traffic: Traffic) -> Iterable[str]:
+    if traffic.trouble:
+        yield traffic.trouble
+    for slot in traffic.slots:
         if slot.weight and not slot.version:
             yield f"slot {slot.slot} gets {slot.weight} % of the traffic and does not answer"
 

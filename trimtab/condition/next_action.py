@@ -13,13 +13,10 @@ from monitors.records import Event
 from monitors.triage import Action, Triage
 from spec import ModelSpec
 from spec.retrain import Scheduled
+from trimtab.under_way import unfinished
 
 KINDS = history.KINDS
 """Kinds of the events that `next_action` reads."""
-_ENDS = {
-    "retrain": frozenset({"accepted", "rejected", "failed"}),
-    "rollout": frozenset({"promoted", "rolled_back", "superseded", "forced"}),
-}
 _BY_A_PERSON = {
     Action.FIX_DATA: "A person repairs the source. A retrain waits until a window's data are sound.",
     Action.FIX_INFRA: "A person looks at the service and at what calls it. No retrain is started for it.",
@@ -40,7 +37,7 @@ def next_action(spec: ModelSpec, triage: Triage | None, events: Sequence[Event],
         Processing time.
     """
     for kind in ("rollout", "retrain"):
-        if (running := _under_way(events, kind)) is not None:
+        if (running := unfinished(events, kind)) is not None:
             return f"A {kind} is under way since {_at(running.at)}: {running.text}."
     if triage is None or triage.action is Action.NONE:
         return f"Nothing{_calendar(spec, now)}."
@@ -78,16 +75,6 @@ def _retrains(events: Sequence[Event]) -> list[Run]:
 def _asked(event: Event) -> datetime:
     told = (event.payload.get("request") or {}).get("requested_at")
     return datetime.fromisoformat(told) if told else event.at
-
-
-def _under_way(events: Sequence[Event], kind: str) -> Event | None:
-    """Return the event that began what has not ended."""
-    for event in reversed(events):
-        if event.kind == kind and event.payload.get("outcome") in _ENDS[kind]:
-            return None
-        if _is(event, kind, "started"):
-            return event
-    return None
 
 
 def _is(event: Event, kind: str, outcome: str) -> bool:

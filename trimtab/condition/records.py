@@ -70,6 +70,8 @@ class Condition:
         Processing time of the look.
     judged_until
         End of the newest window that a monitor has judged; None before the first.
+    under_way
+        Its experiment, rollout and retrain, a line each.
     last_event
         The last retrain or rollout step, with its time (processing time), or empty.
     next_action
@@ -84,6 +86,7 @@ class Condition:
     judged_until: datetime | None
     champion: Champion | None
     slots: tuple[SlotView, ...]
+    under_way: tuple[str, ...]
     decision: Decision | None
     last_event: str
     next_action: str

@@ -107,6 +107,7 @@ def _slots(condition: Condition) -> Group:
         since = "" if champion.since is None else f" since {champion.since:%Y-%m-%d %H:%M}"
         source = f", {champion.source}" if champion.source else ""
         lines.append(Text(f" champion is version {champion.version}{since}{source}"))
+    lines += [Text(f" now: {line}", "bold cyan") for line in condition.under_way]
     if condition.last_event:
         lines.append(Text(f" last: {condition.last_event}", "dim"))
     table = Table.grid(padding=(0, 2))
@@ -118,9 +119,10 @@ def _slots(condition: Condition) -> Group:
 
 
 def _slot(slot: SlotView) -> tuple[str, ...]:
-    version = f"version {slot.version}" if slot.version else "no answer"
+    version = f"version {slot.version}" if slot.version else "no answer" if slot.trouble else "empty"
     copies = "gets copies of the traffic" if slot.mirrored else ""
-    return slot.slot, slot.role, version, f"{slot.weight} % of the traffic", copies
+    share = "traffic not known" if slot.weight is None else f"{slot.weight} % of the traffic"
+    return slot.slot, slot.role, version, share, copies
 
 
 def _figures(findings: Iterable[Finding], length: timedelta) -> Table:

@@ -77,7 +77,10 @@ def settings(home: Path, port: int) -> dict[str, dict[str, object]]:
             "parsing_processes": 1,
             "dag_file_processor_timeout": 120,  # as above
         },
-        "workers": {"execution_api_timeout": 60},  # a busy server; a task that gives up fails untold
+        "workers": {
+            "execution_api_timeout": 60,  # a busy server; a task that gives up fails untold
+            "min_heartbeat_interval": 2,  # the end of a worker is noticed so late
+        },
         "scheduler": {
             "scheduler_heartbeat_sec": 1,
             "scheduler_idle_sleep_time": 0.2,  # a task waits this long for its turn

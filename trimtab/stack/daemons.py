@@ -7,19 +7,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from spec import SLOTS
-from trimtab.stack.ports import HOST
+from trimtab.stack.ports import HOST, PAYLOADS
 from trimtab.stack.processes import PATIENT, Process
+from trimtab.stack.surroundings import payloads
 
 
 def processes(models: Iterable[str], ports: Mapping[str, int], env: Mapping[str, str]) -> list[Process]:
-    """Return the model servers, the monitors and exporter, the receiver, the guard and the Slack stand-in."""
+    """Return model servers and payload receivers, monitors, exporter, receiver, guard, Slack's stand-in."""
     servers = [
         _server(f"{model}-{slot}", "/v2/health/live", ports, env, "serve", model, "--slot", slot)
         for model in models
         for slot in SLOTS
     ]
+    receivers = [
+        _server(f"{model}-{PAYLOADS}", "/health", ports, env, "payload-receiver", model)
+        for model in payloads(ports)
+    ]
     return [
         *servers,
+        # What KServe sends while nobody listens is lost.
+        *(replace(receiver, retries=PATIENT) for receiver in receivers),
         _server("exporter", "/metrics", ports, env, "exporter"),
         _server("receiver", "/health", ports, env, "receiver"),
         _server("slack", "/", ports, env, "slack-sink"),

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trimtab.stack import airflow, mlflow, monitoring
+from trimtab.stack.ports import PAYLOADS
 from trimtab.stack.surroundings import url
+
+_LOGGER = "kserve"  # any user does: the receiver looks at the password
 
 
 class Door(NamedTuple):
@@ -41,6 +44,7 @@ def doors(home: Path, ports: Mapping[str, int]) -> list[Door]:
             return guarded("alertmanager", monitoring.USER, "alertmanager")
         return Door("alertmanager", url(ports["alertmanager"]))
 
+    payloads = [guarded(name, _LOGGER, "payload") for name in ports if name.endswith(f"-{PAYLOADS}")]
     return [
         Door("gateway", url(ports["gateway"])),
         guarded("airflow", airflow.ADMIN, "airflow-admin"),
@@ -48,4 +52,5 @@ def doors(home: Path, ports: Mapping[str, int]) -> list[Door]:
         Door("prometheus", url(ports["prometheus"])),
         alertmanager_door(),
         Door("slack", f"file://{home / 'slack' / 'messages.jsonl'}"),
+        *payloads,
     ]

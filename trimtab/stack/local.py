@@ -78,7 +78,7 @@ class Stack:
         ours = surroundings.LIMITS | self.environment()
         slack = {"AIRFLOW_CONN_SLACK": surroundings.slack_connection(self.home, self.ports["slack"])}
         found = [
-            envoy.process(self.settings),
+            *envoy.processes(self.settings),
             mlflow.process(self.home, self.ports["mlflow"]),
             *airflow.processes(self.home, self.ports["airflow"], ours | slack),
             *monitoring.processes(self.home, self.ports),

@@ -117,7 +117,8 @@ def _targets(settings: Settings, ports: Mapping[str, int]) -> prometheus.Targets
         exporter=target("exporter"),
         receiver=target("receiver"),
         slots=settings.slots,
-        envoy_admin=target("envoy-admin"),
+        payloads=surroundings.payloads(ports),
+        envoy_admins=settings.envoy_admin_urls,
         alertmanager=alerts,
         prometheus=target("prometheus"),
     )

@@ -13,6 +13,7 @@ HOST = "127.0.0.1"
 DEFAULTS = {
     "gateway": 21080,
     "envoy-admin": 21081,
+    "envoy-2-admin": 21089,
     "mlflow": 21050,
     "airflow": 21088,
     "prometheus": 21090,
@@ -21,16 +22,25 @@ DEFAULTS = {
     "exporter": 21095,
     "slack": 21096,
 }
+ENVOYS = ("envoy", "envoy-2")
+"""Both listen on the gateway's port: one answers while the other is started. ``<name>-admin`` is its own."""
+PAYLOADS = "payloads"
+"""Behind a model's name, that of its payload receiver; no slot is called so."""
+
 _FIRST_SLOT = 21082
 _SPARE = range(21200, 21800)
 
 
-def wanted(models: Iterable[str], before: Mapping[str, int] | None = None) -> dict[str, int]:
+def wanted(
+    models: Iterable[str], before: Mapping[str, int] | None = None, *, payloads: Iterable[str] = ()
+) -> dict[str, int]:
     """Return the port every server would like: the one it had before, else the usual one.
 
-    The fixed servers come first, then ``<model>-<slot>``, two by two.
+    The fixed servers come first, then ``<model>-<slot>``, two by two, then ``<model>-payloads`` of the
+    models in `payloads`, whose payload log is taken in.
     """
-    names = [*DEFAULTS, *(f"{model}-{slot}" for model in models for slot in SLOTS)]
+    slots = (f"{model}-{slot}" for model in models for slot in SLOTS)
+    names = [*DEFAULTS, *slots, *(f"{model}-{PAYLOADS}" for model in payloads)]
     had = {name: port for name, port in (before or {}).items() if name in names}
     taken = {*DEFAULTS.values(), *had.values()}
     spare = (port for port in range(_FIRST_SLOT, 65536) if port not in taken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,16 +96,21 @@ def _layout(
     """Return the earlier layout where it can be kept: its ports, and the socket of one that runs."""
     before = layout.read(home)
     if before is None:
-        chosen = ports.choose(ports.wanted(specs), announce=announce)
+        chosen = ports.choose(_wanted(specs, {}), announce=announce)
         return Layout(str(models), layout.new_socket(), chosen, replay, speed)
     earlier = Stack(home, before, announce)
     running = earlier.supervisor.running()
     if not running:
         earlier.stop()  # what a killed supervisor left behind would hold the ports
-    wanted = ports.wanted(specs, before.ports)
+    wanted = _wanted(specs, before.ports)
     chosen = ports.choose(wanted, keep=before.ports if running else (), announce=announce)
     socket = before.socket if running else layout.new_socket()
     return Layout(str(models), socket, chosen, replay, speed)
+
+
+def _wanted(specs: Mapping[str, ModelSpec], before: Mapping[str, int]) -> dict[str, int]:
+    payloads = [model for model, spec in specs.items() if spec.data.payloads is not None]
+    return ports.wanted(specs, before, payloads=payloads)
 
 
 def _specs(folder: Path) -> dict[str, ModelSpec]:

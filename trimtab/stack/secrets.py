@@ -18,6 +18,7 @@ NAMES = (
     "alertmanager",
     "mlflow",
     "mlflow-session",
+    "payload",  # what KServe's payload logger shows
     "private",  # the key of tokens; another key makes the log's tokens strangers
     "receiver",
     "serving",

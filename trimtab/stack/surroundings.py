@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from spec import SLOTS
 from trimtab.stack import airflow, mlflow
 from trimtab.stack.layout import Layout
-from trimtab.stack.ports import HOST
+from trimtab.stack.ports import ENVOYS, HOST, PAYLOADS
 from trimtab.stack.secrets import secret
 
 LIMITS = {
@@ -33,9 +34,10 @@ def environment(home: Path, layout: Layout) -> dict[str, str]:
         "TRIMTAB_AIRFLOW_USER": airflow.USER,
         "TRIMTAB_AIRFLOW_PASSWORD_FILE": str(secrets / "airflow"),
         "TRIMTAB_GATEWAY_URL": url(ports["gateway"]),
-        "TRIMTAB_ENVOY_ADMIN_URL": url(ports["envoy-admin"]),
+        "TRIMTAB_ENVOY_ADMIN_URL": ",".join(url(ports[f"{name}-admin"]) for name in ENVOYS),
         "TRIMTAB_SERVING_TOKEN_FILE": str(secrets / "serving"),
         "TRIMTAB_RECEIVER_TOKEN_FILE": str(secrets / "receiver"),
+        "TRIMTAB_PAYLOAD_TOKEN_FILE": str(secrets / "payload"),
         "TRIMTAB_SLOTS": json.dumps(slots(ports)),
     }
     if layout.replay:
@@ -51,6 +53,12 @@ def slots(ports: dict[str, int]) -> dict[str, dict[str, str]]:
         if slot in SLOTS:
             found.setdefault(model, {})[slot] = url(port)
     return found
+
+
+def payloads(ports: Mapping[str, int]) -> dict[str, str]:
+    """Return ``{model: url}`` of the payload receivers, from the ports named ``<model>-payloads``."""
+    behind = f"-{PAYLOADS}"
+    return {name.removesuffix(behind): url(port) for name, port in ports.items() if name.endswith(behind)}
 
 
 def slack_url(home: Path, port: int) -> str:

@@ -1,12 +1,14 @@
 {{- /* What a schema cannot say. All problems at once. */ -}}
 {{- define "trimtab.check" -}}
 {{- $problems := list -}}
+{{- $payloads := not .Values.payloadReceiver.enabled -}}
 {{- range $model, $values := .Values.models -}}
 {{- $where := printf "models.%s" $model -}}
 {{- $spec := fromYaml $values.spec -}}
 {{- if hasKey $spec "Error" -}}
 {{- $problems = append $problems (printf "%s.spec: must be the YAML of a model; %s" $where $spec.Error) -}}
 {{- else -}}
+{{- $payloads = or $payloads (eq (include "trimtab.takesPayloads" (dict "root" $ "values" $values)) "true") -}}
 {{- if ne (toString $spec.model) $model -}}
 {{- $problems = append $problems (printf "%s.spec: model must be %q, the key it stands under; found %q" $where $model (toString $spec.model)) -}}
 {{- end -}}
@@ -24,6 +26,9 @@
 {{- if ne (add (int $weights.blue) (int $weights.green)) 100 -}}
 {{- $problems = append $problems (printf "%s.weights: blue and green must add up to 100" $where) -}}
 {{- end -}}
+{{- end -}}
+{{- if not $payloads -}}
+{{- $problems = append $problems "payloadReceiver.enabled: must be false where no model's spec has data.payloads; give it there, {} will do" -}}
 {{- end -}}
 {{- if eq .Values.router.kind "gateway_api" -}}
 {{- range $part := list "gateway" "guard" -}}

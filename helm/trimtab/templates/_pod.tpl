@@ -1,12 +1,14 @@
 {{- /*
 The spec of every pod. Takes root, component, args, and:
-  home       "state" (shared claim), "own" (a StatefulSet's claim, and of the shared one the slots) or "scratch"
+  home       "state" (shared claim), "claim" (a StatefulSet's own), "own" (that, and of the shared one the slots)
+             or "scratch"
   readOnly   whether the home may only be read
   files      secrets mounted as files: {file: {secret, key}}; the file's variable is TRIMTAB_<FILE>_FILE
   envFrom    names of secrets that become environment
   results    whether it talks to the results store
   port       port it listens on, if any
   copies     port it takes mirrored copies on, if any
+  grpc       port it answers gRPC on, if any
   probes     probes as YAML, if any
   api        whether it asks the Kubernetes API
   resources, grace, antiAffinity (labels)
@@ -107,6 +109,11 @@ containers:
         containerPort: {{ . }}
         protocol: TCP
     {{- end }}
+    {{- with .grpc }}
+      - name: grpc
+        containerPort: {{ . }}
+        protocol: TCP
+    {{- end }}
     {{- with .probes }}
     {{- . | nindent 4 }}
     {{- end }}
@@ -137,7 +144,7 @@ volumes:
   {{- if eq .home "scratch" }}
   - name: home
     emptyDir: {}
-  {{- else }}
+  {{- else if ne .home "claim" }}
   - name: {{ eq .home "own" | ternary "state" "home" }}
     persistentVolumeClaim:
       claimName: {{ include "trimtab.claim" .root }}

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,23 +38,33 @@ for command in (["db", "migrate"], ["dags", "reserialize"]):
 """
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Find a port that nobody listens on."""
+
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return int(server.getsockname()[1])
+
+    return find
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes] | None = None, seconds: float = 180) -> None:
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., None]:
     """Wait until a server answers 2xx; fail at once if its process has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process is None or process.poll() is None, f"{url}: the server ended"
-        try:
-            if httpx.get(url, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"{url} did not answer within {seconds} s")
+
+    def wait(url: str, process: subprocess.Popen[bytes] | None = None, seconds: float = 180) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert process is None or process.poll() is None, f"{url}: the server ended"
+            try:
+                if httpx.get(url, timeout=5).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        pytest.fail(f"{url} did not answer within {seconds} s")
+
+    return wait
 
 
 @dataclass
@@ -92,7 +102,10 @@ class RealAirflow:
 
 @pytest.fixture(scope="module")
 def airflow(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    free_port: Callable[[], int],
+    wait_for: Callable[..., None],
 ) -> Iterator[RealAirflow]:
     """Start a real Airflow API server on SQLite, with the two DAGs of each of the module's MODELS."""
     home = tmp_path_factory.mktemp("airflow")

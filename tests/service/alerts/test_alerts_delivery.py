@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import queue
-import socket
 import subprocess
 import threading
 import time
@@ -156,12 +155,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @dataclass
 class House:
     """A real Alertmanager, a real Prometheus, and the listener that is all else to them."""
@@ -186,36 +179,41 @@ class House:
         return [sample["metric"] for sample in answer.json()["data"]["result"]]
 
 
+def configure(home: Path, sink: str, gone: str, router: str) -> None:
+    """Write both programs' files: the sink is every target but a slot that is gone, and takes every alert."""
+    (home / "token").write_text("receivers-token\n", "utf-8")
+    (home / "slack").write_text(f"{sink}/slack", "utf-8")
+    routed = alertmanager.config(
+        SPECS,
+        receiver_url=sink,
+        receiver_token_file=home / "token",
+        slack=Slack(url_file=home / "slack"),
+        watchdog_url=f"{sink}/watchdog",
+        timing=QUICK,
+    )
+    targets = Targets(
+        exporter=Target(sink),
+        receiver=Target(sink),
+        slots={"flights": {"blue": sink, "green": gone}},
+        envoy_admins=[sink],
+        alertmanager=Target(router),
+    )
+    watched = prometheus.config(
+        targets, rules=rule_files(home / "rules", SPEED), interval=timedelta(milliseconds=250)
+    )
+    (home / "alertmanager.yml").write_text(yaml.safe_dump(routed), "utf-8")
+    (home / "prometheus.yml").write_text(yaml.safe_dump(watched), "utf-8")
+
+
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[House]:
     """Start the house on the configurations that `alerts` makes."""
     home = tmp_path_factory.mktemp("delivery")
-    (home / "token").write_text("receivers-token\n", "utf-8")
     router, metrics = free_port(), free_port()
     with ExitStack() as stack:
         listener = stack.enter_context(listening())
-        sink = f"http://127.0.0.1:{listener.port}"
-        (home / "slack").write_text(f"{sink}/slack", "utf-8")
-        routed = alertmanager.config(
-            SPECS,
-            receiver_url=sink,
-            receiver_token_file=home / "token",
-            slack=Slack(url_file=home / "slack"),
-            watchdog_url=f"{sink}/watchdog",
-            timing=QUICK,
-        )
-        targets = Targets(
-            exporter=Target(sink),
-            receiver=Target(sink),
-            slots={"flights": {"blue": sink, "green": f"http://127.0.0.1:{free_port()}"}},
-            envoy_admin=Target(sink),
-            alertmanager=Target(f"http://127.0.0.1:{router}"),
-        )
-        watched = prometheus.config(
-            targets, rules=rule_files(home / "rules", SPEED), interval=timedelta(milliseconds=250)
-        )
-        (home / "alertmanager.yml").write_text(yaml.safe_dump(routed), "utf-8")
-        (home / "prometheus.yml").write_text(yaml.safe_dump(watched), "utf-8")
+        sink, gone = (f"http://127.0.0.1:{port}" for port in (listener.port, free_port()))
+        configure(home, sink, gone, f"http://127.0.0.1:{router}")
         stack.enter_context(
             program(
                 "prometheus-alertmanager",

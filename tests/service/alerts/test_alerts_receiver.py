@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,25 +45,7 @@ PAUSED = ("resting",)
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
 TOKEN = "token-of-the-receiver"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes] | None = None, seconds: float = 180) -> None:
-    """Wait until a server answers 2xx; fail at once if its process has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process is None or process.poll() is None, f"{url}: the server ended"
-        try:
-            if httpx.get(url, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"{url} did not answer within {seconds} s")
+Served = Callable[..., AbstractContextManager[str]]
 
 
 def model(name: str) -> ModelSpec:
@@ -94,23 +76,28 @@ def surroundings(home: Path, airflow_url: str, password_file: Path | None = None
     return replace(settings, clock=Clock(home / "clock"))
 
 
-@contextmanager
-def served(settings: Settings, stale_token: str = "") -> Iterator[str]:
-    """Serve a receiver from a thread; yield its URL."""
-    app = create_app(SPECS, settings)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, log_level="warning", lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        try:
-            wait_for(f"{url}/health")
-            app.state.desk._airflow._token = stale_token
-            yield url
-        finally:
-            server.should_exit = True
-            thread.join()
+@pytest.fixture
+def served(wait_for: Callable[..., None]) -> Served:
+    """Serve a receiver from a thread; give its URL."""
+
+    @contextmanager
+    def serve(settings: Settings, stale_token: str = "") -> Iterator[str]:
+        app = create_app(SPECS, settings)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            config = uvicorn.Config(app, log_level="warning", lifespan="on")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            try:
+                wait_for(f"{url}/health")
+                app.state.desk._airflow._token = stale_token
+                yield url
+            finally:
+                server.should_exit = True
+                thread.join()
+
+    return serve
 
 
 @dataclass
@@ -178,7 +165,7 @@ def group(name: str) -> str:
 
 
 @pytest.fixture
-def receiver(airflow: Any, tmp_path: Path) -> Iterator[Receiver]:
+def receiver(airflow: Any, served: Served, tmp_path: Path) -> Iterator[Receiver]:
     """Serve a receiver in front of the real Airflow."""
     settings = surroundings(tmp_path, airflow.url, airflow.password_file)
     with served(settings) as url:
@@ -198,7 +185,7 @@ def test_an_episode_starts_one_run_however_often_it_is_delivered(airflow: Any, r
 
 
 def test_ten_deliveries_to_two_receivers_at_once_start_one_run(
-    airflow: Any, receiver: Receiver, tmp_path: Path
+    airflow: Any, receiver: Receiver, served: Served, tmp_path: Path
 ) -> None:
     """However many deliver at the same time, to however many receivers, Airflow's run id lets one pass.
 
@@ -289,7 +276,7 @@ def test_a_model_whose_dags_airflow_has_not_read_yet_is_tried_again(receiver: Re
     assert receiver.outcome("unseen")[:2] == (503, "unavailable")
 
 
-def test_a_refused_token_is_fetched_again(airflow: Any, tmp_path: Path) -> None:
+def test_a_refused_token_is_fetched_again(airflow: Any, served: Served, tmp_path: Path) -> None:
     """A token that Airflow no longer knows (a new signing key) costs one more login, not a retrain."""
     settings = surroundings(tmp_path, airflow.url)
     with served(settings, stale_token="of-another-key") as url:
@@ -297,7 +284,7 @@ def test_a_refused_token_is_fetched_again(airflow: Any, tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_unavailable_and_a_repaired_one_works_without_a_restart(
-    airflow: Any, tmp_path: Path
+    airflow: Any, served: Served, tmp_path: Path
 ) -> None:
     """Airflow's 401 after a fresh login is 503; the password's file is read again each time."""
     settings = surroundings(tmp_path, airflow.url)
@@ -314,7 +301,11 @@ def test_a_wrong_password_is_unavailable_and_a_repaired_one_works_without_a_rest
 
 
 def test_alertmanager_gets_one_run_out_of_an_alert_that_it_repeats(
-    airflow: Any, receiver: Receiver, tmp_path: Path
+    airflow: Any,
+    receiver: Receiver,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    wait_for: Callable[..., None],
 ) -> None:
     """A real Alertmanager before it, a real Airflow behind: many deliveries, one run."""
     quick = Timing(*(timedelta(milliseconds=ms) for ms in (10, 200, 600_000, 200)))
@@ -346,7 +337,9 @@ def test_alertmanager_gets_one_run_out_of_an_alert_that_it_repeats(
     assert len(airflow.runs("retrain_loop")) == 1
 
 
-def test_the_receiver_runs_as_a_process_and_ends_on_sigterm(tmp_path: Path) -> None:
+def test_the_receiver_runs_as_a_process_and_ends_on_sigterm(
+    tmp_path: Path, free_port: Callable[[], int], wait_for: Callable[..., None]
+) -> None:
     """`run` serves until SIGTERM and shuts down in good order."""
     port = free_port()
     surroundings(tmp_path, "http://127.0.0.1:9")

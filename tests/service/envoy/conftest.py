@@ -104,9 +104,9 @@ class Gateway:
         return Counter(str(self.infer().json()["slot"]) for _ in range(count))
 
     @contextmanager
-    def started(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run another Envoy on the same files."""
-        with start(self.settings) as process:
+    def started(self, number: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+        """Run another Envoy on the same files, with the admin port of that number."""
+        with start(self.settings, number) as process:
             yield process
 
     @staticmethod
@@ -155,11 +155,11 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @contextmanager
-def start(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Envoy on the files that `bootstrap` wrote."""
-    with subprocess.Popen([*command(settings, ENVOY), "--concurrency", "1"]) as process:
+def start(settings: Settings, number: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an Envoy on the files that `bootstrap` wrote."""
+    with subprocess.Popen([*command(settings, ENVOY, number), "--concurrency", "1"]) as process:
         try:
-            Gateway.until(lambda: answers(f"{settings.envoy_admin_url}/ready"))
+            Gateway.until(lambda: answers(f"{settings.envoy_admin_urls[number]}/ready"))
             yield process
         finally:
             process.kill()

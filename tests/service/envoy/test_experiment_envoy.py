@@ -67,7 +67,7 @@ def watched(gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(experiment, "_router", lambda _: gateway.router)
     with ExitStack() as stack:
         port, address = gateway.free_ports(1)[0], stack.enter_context(informing())
-        envoy = gateway.settings.envoy_admin_url.removeprefix("http://")
+        envoy = gateway.settings.envoy_admin_urls[0].removeprefix("http://")
         jobs = [
             {"job_name": "slots", "static_configs": [{"targets": [f"127.0.0.1:{address}"]}]},
             {

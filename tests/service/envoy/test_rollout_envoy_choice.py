@@ -29,7 +29,7 @@ def slot_of(gateway: Any, **headers: str) -> str:
 
 def counted(gateway: Any, cluster: str) -> int:
     """Requests that the gateway has counted for a cluster."""
-    url = f"{gateway.settings.envoy_admin_url}/stats/prometheus"
+    url = f"{gateway.settings.envoy_admin_urls[0]}/stats/prometheus"
     text = httpx.get(url, trust_env=False).text
     found = re.search(
         rf'^envoy_cluster_upstream_rq_total{{envoy_cluster_name="{cluster}"}} (\d+)$', text, re.MULTILINE
@@ -78,6 +78,18 @@ def test_a_tester_meets_what_it_names_at_every_step(
         assert {slot_of(gateway, **{"x-version": name}) for _ in range(5)} == {slot}
         assert {slot_of(gateway, cookie=f"a=b; version={name}; c=d") for _ in range(5)} == {slot}
     assert slot_of(gateway, **{"x-version": "champion", "cookie": "version=challenger"}) == champion
+
+
+@pytest.mark.parametrize("host", ["flights-shadow", "flights-shadow:8080"])
+def test_no_caller_passes_for_a_copy(gateway: Any, host: str) -> None:
+    """A Host that ends as those of copies reaches no slot: drawn or chosen, only the mirror's copy has it."""
+    under(gateway, SHADOW, testers={"header": "x-version"})
+    gateway.infer(host=host)
+    gateway.infer(host=host, **{"x-version": "champion"})
+    gateway.until(lambda: gateway.green.seen)
+
+    assert [request["host"] for request in gateway.blue.seen] == ["trimtab", "trimtab"]
+    assert [request["host"] for request in gateway.green.seen] == ["trimtab-shadow"]
 
 
 @pytest.mark.parametrize("value", ["challengers", "challenger|green", "", "7", "greenish"])

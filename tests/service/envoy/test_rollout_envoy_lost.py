@@ -110,7 +110,7 @@ def test_guard_takes_over_when_the_judge_is_killed(gateway: Any) -> None:
     text = json.dumps(gateway.specs["flights"].model_dump(mode="json", by_alias=True, exclude_unset=True))
     env = {
         "TRIMTAB_HOME": str(gateway.settings.home),
-        "TRIMTAB_ENVOY_ADMIN_URL": gateway.settings.envoy_admin_url,
+        "TRIMTAB_ENVOY_ADMIN_URL": gateway.settings.envoy_admin_urls[0],
     }
     with subprocess.Popen([sys.executable, "-c", JUDGE, text], env=env, stdout=subprocess.PIPE) as judge:
         try:

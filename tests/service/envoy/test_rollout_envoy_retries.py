@@ -38,7 +38,7 @@ def _lose_every_other(door: socket.socket) -> None:
 
 
 def _retried(settings: Settings) -> int:
-    text = httpx.get(f"{settings.envoy_admin_url}/stats/prometheus", trust_env=False).text
+    text = httpx.get(f"{settings.envoy_admin_urls[0]}/stats/prometheus", trust_env=False).text
     found = re.search(rf'^{RETRIED}{{envoy_cluster_name="flights-blue"}} (\d+)$', text, re.MULTILINE)
     return int(found[1]) if found else 0
 
@@ -74,3 +74,25 @@ def test_hidden_attempts_are_in_the_gateways_counters(gateway: Any, tmp_path: Pa
             thread.join()
 
     assert (retried, statuses[-1]) == (1, 200)
+
+
+def test_a_champion_that_stays_down_is_not_waited_for_for_ever(gateway: Any, tmp_path: Path) -> None:
+    """Without a rollout it is asked sixteen times; then the caller hears that nobody listens."""
+    port, admin, nobody = gateway.free_ports(3)
+    env = {
+        "TRIMTAB_HOME": str(tmp_path / "down"),
+        "TRIMTAB_GATEWAY_URL": f"http://127.0.0.1:{port}",
+        "TRIMTAB_ENVOY_ADMIN_URL": f"http://127.0.0.1:{admin}",
+        "TRIMTAB_SLOTS": json.dumps(
+            {
+                name: {"blue": f"http://127.0.0.1:{nobody}", "green": gateway.settings.slots[name]["green"]}
+                for name in gateway.specs
+            }
+        ),
+    }
+    settings = Settings.from_env(env)
+    bootstrap(settings, gateway.specs, port, admin)
+    with replace(gateway, settings=settings).started():
+        url = f"{settings.gateway_url}/v2/models/flights/infer"
+        answer = httpx.post(url, content="{}", trust_env=False, timeout=30)
+        assert (answer.status_code, _retried(settings)) == (503, 15)

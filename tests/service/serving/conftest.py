@@ -1,6 +1,7 @@
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -94,6 +95,22 @@ class Server:
         lines = self.call("GET", "/metrics")[1].splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(series)), 0.0)
 
+    def total(self, name: str) -> float:
+        """The sum of all series whose names and labels begin so."""
+        lines = self.call("GET", "/metrics")[1].splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    def await_total(self, name: str, value: float) -> None:
+        """Ask until the series together have the value."""
+        pause = threading.Event()
+        while self.total(name) < value:
+            pause.wait(0.01)
+
+    def grpc_address(self, number: int = 0) -> str:
+        """Where it listens for gRPC, as its log says."""
+        found: list[str] = re.findall(r"gRPC on (\S+)", self.log.read_text())
+        return found[number]
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the inference log in Delta."""
         return DeltaTable(self.home / "tides/log").to_pyarrow_table().to_pylist()
@@ -177,6 +194,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a slow model."""
+    file = tmp_path_factory.mktemp("slow") / "slow.onnx"
+    subprocess.run([sys.executable, str(HERE / "slow_model.py"), str(file)], check=True)
+    return file
+
+
 def uri(folder: Path) -> str:
     """The tracking URI of a store."""
     return f"sqlite:///{folder / 'mlflow.db'}"
@@ -202,13 +227,13 @@ def start(home: Path, store: Path) -> Iterator[Start]:
         loaded: str | None = "1",
         mlflow_uri: str | None = None,
         file: Path | None = None,
+        options: tuple[str, ...] = (),
         within: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
     ) -> Server:
         if loaded is not None and file is None:
             remember(home, store, slot, loaded)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+        with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         log = home / f"{slot}-{len(servers)}.log"
         surroundings = os.environ | {
@@ -217,13 +242,10 @@ def start(home: Path, store: Path) -> Iterator[Start]:
             "TRIMTAB_MLFLOW_URI": mlflow_uri or uri(store),
             **(environment or {}),
         }
-        program = [sys.executable, "-c", SERVE, str(home / "tides.yaml"), slot, str(port)]
-        if file is not None:
-            options = ["--slot", slot, "--port", str(port), "--file", str(file), "--until-eof"]
-            program = [sys.executable, "-m", "trimtab", "serve", "tides", *options]
+        command = [*within, *program(home, slot, port, file, options)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*within, *program], env=surroundings, stdin=subprocess.PIPE, stdout=output, stderr=output
+                command, env=surroundings, stdin=subprocess.PIPE, stdout=output, stderr=output
             )
         server = Server(home, slot, port, process, log)
         servers.append(server)
@@ -237,6 +259,16 @@ def start(home: Path, store: Path) -> Iterator[Start]:
         server.process.stdin.close()
         for connection in server.connections.values():
             connection.close()
+
+
+def program(home: Path, slot: str, port: int, file: Path | None, options: tuple[str, ...]) -> list[str]:
+    """The command that serves: the function itself, or `trimtab serve` where a file or options are given."""
+    if file is not None:
+        options = ("--file", str(file), *options)
+    if not options:
+        return [sys.executable, "-c", SERVE, str(home / "tides.yaml"), slot, str(port)]
+    command = [sys.executable, "-m", "trimtab", "serve", "tides", "--slot", slot, "--port", str(port)]
+    return [*command, "--until-eof", *options]
 
 
 def remember(home: Path, store: Path, slot: str, version: str) -> None:

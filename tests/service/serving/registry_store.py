@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder
 MODEL = "tides"
 
 
-def train(seed: int, extra: bool = False) -> onnx.ModelProto:  # noqa: FBT001, FBT002 - a script's switch
+def train(seed: int, extra: bool = False) -> onnx.ModelProto:  # noqa: FBT002 - a script's switch
     """Fit a pipeline on noise and convert it as the ONNX contract asks."""
     rng = np.random.default_rng(seed)
     numeric = ["depth", "spring", *(["moon"] if extra else [])]

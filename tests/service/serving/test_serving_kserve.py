@@ -1,11 +1,11 @@
 """KServe's own client. Its package wants an older pandas and psutil than ours, so it has its own interpreter.
 
-``python -m venv FOLDER && FOLDER/bin/pip install kserve``, then set TRIMTAB_KSERVE_PYTHON to its interpreter.
+`make test-clients` makes its environment and runs this; from then on it runs with all other tests.
 """
 
 import json
-import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[3]))  # `bench` is not installed
+
+from bench.peers import environments
+
 Start = Callable[..., Any]
-PYTHON = os.environ.get("TRIMTAB_KSERVE_PYTHON")
 
 pytestmark = [
     pytest.mark.service,
-    pytest.mark.skipif(PYTHON is None, reason="TRIMTAB_KSERVE_PYTHON names no interpreter that has kserve"),
+    pytest.mark.skipif(not environments.ready("kserve"), reason="`make test-clients` has not been run"),
 ]
 
 
 def test_kserves_client_is_served(start: Start) -> None:
     """It understands health, readiness, answers in JSON and in bytes, and the text of an error."""
     server = start()
-    program = [str(PYTHON), str(Path(__file__).with_name("kserve_client.py"))]
+    program = [str(environments.python("kserve")), str(Path(__file__).with_name("kserve_client.py"))]
     asked = subprocess.run(
         [*program, f"http://127.0.0.1:{server.port}"],
         check=False,

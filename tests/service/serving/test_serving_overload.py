@@ -2,8 +2,6 @@
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,14 +16,6 @@ pytestmark = pytest.mark.service
 Start = Callable[..., Any]
 INFER = "/v2/models/tides/infer"
 REJECTED = 'trimtab_requests_rejected_total{{model="tides",reason="{}"'
-
-
-@pytest.fixture(scope="session")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a slow model."""
-    file = tmp_path_factory.mktemp("slow") / "slow.onnx"
-    subprocess.run([sys.executable, str(Path(__file__).with_name("slow_model.py")), str(file)], check=True)
-    return file
 
 
 @pytest.fixture
@@ -58,21 +48,8 @@ def ask(server: Any, body: dict[str, Any], **headers: str) -> tuple[int, dict[st
 def occupy(server: Any, clients: ThreadPoolExecutor) -> list[Future[Any]]:
     """Keep both threads of a server busy for seconds."""
     busy = [clients.submit(ask, server, rows(f"large-{one}", 1200)) for one in range(2)]
-    await_total(server, "trimtab_prediction_queue_seconds_count", 2)  # their turns have begun
+    server.await_total("trimtab_prediction_queue_seconds_count", 2)  # their turns have begun
     return busy
-
-
-def total(server: Any, name: str) -> float:
-    """The sum of all series whose names and labels begin so."""
-    lines = server.call("GET", "/metrics")[1].splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
-def await_total(server: Any, name: str, value: float) -> None:
-    """Ask until the series together have the value."""
-    pause = threading.Event()
-    while total(server, name) < value:
-        pause.wait(0.01)
 
 
 def limited(home: Path, serving: str) -> None:
@@ -89,7 +66,7 @@ def test_more_than_the_queue_holds_is_turned_away(
     server = start(file=slow)
     busy = occupy(server, clients)
     waiting = [clients.submit(ask, server, rows(f"waiting-{one}")) for one in range(4)]
-    await_total(server, "trimtab_requests_in_flight{", 6)
+    server.await_total("trimtab_requests_in_flight{", 6)
     refused = [ask(server, rows("refused")) for _ in range(5)]
     ready = server.call("GET", "/v2/health/ready")
 
@@ -101,8 +78,8 @@ def test_more_than_the_queue_holds_is_turned_away(
     assert ready == (200, {"live": True, "ready": True})
     assert [one.result()[0] for one in (*busy, *waiting)] == [200] * 6
     assert ask(server, rows("afterwards"))[0] == 200
-    assert total(server, REJECTED.format("queue_full")) == 5
-    assert total(server, "trimtab_requests_in_flight_limit") == 6
+    assert server.total(REJECTED.format("queue_full")) == 5
+    assert server.total("trimtab_requests_in_flight_limit") == 6
 
 
 def test_who_waits_together_is_run_together(start: Start, slow: Path, clients: ThreadPoolExecutor) -> None:
@@ -111,7 +88,7 @@ def test_who_waits_together_is_run_together(start: Start, slow: Path, clients: T
     alone = ask(server, rows("alone"))[1]["outputs"]
     busy = occupy(server, clients)
     waiting = [clients.submit(ask, server, rows(f"waiting-{one}")) for one in range(8)]
-    await_total(server, "trimtab_requests_waiting{", 8)
+    server.await_total("trimtab_requests_waiting{", 8)
     answers = [one.result() for one in waiting]
 
     for number, (status, answer, _) in enumerate(answers):
@@ -119,8 +96,8 @@ def test_who_waits_together_is_run_together(start: Start, slow: Path, clients: T
         assert answer["outputs"][0] == alone[0]
         np.testing.assert_allclose(answer["outputs"][1]["data"], alone[1]["data"], rtol=1e-6)
     assert [one.result()[0] for one in busy] == [200, 200]
-    assert total(server, "trimtab_batch_rows_sum") == 1 + 2 * 1200 + 8
-    assert total(server, "trimtab_batch_rows_count") < 1 + 2 + 8
+    assert server.total("trimtab_batch_rows_sum") == 1 + 2 * 1200 + 8
+    assert server.total("trimtab_batch_rows_count") < 1 + 2 + 8
     assert server.stop() == 0
     logged = [row["prediction_id"] for row in server.rows()]
     assert sorted(one for one in logged if one.startswith("waiting")) == [f"waiting-{n}" for n in range(8)]
@@ -135,7 +112,7 @@ def test_who_has_given_up_is_not_computed(
     left = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
     for connection in left:
         connection.request("POST", INFER, json.dumps(rows("left")))
-    await_total(server, "trimtab_requests_waiting{", 3)
+    server.await_total("trimtab_requests_waiting{", 3)
     for connection in left:
         connection.close()
     by_header = ask(server, rows("late"), **{"x-envoy-expected-rq-timeout-ms": "20"})
@@ -145,8 +122,8 @@ def test_who_has_given_up_is_not_computed(
     assert (by_header[0], by_parameter.result()[0], last[0]) == (504, 504, 200)
     assert "deadline" in by_header[1]["error"]
     assert [one.result()[0] for one in busy] == [200, 200]
-    assert total(server, REJECTED.format("disconnected")) == 3
-    assert total(server, REJECTED.format("deadline")) == 2
+    assert server.total(REJECTED.format("disconnected")) == 3
+    assert server.total(REJECTED.format("deadline")) == 2
     assert server.stop() == 0
     assert {row["prediction_id"].partition("-")[0] for row in server.rows()} == {"large", "last"}
     del home
@@ -186,7 +163,7 @@ def test_a_draining_server_loses_nobody(start: Start, slow: Path, clients: Threa
     server = start(file=slow)
     busy = occupy(server, clients)
     waiting = [clients.submit(ask, server, rows(f"waiting-{one}")) for one in range(12)]
-    await_total(server, "trimtab_requests_waiting{", 12)
+    server.await_total("trimtab_requests_waiting{", 12)
 
     assert server.stop() == 0
     assert [one.result()[0] for one in (*busy, *waiting)] == [200] * 14

@@ -129,6 +129,7 @@ def test_a_retrain_that_fails_is_told_to_people(home: Path, stack: Stack) -> Non
         time.sleep(0.5)
 
 
+@pytest.mark.chaos
 def test_up_after_a_killed_supervisor_starts_anew(home: Path, stack: Stack) -> None:
     """After kill -9 of supervisord `up` ends what it left behind and starts on the same ports."""
     leader = stack.supervisor.pid()
@@ -149,6 +150,7 @@ def listens_to_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.chaos
 @pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C while the stack starts stops all that was started and exits 130."""

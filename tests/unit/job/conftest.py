@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
-from monitors import delta, labels, references
-from monitors.job import ModelJob
+from monitors import labels, references
+from monitors.model_job import ModelJob
 from monitors.records import MonitorName, WindowResult
 from monitors.report import Reporter
 from monitors.results import Store
 from spec import ModelSpec, Settings, loads, set_clock
-from spec.tables import log_columns
 
 SPEC = """
 model: shop
@@ -38,7 +36,8 @@ ROWS = 120
 class Shop:
     """A shop's model in a replay: a folder, a clock, a log that the test writes, and one daemon's job."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, write_log: Callable[..., None]) -> None:
+        self._write_log = write_log
         self.spec: ModelSpec = loads(SPEC)
         self.clock = home / "clock"
         set_clock(self.clock, START)
@@ -78,26 +77,20 @@ class Shop:
         random = np.random.default_rng(day)
         self._written += 1
         ids = [f"{self._written}-{row}" for row in range(rows)]
-        times = [START + day * DAY + row * DAY / rows for row in range(rows)]
         scores = random.random(rows)
-        columns = {
-            "row_id": ids,
-            "prediction_id": ids,
-            "event_time": times,
-            "event_date": [f"{time:%Y-%m-%d}" for time in times],
-            "logged_at": [self.settings.clock.now()] * rows,
-            "version": [version] * rows,
-            "slot": ["blue"] * rows,
-            "shadow": [False] * rows,
-            "latency_ms": random.gamma(2.0, 1.0, rows),
-            "scores": [[score] for score in scores],
-            "f_amount": random.normal(mean, 10, rows),
-            "f_country": random.choice(["de", "fr"], rows),
-        }
-        schema = delta.schema_of(log_columns(self.spec))
-        table = pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names})
-        location = self.settings.location(self.spec.data.inference_log)
-        delta.append(location, table, partition_by=["event_date"])
+        answers = pd.DataFrame(
+            {
+                "prediction_id": ids,
+                "event_time": [START + day * DAY + row * DAY / rows for row in range(rows)],
+                "logged_at": self.settings.clock.now(),
+                "version": version,
+                "latency_ms": random.gamma(2.0, 1.0, rows),
+                "scores": scores[:, None].tolist(),
+                "f_amount": random.normal(mean, 10, rows),
+                "f_country": random.choice(["de", "fr"], rows),
+            }
+        )
+        self._write_log(self.spec, self.settings, answers.to_dict("records"))
         self.scores = dict(zip(ids, scores, strict=True))
         return ids
 
@@ -128,8 +121,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path, write_log: Callable[..., None]) -> Shop:
     """A shop with version 1 and its reference."""
-    shop = Shop(tmp_path)
+    shop = Shop(tmp_path, write_log)
     shop.publish("1")
     return shop

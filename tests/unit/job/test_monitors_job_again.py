@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import delete
 
 from monitors import inference_log, recall
-from monitors.job import ModelJob
 from monitors.ledger import HORIZON
+from monitors.model_job import ModelJob
 from monitors.operations.meter import Meter
 from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.results_tables import profiles

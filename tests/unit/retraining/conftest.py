@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +21,11 @@ from retraining.dataset import rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer
 from retraining.learners import build, defaults
+from retraining.registry import Alias, Registry
 from retraining.release import Release, importances, population
-from spec import ModelSpec, loads
+from rollout import slots
+from rollout.routers.memory import MemoryRouter
+from spec import ModelSpec, Settings, loads
 from spec.retrain import Learner
 
 END = datetime(2024, 3, 10, tzinfo=UTC)
@@ -132,7 +135,7 @@ def small_pipeline() -> Callable[..., Any]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shop_world(make_world: Callable[..., Any], shop_yaml: Callable[..., str]) -> Callable[..., Any]:
     """Make a shop's world; it is 11 March 2024 there."""
 
@@ -156,7 +159,7 @@ def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def registry_world(shop_world: Callable[..., Any], empty_registry: Path) -> Callable[..., Any]:
     """Make a shop's world with a registry of its own, in a file."""
 
@@ -203,7 +206,51 @@ def house(
     return world, release
 
 
+class Traffic:
+    """A model with a real registry and a real router; which slot holds which version is a dictionary."""
+
+    def __init__(self, spec: ModelSpec, settings: Settings, held: Mapping[str, str | None]) -> None:
+        self.spec, self.settings = spec, settings
+        self.router = MemoryRouter([spec.model])
+        self.held = dict(held)
+        self.loads: list[tuple[str, str]] = []
+
+    def alias(self, name: Alias) -> str | None:
+        """Return the version that an alias names."""
+        return Registry(self.settings).version(self.spec.model, name)
+
+    def loaded(self, _spec: ModelSpec, _settings: Settings, slot: str) -> str | None:
+        """Return what a slot holds, in place of its model server."""
+        return self.held[slot]
+
+    def load(self, _spec: ModelSpec, _settings: Settings, slot: str, version: str) -> None:
+        """Note a load, and hold it."""
+        self.loads.append((slot, version))
+        self.held[slot] = version
+
+
 @pytest.fixture
+def traffic(
+    house: tuple[Any, Callable[..., Release]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Traffic]:
+    """Make a model with versions 1, 2, … of which some were promoted in turn, and slots that hold some."""
+
+    def make(*, versions: int, promoted: int, blue: str | None, green: str | None) -> Traffic:
+        world, release = house
+        registry = Registry(world.settings)
+        for number in range(versions):
+            version = registry.publish(world.spec, release(f"retrain/{number}"))
+            if number < promoted:
+                registry.promote(world.spec.model, version)
+        made = Traffic(world.spec, world.settings, {"blue": blue, "green": green})
+        monkeypatch.setattr(slots, "loaded", made.loaded)
+        monkeypatch.setattr(slots, "load", made.load)
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def put_history() -> Callable[..., None]:
     """Write rows as the history file of a world."""
 

@@ -33,7 +33,7 @@ class Clock:
 class StandIn:
     """A pass that takes its time and halves the graph's text; `spoils` ruins the model instead."""
 
-    def __init__(self, name: str, clock: Clock, spoils: bool) -> None:  # noqa: FBT001
+    def __init__(self, name: str, clock: Clock, spoils: bool) -> None:
         self.name, self.clock, self.spoils = name, clock, spoils
 
     def plan(self, _: Trial) -> dict[str, Any]:

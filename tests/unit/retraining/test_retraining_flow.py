@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import retraining
 from monitors import references
 from retraining import adopt, retrain
 from retraining.dataset import rows
+from retraining.flow import Outcome
 from retraining.graphs.scorer import Scorer
 from retraining.records import Choice, Search
 from retraining.register import register
@@ -29,6 +32,26 @@ from retraining.workspace import Workspace
 from spec import DataError, NotFound, Refused, Unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def retrained(
+    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
+) -> tuple[Any, Outcome]:
+    """A world after its first retrain, and how that ended; tests only look at it."""
+    world = registry_world()
+    put_history(world, orders())
+    return world, retrain(world.spec, world.settings, "a")
+
+
+@pytest.fixture
+def successor(retrained: tuple[Any, Outcome], tmp_path: Path) -> Any:
+    """A copy of that world, to go on in; its registry still reads the first version where it lay."""
+    world, _ = retrained
+    home = tmp_path / "home"
+    shutil.copytree(world.settings.home, home)
+    databases = {"results_url": f"sqlite:///{home}/results.db", "mlflow_uri": f"sqlite:///{home}/mlflow.db"}
+    return replace(world, settings=replace(world.settings, home=home, **databases))
 
 
 def notebook(seed: int = 0) -> Pipeline:
@@ -69,13 +92,16 @@ def test_a_model_is_retrained_from_history_to_challenger(
     registry_world: Callable[..., Any],
     orders: Callable[..., pd.DataFrame],
     put_history: Callable[..., None],
+    retrained: tuple[Any, Outcome],
     task: str,
 ) -> None:
     """Each task goes through every stage, and the version has file, reference, metrics and aliases."""
-    world = registry_world(task)
-    put_history(world, orders(task))
-
-    outcome = retrain(world.spec, world.settings, "manual__1")
+    if task == "binary":
+        world, outcome = retrained
+    else:
+        world = registry_world(task)
+        put_history(world, orders(task))
+        outcome = retrain(world.spec, world.settings, "manual__1")
 
     assert outcome.validation.accepted
     assert outcome.validation.against is None
@@ -97,13 +123,11 @@ def test_a_model_is_retrained_from_history_to_challenger(
 
 
 def test_a_second_retrain_is_judged_against_the_champion(
-    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
+    successor: Any, orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
 ) -> None:
     """The same world gives a candidate that is non-inferior; a world that turned gives one that is better."""
-    world = registry_world()
-    put_history(world, orders())
-    first = retrain(world.spec, world.settings, "a")
-    Registry(world.settings).promote("shop", str(first.version))
+    world = successor
+    Registry(world.settings).promote("shop", "1")
 
     again = retrain(world.spec, world.settings, "b")
     put_history(world, orders(flip=True))
@@ -118,12 +142,10 @@ def test_a_second_retrain_is_judged_against_the_champion(
 
 
 def test_a_rejected_candidate_is_not_registered(
-    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
+    successor: Any, orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
 ) -> None:
     """A champion that is much better stays alone; asking to register anyway is refused with the reasons."""
-    world = registry_world()
-    put_history(world, orders())
-    retrain(world.spec, world.settings, "a")
+    world = successor
     Registry(world.settings).promote("shop", "1")
     train = orders().assign(returned=orders(seed=7)["returned"])
     holdout = orders()["ordered_at"] >= orders()["ordered_at"].max() - timedelta(days=10)
@@ -138,13 +160,9 @@ def test_a_rejected_candidate_is_not_registered(
         register(world.spec, world.settings, "b")
 
 
-def test_what_asked_for_the_retrain_is_kept(
-    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
-) -> None:
+def test_what_asked_for_the_retrain_is_kept(successor: Any) -> None:
     """The request's fields are tags of the version; nulls are left out; a second try is the same version."""
-    world = registry_world()
-    put_history(world, orders())
-    retrain(world.spec, world.settings, "a")
+    world = successor
     trigger = {"reason": "performance", "alert": "ModelPerformanceLost", "version": None}
     other = Workspace(world.settings, "b").folder
     Workspace(world.settings, "a").folder.rename(other)
@@ -247,14 +265,10 @@ def test_an_unfaithful_pipeline_is_not_adopted(
     assert () == Registry(world.settings).versions("shop")
 
 
-def test_the_champions_inputs_must_be_known(
-    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
-) -> None:
+def test_the_champions_inputs_must_be_known(successor: Any) -> None:
     """When the spec lost a feature that the champion needs, the comparison says so instead of failing."""
-    world = registry_world()
-    put_history(world, orders())
-    first = retrain(world.spec, world.settings, "a")
-    Registry(world.settings).promote("shop", str(first.version))
+    world = successor
+    Registry(world.settings).promote("shop", "1")
     features = {name: feature for name, feature in world.spec.features.items() if name != "weight"}
     fewer = world.spec.model_copy(update={"features": features})
 
@@ -264,13 +278,9 @@ def test_the_champions_inputs_must_be_known(
         retrain(fewer, world.settings, "b")
 
 
-def test_the_choice_is_stored_as_people_read_it(
-    registry_world: Callable[..., Any], orders: Callable[..., pd.DataFrame], put_history: Callable[..., None]
-) -> None:
+def test_the_choice_is_stored_as_people_read_it(retrained: tuple[Any, Outcome]) -> None:
     """The table of variants is JSON in the run's folder, one entry a variant, with its reasons."""
-    world = registry_world()
-    put_history(world, orders())
-    retrain(world.spec, world.settings, "a")
+    world, _ = retrained
 
     choice = Workspace(world.settings, "a").load(Choice)
 
@@ -296,15 +306,10 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_a_retrain_needs_the_registry(
-    monkeypatch: pytest.MonkeyPatch,
-    registry_world: Callable[..., Any],
-    orders: Callable[..., pd.DataFrame],
-    put_history: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch, retrained: tuple[Any, Outcome]
 ) -> None:
     """Without MLflow the stage fails as unavailable, so that a retry makes sense."""
-    world = registry_world()
-    put_history(world, orders())
-    retrain(world.spec, world.settings, "a")
+    world, _ = retrained
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     settings = replace(world.settings, mlflow_uri="http://127.0.0.1:9")
 

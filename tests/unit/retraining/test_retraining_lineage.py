@@ -11,7 +11,7 @@ import pytest
 from monitors.records import Event
 from monitors.results import Store
 from monitors.triage.records import Action, Cause, Triage
-from retraining.lineage import LINKS, Lineage, lineage
+from retraining.lineage import Lineage, lineage
 from retraining.records import Snapshot
 from retraining.registry import Approval, Registry, Reign
 from retraining.registry.history import reigns
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+LINKS = ("alert", "triage", "run", "snapshot", "trials", "passes", "gates", "rollout")
 
 
 def moved(hours: int, version: str, outcome: str) -> Event:
@@ -99,14 +100,11 @@ def told(found: Lineage, name: str) -> str:
     return " ".join(next(link for link in found.links if link.name == name).told)
 
 
-def test_a_version_is_traced_from_the_alert_to_the_rollout(
-    house: tuple[Any, Release], tmp_path: Path
-) -> None:
-    """Every link of the chain is there, each with its own record; what a later run did is not in it."""
-    world, release = house
+def lived(world: Any, release: Release, folder: Path) -> str:
+    """Adopt a version, retrain another for an alert, roll it out and promote it; return its number."""
     now = world.settings.clock.now()
     taken = snapshot("r1", now)
-    record = tmp_path / "snapshot.json"
+    record = folder / "snapshot.json"
     record.write_text(taken.model_dump_json(), "utf-8")
     asked = {"alert": "PerformanceLost", "version": "1", "summary": "shop is worse", "run": "r1"}
     trigger = {"reason": "performance", "requested_at": now.isoformat(), **asked}
@@ -128,6 +126,15 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
         registry.promote("shop", version, Approval.by_hand("ada", "the board agreed"))
         later = replace(decided, why="Something else").payload()
         store.record_event("shop", "triage", "retrain: Something else", now + HOUR, later)
+    return version
+
+
+def test_a_version_is_traced_from_the_alert_to_the_rollout(
+    house: tuple[Any, Release], tmp_path: Path
+) -> None:
+    """Every link of the chain is there, each with its own record; what a later run did is not in it."""
+    world, release = house
+    version = lived(world, release, tmp_path)
 
     found = lineage(world.spec, world.settings)
 
@@ -148,7 +155,7 @@ def test_a_version_is_traced_from_the_alert_to_the_rollout(
     plain = json.loads(json.dumps(found.to_json()))
     assert "ab" * 32 == plain["links"]["snapshot"]["facts"]["sha256"]
     assert ["challenger", "champion"] == [reign["alias"] for reign in plain["reigns"]]
-    assert plain["reigns"][0]["end"] == now.isoformat()
+    assert plain["reigns"][0]["end"] == world.settings.clock.now().isoformat()
 
 
 def test_runs_that_overlap_or_repeat_are_not_mixed_up(house: tuple[Any, Release], tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import yaml
 from monitors import references
 from monitors.results import Store
 from retraining.registry import Approval, Registry
-from spec import DataError, NotFound, Refused, Unavailable
+from retraining.registry.versions import Versions
+from spec import DataError, NotFound, Refused, SettingsError, Unavailable
 
 
 def _hold(lock: str, held: Any, done: Any) -> None:
@@ -158,8 +159,9 @@ def test_a_promotion_that_died_anywhere_is_finished_by_the_next_try(
         return step
 
     with monkeypatch.context() as patched:
-        for name in ("_set_alias", "_delete_alias", "_tag", "_record"):
-            patched.setattr(registry, name, dying(getattr(registry, name)))
+        for change in (Versions.set_alias, Versions.delete_alias, Versions.tag):
+            patched.setattr(Versions, change.__name__, dying(change))
+        patched.setattr(Store, "record_event", dying(Store.record_event))
         with pytest.raises(Died):
             registry.promote("shop", "2")
     registry.promote("shop", "2")
@@ -249,6 +251,14 @@ def test_a_registry_that_cannot_be_reached_is_unavailable(
     settings = replace(world.settings, mlflow_uri="http://127.0.0.1:9")
 
     with pytest.raises(Unavailable, match=r"MLflow at http://127.0.0.1:9 did not answer"):
+        Registry(settings).version("shop", "champion")
+
+
+def test_an_address_that_is_none_is_named(house: Any) -> None:
+    """What MLflow cannot take is the setting's mistake: bad input, no traceback."""
+    settings = replace(house[0].settings, mlflow_uri="bogus://there")
+
+    with pytest.raises(SettingsError, match="TRIMTAB_MLFLOW_URI: must be an address that MLflow takes"):
         Registry(settings).version("shop", "champion")
 
 

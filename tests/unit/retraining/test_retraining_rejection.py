@@ -16,7 +16,7 @@ from alerts import history
 from monitors.results import Store
 from retraining import retrain
 from retraining.account import CARD
-from retraining.lineage import LINKS, Lineage, lineage
+from retraining.lineage import Lineage, lineage
 from retraining.registry import Registry
 from retraining.rejection import accounted, refused, rejected
 from spec import DataError, NotFound, Refused, Unavailable
@@ -25,6 +25,7 @@ from trimtab.cli import cli
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 TOO_FEW = "must hold 500 labelled rows before the newest 10d"
+LINKS = ("alert", "triage", "run", "snapshot", "trials", "passes", "gates", "rollout")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def test_a_season_that_returns_must_not_surprise(
     small_pipeline: Callable[..., Any],
     seasons: pd.DataFrame,
     season: str,
-    accepted: bool,  # noqa: FBT001 - a parameter of the test
+    accepted: bool,
 ) -> None:
     """Learnt from the last 15 days, a candidate is as good as the champion by all recent evidence: a trap.
 

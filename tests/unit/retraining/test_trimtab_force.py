@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from click.testing import CliRunner
 from monitors.results import Store
 from retraining.registry import Approval, Registry
 from rollout import slots
-from rollout.routers.memory import MemoryRouter
 from rollout.split import Split
 from rollout.steps import at_step
 from spec import NotFound, Refused
@@ -24,41 +24,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 ADA = Approval.by_hand("ada", "the champion answers nonsense")
 
 
-class World:
-    """A model whose champion is version 1 in blue; 2 and 3 are registered, 3 the challenger."""
-
-    def __init__(self, spec: Any, settings: Any) -> None:
-        self.spec, self.settings = spec, settings
-        self.router = MemoryRouter(["shop"])
-        self.held: dict[str, str | None] = {"blue": "1", "green": None}
-        self.loads: list[tuple[str, str]] = []
-
-    def promote(self, version: str | None = None) -> Switched:
-        """Promote for Ada."""
-        return force.promote(self.spec, self.settings, self.router, version, ADA)
-
-    def alias(self, name: Any) -> str | None:
-        """The version that an alias names."""
-        return Registry(self.settings).version("shop", name)
-
-
 @pytest.fixture
-def world(house: Any, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Three versions in a registry of their own, the first one champion."""
-    given, release = house
-    registry = Registry(given.settings)
-    registry.promote("shop", registry.publish(given.spec, release("retrain/a")))
-    for source in ("retrain/b", "retrain/c"):
-        registry.publish(given.spec, release(source))
-    found = World(given.spec, given.settings)
+def world(traffic: Callable[..., Any]) -> Any:
+    """A model whose champion is version 1 in blue; 2 and 3 are registered, 3 the challenger."""
+    return traffic(versions=3, promoted=1, blue="1", green=None)
 
-    def load(_spec: Any, _settings: Any, slot: str, version: str) -> None:
-        found.loads.append((slot, version))
-        found.held[slot] = version
 
-    monkeypatch.setattr(slots, "loaded", lambda _spec, _settings, slot: found.held[slot])
-    monkeypatch.setattr(slots, "load", load)
-    return found
+def promote(world: Any, version: str | None = None) -> Switched:
+    """Promote for Ada."""
+    return force.promote(world.spec, world.settings, world.router, version, ADA)
 
 
 def canary() -> Split:
@@ -66,9 +40,9 @@ def canary() -> Split:
     return at_step("blue", 0.25, datetime.now(UTC) + timedelta(minutes=1))
 
 
-def test_the_challenger_is_champion_at_once(world: World) -> None:
+def test_the_challenger_is_champion_at_once(world: Any) -> None:
     """It is loaded, gets all traffic, then the alias; the registry and the lineage know who and why."""
-    done = world.promote()
+    done = promote(world)
     force.note(world.settings, done, ADA)
 
     assert (done.version, done.slot, world.loads) == ("3", "green", [("green", "3")])
@@ -82,18 +56,18 @@ def test_the_challenger_is_champion_at_once(world: World) -> None:
     assert str(ADA) in event.text
 
 
-def test_a_canary_of_the_version_is_promoted_where_it_stands(world: World) -> None:
+def test_a_canary_of_the_version_is_promoted_where_it_stands(world: Any) -> None:
     """What has earned evidence is not loaded anew; a lease that was renewed meanwhile does not matter."""
     world.held["green"] = "3"
     world.router.apply("shop", canary())
 
-    assert world.promote("3").slot == "green"
+    assert promote(world, "3").slot == "green"
     assert world.loads == []
     assert world.router.read("shop") == Split(champion="green")
 
 
 def test_a_canary_of_another_version_loses_its_traffic_first(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No request meets the slot while the version is swapped in it."""
     world.held["green"] = "3"
@@ -106,56 +80,56 @@ def test_a_canary_of_another_version_loses_its_traffic_first(
         load(*given)
 
     monkeypatch.setattr(slots, "load", watched)
-    world.promote("2")
+    promote(world, "2")
 
     assert seen == [Split(champion="blue")]
     assert (world.alias("champion"), world.router.read("shop")) == ("2", Split(champion="green"))
 
 
-def test_a_late_roll_back_of_the_canary_does_not_win(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_roll_back_of_the_canary_does_not_win(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run that lost its lease gave the traffic back before the alias moved: it is taken again."""
     world.held["green"] = "3"
     world.router.apply("shop", canary())
-    promote = Registry.promote
+    move = Registry.promote
 
     def slow(self: Registry, *given: Any, **more: Any) -> None:
         world.router.apply("shop", Split(champion="blue"))
-        promote(self, *given, **more)
+        move(self, *given, **more)
 
     monkeypatch.setattr(Registry, "promote", slow)
-    done = world.promote("3")
+    done = promote(world, "3")
 
     assert done.slot == world.router.read("shop").champion == "green"
     assert world.alias("champion") == "3"
 
 
-def test_what_broke_between_traffic_and_alias_is_finished(world: World) -> None:
+def test_what_broke_between_traffic_and_alias_is_finished(world: Any) -> None:
     """A second call moves the alias alone."""
     world.held["green"] = "3"
     world.router.apply("shop", Split(champion="green"))
 
-    assert world.promote("3").slot == "green"
+    assert promote(world, "3").slot == "green"
     assert (world.loads, world.alias("champion")) == ([], "3")
 
 
-def test_traffic_that_moves_meanwhile_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traffic_that_moves_meanwhile_is_left_alone(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two people at once do not trample on each other; the registry stays as it was."""
     monkeypatch.setattr(slots, "load", lambda *_: world.router.apply("shop", canary()))
 
     with pytest.raises(Refused, match=r"moved meanwhile .*; look, and try again"):
-        world.promote("2")
+        promote(world, "2")
     assert world.alias("champion") == "1"
 
 
-def test_only_a_version_that_is_there_and_not_champion(world: World) -> None:
+def test_only_a_version_that_is_there_and_not_champion(world: Any) -> None:
     """Unknown names list the known ones; the champion is refused."""
     with pytest.raises(NotFound, match=r"no version '9'.*Known: 1, 2, 3"):
-        world.promote("9")
+        promote(world, "9")
     with pytest.raises(Refused, match="champion already"):
-        world.promote("1")
+        promote(world, "1")
     Registry(world.settings).reject("shop", "3", "no")
     with pytest.raises(NotFound, match="no challenger; name a version"):
-        world.promote()
+        promote(world)
 
 
 @pytest.mark.parametrize("missing", ["--force", "--reason"])

@@ -28,6 +28,14 @@ def test_a_model_that_joins_takes_nobodys_port() -> None:
     assert len(set(after.values())) == len(after)
 
 
+def test_receivers_of_payloads_move_no_slot() -> None:
+    """A model that has its payload log taken in gets one more port, behind all slots."""
+    before = ports.wanted(["a", "b"])
+    after = ports.wanted(["a", "b"], payloads=["a"])
+    assert after == before | {"a-payloads": max(before["b-blue"], before["b-green"]) + 1}
+    assert ports.wanted(["a", "b"], after) == before
+
+
 def test_a_taken_port_is_replaced_and_its_holder_named(held: int) -> None:
     """Whoever holds a port is told by name and pid, and another port is used."""
     told: list[str] = []

@@ -24,10 +24,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 def test_every_server_of_the_design_is_declared(stack: Stack) -> None:
     """The stack has all parts, and two model servers a model."""
-    expected = (
-        "envoy mlflow airflow-db airflow-api airflow-scheduler airflow-dags airflow-triggerer prometheus"
-    )
-    expected += " alertmanager flights-blue flights-green exporter receiver slack monitor guard"
+    expected = "envoy envoy-2 mlflow airflow-db airflow-api airflow-scheduler airflow-dags airflow-triggerer"
+    expected += " prometheus alertmanager flights-blue flights-green exporter receiver slack monitor guard"
     assert set(expected.split()) == set(stack.processes)
 
 
@@ -36,7 +34,7 @@ def test_guard_and_gateway_are_not_given_up(stack: Stack) -> None:
     config = RawConfigParser()
     config.read(stack.home / "supervisor" / "supervisord.conf")
     patient = {name for name in stack.processes if config[f"program:{name}"].getint("startretries") >= 100}
-    assert patient == {"guard", "envoy"}
+    assert patient == {"guard", "envoy", "envoy-2"}
 
 
 def test_the_environment_is_what_settings_read(stack: Stack) -> None:

@@ -46,7 +46,7 @@ def test_a_process_is_fine_that_runs_or_ended_well(
     log: Path,
     found: str,
     exit_status: int,
-    fine: bool,  # noqa: FBT001
+    fine: bool,
 ) -> None:
     """An end with another status than 0 is a failure; what failed says why."""
     (row,) = rows([state(log, found=found, exit_status=exit_status)])
