@@ -1,4 +1,4 @@
-"""Each peer in an environment of its own, because they need different NumPy and pandas.
+"""Each peer in an environment of its own, because they need different NumPy and pandas; KServe's client, too.
 
     python bench/peers/environments.py [peer ...]
 
@@ -44,7 +44,7 @@ def make(peer: str) -> None:
     program = str(uv) if uv.exists() else "uv"
     pins = HERE / f"{peer}.txt"
     place = home() / peer
-    command = [program, "venv", "--quiet", "--clear", "--python", sys.executable, place]
+    command: list[str | Path] = [program, "venv", "--quiet", "--clear", "--python", sys.executable, place]
     subprocess.run(command, check=True)  # noqa: S603 - uv
     command = [
         program,

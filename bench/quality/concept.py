@@ -40,7 +40,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
-from monitors.concept import risk_test
+from monitors.concept import risk
 from monitors.concept.blocks import BlockLoss
 from monitors.concept.source import Source
 from monitors.detectors.streams import drifts
@@ -165,7 +165,7 @@ def source_of(values: Values, rows: int) -> Source:
 
 def ours(source: Source, series: Values, rows: int, wanted: ConceptDrift) -> list[int]:
     """Return the row at whose block's end the test rejects, if it does."""
-    found = risk_test.verdict(source, blocks(series, rows), wanted)
+    found = risk.verdict(source, blocks(series, rows), wanted)
     if isinstance(found, NoData) or found.rejected is None:
         return []
     return [(found.rejected + 1) * rows - 1]

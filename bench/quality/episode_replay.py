@@ -18,7 +18,7 @@ import pyarrow as pa
 from bench.quality.episode_worlds import DAY, ROWS, SETS, START, World
 from bench.quality.episodes import Cause
 from monitors import delta, frames, labels
-from monitors.job import ModelJob
+from monitors.model_job import ModelJob
 from monitors.report import Reporter
 from monitors.results import Store
 from monitors.triage import Action

@@ -22,23 +22,20 @@ import argparse
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers import environments
 from bench.peers.client import Failed
 from bench.quality import optimize_figures
+from bench.quality.optimize_clock import Clock
 from bench.quality.optimize_figures import Figures
 from bench.quality.optimize_tasks import TASKS, Task, flights_by_default
-from retraining import learners, native
+from retraining import native
 from retraining.dataset.labelled import Rows
 from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows
 from retraining.flow import retrain
@@ -56,63 +53,6 @@ RUN = "measured"
 FASTER, SMALLER, WORSE, FASTER_NATIVE = 4, 0.75, 0.01, 50
 OVERHEAD, WHOLE = 0.15, 180
 TRUSTING = 0.501
-
-
-@dataclass
-class Clock:
-    """What each stage takes, and the fits and scores of the search.
-
-    Parameters
-    ----------
-    stages, processor
-        Seconds by stage: on the clock, and of the processor.
-    bare
-        Seconds of the processor that learners took to fit and to score.
-    """
-
-    stages: dict[str, float] = field(default_factory=dict)
-    processor: dict[str, float] = field(default_factory=dict)
-    bare: float = 0.0
-    _open: tuple[str, float, float] | None = None
-
-    def stage(self, name: str) -> None:
-        """End the stage before, and begin one."""
-        now, spent = time.perf_counter(), time.process_time()
-        if self._open is not None:
-            before, began, had = self._open
-            self.stages[before], self.processor[before] = now - began, spent - had
-        self._open = name, now, spent
-
-    @property
-    def overhead(self) -> float:
-        """What the search took of the processor beside fitting and scoring, as a part of that."""
-        return sum(self.processor[name] for name in ("prepare", "tune", "train")) / self.bare - 1
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Count what learners take while a search runs."""
-
-        def timed(work: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*given: Any, **named: Any) -> Any:
-                began = time.process_time()
-                try:
-                    return work(*given, **named)
-                finally:
-                    self.bare += time.process_time() - began
-
-            return run
-
-        with (
-            patch.object(learners, "fit", timed(learners.fit)),
-            patch.object(learners, "scores", timed(learners.scores)),
-        ):
-            yield
-
-    def __str__(self) -> str:
-        """Tell the stages, and their total."""
-        told = [f"{name} {self.stages[name]:.1f} s ({self.processor[name]:.1f})" for name in self.stages]
-        whole, spent = sum(self.stages.values()), sum(self.processor.values())
-        return f"{', '.join(told)}: {whole:.0f} s ({spent:.0f} of the processor)"
 
 
 @dataclass(frozen=True)
@@ -176,14 +116,7 @@ def measure(task: Task, search: float, seconds: float, home: Path) -> Measured:
         message = f"{best.name} has no native form"
         raise SystemExit(message)
     file = work.path(folder) / native.FILE
-    peers = [
-        optimize_figures.champion(spec, learnt, held),
-        optimize_figures.random_search(spec, learnt, held, taken),
-    ]
-    try:
-        peers.append(optimize_figures.flaml(spec, learnt, held, taken, home))
-    except Failed as error:
-        print(f"FLAML: not measured: {error}")
+    peers = _peers(spec, learnt, held, taken, home)
     passes, refused = _by_pass(spec, settings, choice, held)
     return Measured(
         task.name,
@@ -197,6 +130,19 @@ def measure(task: Task, search: float, seconds: float, home: Path) -> Measured:
         peers,
         clock,
     )
+
+
+def _peers(spec: ModelSpec, learnt: Rows, held: Rows, taken: float, home: Path) -> list[Figures]:
+    """Measure what else may be fitted to these rows, with as many seconds where it searches."""
+    peers = [
+        optimize_figures.champion(spec, learnt, held),
+        optimize_figures.random_search(spec, learnt, held, taken),
+    ]
+    try:
+        peers.append(optimize_figures.flaml(spec, learnt, held, taken, home))
+    except Failed as error:
+        print(f"FLAML: not measured: {error}")
+    return peers
 
 
 def _settings(home: Path) -> Settings:

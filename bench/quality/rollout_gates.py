@@ -1,15 +1,13 @@
-"""How often each gate besides errors errs: latency, quality, metrics of the business, drift of the scores.
+"""How often the gates on latency, on metrics of the business and on the drift of the scores err.
 
-Run by `bench/quality/rollout.py`. A run is one step of 100 looks, or 60 days of which each is a look; a gate
-stands alone at level 5 % and stops at its first rollback or its first pass. `requests` are those of both
-versions, days, values or pairs.
+Run by `bench/quality/rollout.py`. A run is one step of 100 looks; a gate stands alone at level 5 % and stops
+at its first rollback or its first pass. `requests` are those of both versions, values or pairs.
 
 - latency: shares slower than the objective, challenger's / champion's, of 200 requests a look. `bursts`: each
   version has slow spells of its own, a look's share from a beta law with the given correlation;
   `shared bursts`: the machine has them, so that both versions are slow together.
-- quality: by day, normal shortfalls with a standard deviation as large as the limit. `heavy`: Student's t
-  with three degrees of freedom; `linked`: each day keeps half of the last one's deviation.
 - ratio: shares of chances that went badly.
+- bounded metric: `linked` minutes correlate by 0.7 with the next one.
 """
 
 from __future__ import annotations
@@ -19,22 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.quality.rollout import (
-    ALPHA,
-    BETWEEN,
-    LOOKS,
-    Bools,
-    Cell,
-    Floats,
-    Runs,
-    bound,
-    decided,
-    log_excess,
-)
-from rollout.bounds import student_radius
+from bench.quality.rollout_judges import bound, is_worse, log_excess
+from bench.quality.rollout_runs import ALPHA, BETWEEN, LOOKS, Bools, Cell, Floats, Runs, decided
+from rollout.autocorrelation import log_evidence
+from rollout.gates.metrics import CORRELATION, ENOUGH
 
-TAIL, MINIMUM, DAYS, MIN_DAYS, BY_LABELS = 0.01, 500, 60, 7, 0.9
-CORRELATION, LINK = 0.02, 0.5
+TAIL, MINIMUM, ICC, LINK = 0.01, 500, 0.02, 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +51,7 @@ def latency(runs: Runs, part: float) -> tuple[Bools, Bools]:
     """The latency gate: slower than the objective *and* than the champion; within 1 % of either passes."""
     proof = -math.log(ALPHA)
     slow = log_excess(runs.ours, runs.ours_of - runs.ours, TAIL) >= proof
-    slower = log_excess(runs.ours, runs.theirs, part) >= proof
+    slower = is_worse(runs, part, ALPHA)
     enough = runs.ours_of >= MINIMUM
     passed = bound(runs.ours, runs.ours_of, ALPHA, TAIL, upper=True) <= TAIL
     high = bound(runs.ours, runs.ours_of, ALPHA / 2, TAIL, upper=True)
@@ -84,26 +72,19 @@ def ratio(runs: Runs, margin: float) -> tuple[Bools, Bools]:
     return ends[False][0] - ends[True][1] > 0, (ends[True][0] - ends[False][1] <= margin) & enough
 
 
-def quality(days: Floats, limit: float) -> tuple[Bools, Bools]:
-    """The quality gate by labels, days of equal size: a t-statistic at every day."""
-    count = np.arange(1.0, days.shape[1] + 1)
-    mean = days.cumsum(axis=1) / count
-    spread = np.maximum((days**2).cumsum(axis=1) - count * mean**2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(spread * count / (count - 1)) / count
-    harm, within = (
-        np.array([student_radius(int(n), 2 * level) for n in count]) for level in (ALPHA, BY_LABELS * ALPHA)
-    )
-    late = (count >= MIN_DAYS) & np.isfinite(harm) & np.isfinite(within)
-    with np.errstate(invalid="ignore"):
-        return late & (mean - harm * error > 0), late & (mean + within * error <= limit)
-
-
 def bounded(values: Floats, limit: float) -> tuple[Bools, Bools]:
-    """The gate on a bounded metric, of differences in [-1, 1]: `rollout.betting.log_capital` of arrays."""
-    scaled, at = (values + 1) / 2, slice(19, None, 20)
-    harmed = capital(scaled, 0.5)[:, at] >= -math.log(ALPHA)
-    return harmed, capital(1 - scaled, (1 - limit) / 2)[:, at] >= -math.log(ALPHA)
+    """The gate on a bounded metric, of differences in [-1, 1]: `rollout.betting.log_capital` of arrays.
+
+    What the bets win, an autoregression must show as well.
+    """
+    found = []
+    for null, sign in ((0.0, 1), (limit, -1)):
+        won = capital((1 + sign * values) / 2, (1 + sign * null) / 2) >= -math.log(ALPHA)
+        beyond = sign * (values - null).cumsum(axis=1) > 0
+        shown = log_evidence(values - null, CORRELATION) >= -math.log(2 * ALPHA)
+        enough = np.arange(1, values.shape[1] + 1) >= ENOUGH
+        found.append((enough & won & beyond & shown)[:, 19::20])
+    return found[0], found[1]
 
 
 def capital(values: Floats, null: float) -> Floats:
@@ -140,22 +121,21 @@ def _spells(rate: float, case: Case, shape: tuple[int, ...], random: np.random.G
     """Return the share of slow requests at each look."""
     if not case.told:
         return np.full(shape, rate)
-    heavy = (1 - CORRELATION) / CORRELATION
+    heavy = (1 - ICC) / ICC
     return random.beta(rate * heavy, (1 - rate) * heavy, shape)
 
 
-def _days(case: Case, runs: int, random: np.random.Generator) -> Floats:
-    """Draw the shortfall of each day; its standard deviation is the limit."""
-    shape = (runs, DAYS)
-    drawn = random.standard_t(3, shape) / math.sqrt(3) if case.told == "heavy" else random.normal(size=shape)
+def minutes(case: Case, runs: int, random: np.random.Generator) -> Floats:
+    """Draw differences of 0.3 up or down; linked ones keep their side in 85 % of the minutes."""
+    sides = random.choice([-1.0, 1.0], (runs, 2_000))
     if case.told == "linked":
-        for day in range(1, DAYS):
-            drawn[:, day] = LINK * drawn[:, day - 1] + math.sqrt(1 - LINK**2) * drawn[:, day]
-    return case.ours + case.limit * drawn
+        turns = np.where(random.random(sides.shape) < (1 + LINK) / 2, 1.0, -1.0)
+        sides = sides[:, :1] * turns.cumprod(axis=1)
+    return 0.3 * sides
 
 
 def _as_long(of: Floats, harmed: Bools) -> Runs:
-    """Return runs whose looks come after so many days, values or pairs."""
+    """Return runs whose looks come after so many values or pairs."""
     seen = np.broadcast_to(of, harmed.shape)
     return Runs(seen, seen, 0 * seen, 0 * seen)
 
@@ -166,12 +146,9 @@ def _judged(case: Case, runs: int, random: np.random.Generator) -> tuple[Bools, 
         played = _requests(case, runs, random)
         found = latency(played, case.part) if case.gate == "latency" else ratio(played, case.limit)
         return *found, played
-    if case.gate == "quality":
-        found = quality(_days(case, runs, random), case.limit)
-        return *found, _as_long(np.arange(1.0, DAYS + 1), found[0])
     of = np.arange(20.0, 2001, 20)
     if case.gate == "bounded metric":
-        found = bounded(random.choice([-0.3, 0.3], (runs, 2_000)) + case.ours, case.limit)
+        found = bounded(case.ours + minutes(case, runs, random), case.limit)
     else:
         shares = [0.1 + case.ours, 0.1, 0.8 - case.ours]
         crossed = random.multinomial(20, shares, (runs, LOOKS)).cumsum(axis=1).astype(float)
@@ -187,18 +164,14 @@ CASES = (
     Case("latency", 0.01, 0.01, told="shared bursts"),
     Case("latency", 0.02, 0.01, part=0.5),
     Case("latency", 0.05, 0.01),
-    Case("quality", 0.0, limit=0.005),
-    Case("quality", 0.0, limit=0.005, told="heavy"),
-    Case("quality", 0.0, limit=0.005, told="linked"),
-    Case("quality", 0.005, limit=0.005),
-    Case("quality", 0.005, limit=0.005, told="heavy"),
-    Case("quality", 0.01, limit=0.005),
     Case("ratio", 0.9, 0.9, limit=0.02, part=0.5),
     Case("ratio", 0.92, 0.9, limit=0.02, part=0.5),
     Case("ratio", 0.95, 0.9, limit=0.02),
     Case("bounded metric", 0.0, limit=0.05),
     Case("bounded metric", 0.05, limit=0.05),
     Case("bounded metric", 0.1, limit=0.05),
+    Case("bounded metric", 0.0, limit=0.05, told="linked"),
+    Case("bounded metric", 0.05, limit=0.05, told="linked"),
     Case("drift of scores", 0.05, limit=0.2),
     Case("drift of scores", 0.2, limit=0.2),
     Case("drift of scores", 0.3, limit=0.2),

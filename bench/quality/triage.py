@@ -2,7 +2,7 @@
 
     python bench/quality/triage.py [--seeds 0 1] [--only KIND ...] [--quick] [--json FILE]
 
-An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.job.ModelJob`) goes through a
+An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.model_job`) goes through a
 replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause (`episodes`), or as
 many as an oracle needs to prove it (`oracle`).
 Nothing is retrained or repaired meanwhile. All of the loop is the real one: the log and the labels are
@@ -93,13 +93,7 @@ def run(
     replay.owe(warmed[key].owed)
     onset = WARM + int(replay.random.integers(4))
     _, live = halves(world)
-    actions = []
-    for day in range(WARM, onset + episode.days):
-        since = day - onset
-        there = 0 <= since < episode.lasts
-        actions.append(
-            str(replay.day(day, live, episode.cause if there else Cause(), since if there else None))
-        )
+    actions = _lived(replay, live, episode, onset)
     harm = _harm(world, live, episode.cause, SPREAD[key[0]])
     history = replay.store.history(world.spec.model, "triage", start=START + onset * DAY)
     causes = [result.reason for result in history]
@@ -125,6 +119,17 @@ def run(
         after.count(str(Action.RETRAIN)),
         replay.cpu_s,
     )
+
+
+def _lived(replay: Replay, live: list[pd.DataFrame], episode: Episode, onset: int) -> list[str]:
+    """Let the days of an episode go by; return what the triage said at the end of each."""
+    actions = []
+    for day in range(WARM, onset + episode.days):
+        since = day - onset
+        there = 0 <= since < episode.lasts
+        cause = episode.cause if there else Cause()
+        actions.append(str(replay.day(day, live, cause, since if there else None)))
+    return actions
 
 
 def settled(actions: list[str]) -> str:

@@ -11,16 +11,13 @@ Nothing else should run on the machine.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,30 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers import environments
 from bench.peers.client import QUIET, Failed, ask
-from bench.speed import tables
+from bench.speed import figures, tables
+from bench.speed.figures import Figure
 
 CORES = 2
 KINDS = ("seconds", "profiled_seconds")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure; `met` is None where it has no target."""
-
-    line: str
-    what: str
-    value: float
-    unit: str
-    target: str = ""
-    met: bool | None = None
-    note: str = ""
-
-    def __str__(self) -> str:
-        verdict = {None: "", True: "met", False: "NOT MET"}[self.met]
-        value = f"{self.value:,.4g}" if abs(self.value) < 10_000 else f"{self.value:,.0f}"
-        return (
-            f"{self.what:<58} {value:>12} {self.unit:<8} {self.target:>12} {verdict:<8} {self.note}".rstrip()
-        )
 
 
 @dataclass(frozen=True)
@@ -242,25 +220,6 @@ def spark(setting: Setting) -> list[Figure]:
 LINES: dict[str, Line] = {"memory": memory, "parquet": parquet, "wide": wide, "check": check, "spark": spark}
 
 
-def surroundings() -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    packages = {name: version(name) for name in ("numpy", "pyarrow", "pandas")}
-    model = next((line.split(":")[1].strip() for line in open_cpu() if line.startswith("model name")), "")
-    cores = sorted(os.sched_getaffinity(0))
-    return {
-        "cpu": model,
-        "cores": cores,
-        "python": platform.python_version(),
-        **packages,
-        "load": os.getloadavg(),
-    }
-
-
-def open_cpu() -> list[str]:
-    """Return the lines that the kernel says of the processor."""
-    return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-
-
 def main() -> None:
     """Measure each line, print it at once, write all figures."""
     parser = argparse.ArgumentParser(
@@ -276,8 +235,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    around, figures = surroundings(), []
-    print(" ".join(f"{key}={value}" for key, value in around.items()))
+    around, measured = figures.surroundings(), list[Figure]()
+    print(figures.line(around))
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir=arguments.work) as work:
         setting = Setting(Path(work), arguments.rows, arguments.parquet_rows, arguments.runs)
         for line in arguments.only:
@@ -286,11 +245,10 @@ def main() -> None:
                 found = LINES[line](setting)
             except Failed as error:
                 found = [Figure(line, "not measured", float("nan"), "", note=str(error))]
-            figures += found
+            measured += found
             print(*found, sep="\n", flush=True)
     if arguments.json:
-        answer = {"around": around, "figures": [asdict(each) for each in figures]}
-        arguments.json.write_text(json.dumps(answer, indent=1), encoding="utf-8")
+        figures.write(arguments.json, around, measured)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,13 @@ Targets: throughput with the log >= 90 % of that without; 5,000 rows/s kept, no 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -36,12 +33,11 @@ from deltalake.exceptions import TableNotFoundError
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers.client import Failed
-from bench.speed import load, served_model, servers
-from bench.speed.drift import Figure, surroundings
+from bench.speed import load, served_model, two_cores
+from bench.speed.figures import Figure
 from bench.speed.served_model import Served
-from bench.speed.servers import KINDS, OURS, Server
+from bench.speed.servers import KINDS, OURS, UNLOGGED, Server
 
-UNLOGGED = f"{OURS}_unlogged"
 CELLS = ((1, 16), (32, 8), (256, 4))  # rows a request, connections
 RATE, SUSTAINED = 5000, (8, 1)
 LEAST_SHARE, MOST_SHARE_OF_ITS_MOST = 0.9, 0.9
@@ -122,14 +118,6 @@ class Bench:
         yield Figure(line, f"{what}: p99", latencies[len(latencies) * 99 // 100], "ms")
 
 
-def unlogged(served: Served, folder: Path, port: int) -> servers.Command:
-    """Start ours without the log."""
-    command, environment = KINDS[OURS].command(served, folder, port)
-    at = command.index("serve")
-    script = Path(__file__).with_name("unlogged_server.py")  # -P: beside it lies another `serving`
-    return [command[0], "-P", str(script), *command[at:]], environment
-
-
 def told(cells: dict[tuple[int, str], Cell]) -> Iterator[Figure]:
     """What the log costs, by rows a request; medians over rounds, the share that of each round's pair."""
     for rows, connections in CELLS:
@@ -185,7 +173,6 @@ def _committed(home: Path) -> int:
 def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> list[Figure]:
     """Start both servers, measure, print and return all figures."""
     served = served_model.make(work)
-    KINDS[UNLOGGED] = replace(KINDS[OURS], settings="the same, but without its log", command=unlogged)
     with ExitStack() as stack:
         running = {}
         for name in (OURS, UNLOGGED):
@@ -210,29 +197,9 @@ def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> li
 
 def main() -> None:
     """Measure, print a table, write all figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seconds", type=int, default=8, help="seconds a cell and round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sustain", type=int, default=120, help="seconds at the constant rate")
-    parser.add_argument("--work", type=Path, help="folder for what the servers write; removed at the end")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    allowed = sorted(os.sched_getaffinity(0))
-    if len(allowed) < 2:
-        parser.error("two cores are needed, one for the servers and one for the client")
-    around = surroundings()
-    print(" ".join(f"{key}={value}" for key, value in around.items()))
-    with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir=arguments.work) as work:
-        try:
-            figures = run(arguments, Path(work), (allowed[0], allowed[1]))
-        except Failed as error:
-            message = f"not measured: {error}"
-            raise SystemExit(message) from error
-    if arguments.json:
-        answer = {"around": around, "figures": [asdict(each) for each in figures]}
-        arguments.json.write_text(json.dumps(answer, indent=1), encoding="utf-8")
+    asked = two_cores.parser(__doc__, seconds=8, rounds=5)
+    asked.add_argument("--sustain", type=int, default=120, help="seconds at the constant rate")
+    two_cores.main(asked, run)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from monitors import delta, frames, labels, references, report
 from monitors.held import Held
-from monitors.job import ModelJob
+from monitors.model_job import ModelJob
 from monitors.results import Store
 from spec import FeatureType, ModelSpec, Settings, load, set_clock
 from spec.tables import FEATURE_PREFIX, log_columns

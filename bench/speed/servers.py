@@ -21,6 +21,8 @@ from bench.speed.served_model import MODELS, Served
 from bench.speed.served_wire import Inference, Mlflow, Records, Wire
 
 OURS, MLSERVER, MLFLOW, FASTAPI = "trimtab", "mlserver", "mlflow_serve", "fastapi_app"
+UNLOGGED = f"{OURS}_unlogged"
+_WITHOUT_A_LOG = Path(__file__).with_name("unlogged_server.py")
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 _START_S, _STOP_S, _POLL_S = 120, 30, 0.1
 _QUIET_S, _QUIET_SHARE, _QUIET_LIMIT_S = 0.4, 0.03, 15
@@ -52,6 +54,12 @@ def _trimtab(served: Served, folder: Path, port: int) -> Command:
     options = ["--slot", "blue", "--port", str(port), "--file", str(served.file)]
     options += ["--home", str(folder), "--models", str(MODELS)]
     return [sys.executable, "-m", "trimtab", "serve", served.spec.model, *options], {}
+
+
+def _unlogged(served: Served, folder: Path, port: int) -> Command:
+    command, environment = _trimtab(served, folder, port)
+    options = command[command.index("serve") :]
+    return [command[0], "-P", str(_WITHOUT_A_LOG), *options], environment  # -P: beside it lies a `serving`
 
 
 def _mlserver(served: Served, folder: Path, port: int) -> Command:
@@ -105,6 +113,12 @@ KINDS: dict[str, Kind] = {
         "/v2/health/ready",
         Inference("/v2/models/flights/infer"),
         _trimtab,
+    ),
+    UNLOGGED: Kind(
+        "the same without its inference log, to tell what that costs",
+        "/v2/health/ready",
+        Inference("/v2/models/flights/infer"),
+        _unlogged,
     ),
     MLSERVER: Kind(
         "parallel_workers 0, debug off, gzip off, httptools and uvloop, custom runtime, no payload log",

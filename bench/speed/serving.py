@@ -2,10 +2,10 @@
 
     python bench/speed/serving.py [--seconds S] [--rounds N] [--only SERVER ...] [--work FOLDER] [--json FILE]
 
-Trimtab's server with its inference log on, MLServer, `mlflow models serve` and a FastAPI app; each from
-an environment of its own (`bench/peers`), set up for one core as its makers advise. All run at once
-on the first core, one at a time is asked, in turns, by a client on the second. Nothing else should run on
-the machine. First all must answer what ONNX Runtime answers. Then: one row a request with 1, 16 and 64
+Trimtab's server with its inference log and without it, MLServer, `mlflow models serve` and a FastAPI
+app; each from an environment of its own (`bench/peers`), set up for one core as its makers advise. All run
+at once on the first core, one at a time is asked, in turns, by a client on the second. Nothing else should
+run on the machine. First all must answer what ONNX Runtime answers. Then: one row a request with 1, 16 and 64
 connections (wrk); latency at half of each server's most, and at half of the slowest's, at a constant rate;
 256 rows a request, beside ONNX Runtime in a process of its own. "CPU" is what a server's processes took
 of the processor, work put off until after the load included; a busy machine moves it least.
@@ -17,13 +17,11 @@ Targets: requests/s >= 5 times MLServer's and MLflow's and >= 2 times FastAPI's;
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +29,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 
 from bench.peers.client import Failed
-from bench.speed import load, served_figures, served_model, servers
-from bench.speed.drift import Figure, surroundings
+from bench.speed import load, served_figures, served_model, servers, two_cores
+from bench.speed.figures import Figure
 from bench.speed.load import Closed
 from bench.speed.served_figures import BATCH, BINARY, JSON, Measured
 from bench.speed.served_model import Served
 from bench.speed.served_wire import BinaryInference, Wire
-from bench.speed.servers import OURS, Server
+from bench.speed.servers import OURS, UNLOGGED, Server
 
 CONNECTIONS = (1, 16, 64)
 BATCH_CONNECTIONS = 4
@@ -68,7 +66,7 @@ class Bench:
         truth, found = self.served.truth(), []
         for server in self.servers:
             wires = [(server.kind.wire, count) for count in (1, BATCH)]
-            if server.name == OURS:
+            if server.name in (OURS, UNLOGGED):
                 wires.append((_binary(server), BATCH))
             furthest = 0.0
             for wire, count in wires:
@@ -97,7 +95,9 @@ class Bench:
         measured = Measured()
         singles = {server.name: self.requests(server.name, server.kind.wire, 1) for server in self.servers}
         wires = [(server, JSON, server.kind.wire) for server in self.servers]
-        wires += [(server, BINARY, _binary(server)) for server in self.servers if server.name == OURS]
+        wires += [
+            (server, BINARY, _binary(server)) for server in self.servers if server.name in (OURS, UNLOGGED)
+        ]
         many = [
             (server, form, self.requests(f"{server.name}-{form}", wire, BATCH))
             for server, form, wire in wires
@@ -180,29 +180,9 @@ def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> li
 
 def main() -> None:
     """Measure, print a table, write all figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seconds", type=int, default=6, help="seconds a cell and round")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", nargs="+", choices=servers.KINDS, default=list(servers.KINDS))
-    parser.add_argument("--work", type=Path, help="folder for what the servers write; removed at the end")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    allowed = sorted(os.sched_getaffinity(0))
-    if len(allowed) < 2:
-        parser.error("two cores are needed, one for the servers and one for the client")
-    around = surroundings()
-    print(" ".join(f"{key}={value}" for key, value in around.items()))
-    with tempfile.TemporaryDirectory(prefix="trimtab-bench-", dir=arguments.work) as work:
-        try:
-            figures = run(arguments, Path(work), (allowed[0], allowed[1]))
-        except Failed as error:
-            message = f"not measured: {error}"
-            raise SystemExit(message) from error
-    if arguments.json:
-        answer = {"around": around, "figures": [asdict(each) for each in figures]}
-        arguments.json.write_text(json.dumps(answer, indent=1), encoding="utf-8")
+    asked = two_cores.parser(__doc__, seconds=6, rounds=2)
+    asked.add_argument("--only", nargs="+", choices=servers.KINDS, default=list(servers.KINDS))
+    two_cores.main(asked, run)
 
 
 if __name__ == "__main__":
