@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from serving import batch, binary, cache, door
 from serving.http import Headers, HttpError, Response
-from serving.inference_log import Answered, InferenceLog
 from serving.job import Job
 from serving.lane import Outcome, late
+from serving.log.inference_log import Answered, InferenceLog
 from serving.model import NoAnswer
 from serving.origin import Origin
 from serving.protocol import Answer, InferRequest, Prediction, Protocol, at_most

@@ -23,7 +23,7 @@ from serving.http import (
     respond,
 )
 from serving.inference import Inference, Sent
-from serving.inference_log import InferenceLog
+from serving.log.inference_log import InferenceLog
 from serving.loop_lag import LoopLag
 from serving.metrics import ServingMetrics
 from serving.protocol import EXTENSIONS, Protocol

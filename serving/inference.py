@@ -19,9 +19,9 @@ from serving import binary
 from serving.admission import Admission
 from serving.answers import Answers
 from serving.http import Headers, HttpError, Receive, Response, Scope, error_response, failure, read_body
-from serving.inference_log import InferenceLog
 from serving.job import Job
 from serving.lane import Lane
+from serving.log.inference_log import InferenceLog
 from serving.metrics import Reason, ServingMetrics
 from serving.origin import COPY_HEADER, TESTER_HEADER, Origin, origin_of
 from serving.slot import Live, Slot

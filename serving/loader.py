@@ -108,7 +108,7 @@ def _ask_child(question: dict[str, str | None]) -> dict[str, str]:
     what = f"Fetching {question['model']} from the registry {question['uri']}"
     try:
         child = subprocess.run(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-c", _CHILD],
+            [sys.executable, "-P", "-c", _CHILD],
             input=json.dumps(question),
             capture_output=True,
             text=True,

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from serving import door
-from serving.log_disk import free_ratio
 from serving.origin import Origin
+from serving.spool_disk import free_ratio
 from spec import ModelSpec
 
 Outcome = Literal["ok", "client_error", "error"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 # Longer than clients stay idle (Envoy: 3 s): a server that closes first loses a request on its way.
 _KEEP_ALIVE_S = 3900
-_SWITCH_INTERVAL_S = 0.0005
 _FAREWELL_S = 0.5
 
 
@@ -55,8 +53,6 @@ def run(
     SystemExit
         With a code other than 0 when the server cannot start.
     """
-    # The log's thread parses and packs what was answered: it must hand the interpreter back soon.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     app = create_app(spec, slot, settings, file)
     connection = partial(Connection, serving=app, shadow_port=settings.shadow_port)
     config = listener.configuration(app, host, port, http=connection, keep_alive_s=_KEEP_ALIVE_S)

@@ -25,21 +25,21 @@ class Clock:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+        self.file = file
         self._read_at = float("-inf")
         self._now = datetime.min.replace(tzinfo=UTC)
 
     @property
     def is_wall(self) -> bool:
         """Whether it is the wall clock, and not a replay's."""
-        return self._file is None
+        return self.file is None
 
     def now(self) -> datetime:
         """Return the current time, timezone-aware, in UTC."""
-        if self._file is None:
+        if self.file is None:
             return datetime.now(UTC)
         if time.monotonic() - self._read_at > _REREAD_S:
-            self._now = datetime.fromisoformat(self._file.read_text("ascii").strip())
+            self._now = datetime.fromisoformat(self.file.read_text("ascii").strip())
             self._read_at = time.monotonic()
         return self._now
 

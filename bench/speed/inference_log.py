@@ -2,10 +2,10 @@
 
     python bench/speed/inference_log.py [--seconds S] [--rounds N] [--sustain S] [--json FILE]
 
-Two servers of one ONNX file, one with its log and one without (`unlogged_server`), share the first core; wrk
-asks one at a time, in turns, from the second. Spooling, commits to Delta and compaction all run on the
-server's core, so the cost is the most that it can be. "CPU" is what the server's process took of the
-processor, work put off until after the load included; a busy machine moves it least.
+Servers of one ONNX file, with a log and without (`unlogged_server`), share the first core; wrk asks one at a
+time, in turns, from the second. Of the first with a log, spooling, commits to Delta and compaction all have
+the server's core, so the cost is the most that it can be; the commits of the other have the client's. "CPU"
+is what a server's processes took, work put off until after the load included; a busy machine moves it least.
 
 Then the one with the log is asked for 5,000 rows a second at a constant rate, in requests of 8 rows and, if
 it can, of one. The rows that wait for Delta must not grow, and in the end Delta must hold every row
@@ -36,7 +36,7 @@ from bench.peers.client import Failed
 from bench.speed import load, served_model, two_cores
 from bench.speed.figures import Figure
 from bench.speed.served_model import Served
-from bench.speed.servers import KINDS, OURS, UNLOGGED, Server
+from bench.speed.servers import KINDS, OURS, SPREAD, UNLOGGED, Server
 
 CELLS = ((1, 16), (32, 8), (256, 4))  # rows a request, connections
 RATE, SUSTAINED = 5000, (8, 1)
@@ -72,7 +72,7 @@ class Bench:
         return file
 
     def cost(self, seconds: int, rounds: int) -> dict[tuple[int, str], Cell]:
-        """Ask both as fast as they answer, in turns."""
+        """Ask each as fast as they answer, in turns."""
         cells = {(rows, name): Cell() for rows, _ in CELLS for name in self.running}
         for server in self.running.values():
             load.closed(server.port, self.requests(1), self.client_core, 16, 1)
@@ -121,15 +121,17 @@ class Bench:
 def told(cells: dict[tuple[int, str], Cell]) -> Iterator[Figure]:
     """What the log costs, by rows a request; medians over rounds, the share that of each round's pair."""
     for rows, connections in CELLS:
-        on, off = cells[rows, OURS], cells[rows, UNLOGGED]
-        share = statistics.median(a / b for a, b in zip(on.rate, off.rate, strict=True))
+        off = cells[rows, UNLOGGED]
         what = f"{rows} rows a request, {connections} connections"
-        for name, cell in (("with the log", on), ("without", off)):
-            yield Figure("cost", f"{what}, {name}", statistics.median(cell.rate), "rows/s")
-        target = f">= {LEAST_SHARE}"
-        yield Figure("cost", f"{what}: with / without", share, "", target, share >= LEAST_SHARE)
-        taken = [statistics.median(cell.processor_us) for cell in (on, off)]
-        yield Figure("cost", f"{what}: CPU of the log", taken[0] - taken[1], "µs/row")
+        yield Figure("cost", f"{what}, without a log", statistics.median(off.rate), "rows/s")
+        for name, where in ((OURS, "one core"), (SPREAD, "two cores")):
+            on = cells[rows, name]
+            share = statistics.median(a / b for a, b in zip(on.rate, off.rate, strict=True))
+            yield Figure("cost", f"{what}, logged on {where}", statistics.median(on.rate), "rows/s")
+            target = f">= {LEAST_SHARE}"
+            yield Figure("cost", f"{what}, {where}: with / without", share, "", target, share >= LEAST_SHARE)
+            taken = statistics.median(on.processor_us) - statistics.median(off.processor_us)
+            yield Figure("cost", f"{what}, {where}: CPU of the log", taken, "µs/row")
 
 
 @contextmanager
@@ -171,14 +173,15 @@ def _committed(home: Path) -> int:
 
 
 def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> list[Figure]:
-    """Start both servers, measure, print and return all figures."""
+    """Start the servers, measure, print and return all figures."""
     served = served_model.make(work)
     with ExitStack() as stack:
         running = {}
-        for name in (OURS, UNLOGGED):
+        for name in (OURS, SPREAD, UNLOGGED):
             running[name] = Server(name, served, work / name, cores[0])
             stack.callback(running[name].stop)
             print(f"{name}: {KINDS[name].settings}", flush=True)
+        running[SPREAD].move_children(cores[1])
         bench = Bench(served, running, work, cores[1])
         cells = bench.cost(arguments.seconds, arguments.rounds)
         figures = list(told(cells))

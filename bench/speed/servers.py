@@ -21,7 +21,7 @@ from bench.speed.served_model import MODELS, Served
 from bench.speed.served_wire import Inference, Mlflow, Records, Wire
 
 OURS, MLSERVER, MLFLOW, FASTAPI = "trimtab", "mlserver", "mlflow_serve", "fastapi_app"
-UNLOGGED = f"{OURS}_unlogged"
+UNLOGGED, SPREAD = f"{OURS}_unlogged", f"{OURS}_spread"
 _WITHOUT_A_LOG = Path(__file__).with_name("unlogged_server.py")
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 _START_S, _STOP_S, _POLL_S = 120, 30, 0.1
@@ -120,6 +120,12 @@ KINDS: dict[str, Kind] = {
         Inference("/v2/models/flights/infer"),
         _unlogged,
     ),
+    SPREAD: Kind(
+        "the same with its log, whose commits have the client's core",
+        "/v2/health/ready",
+        Inference("/v2/models/flights/infer"),
+        _trimtab,
+    ),
     MLSERVER: Kind(
         "parallel_workers 0, debug off, gzip off, httptools and uvloop, custom runtime, no payload log",
         "/v2/models/flights/ready",
@@ -186,6 +192,11 @@ class Server:
             message = f"{self.name}: {response.status} {answer[:500]!r}"
             raise Failed(message)
         return answer, {name.lower(): value for name, value in response.getheaders()}
+
+    def move_children(self, core: int) -> None:
+        """Have what it has started run on another core."""
+        for each in psutil.Process(self._process.pid).children(recursive=True):
+            each.cpu_affinity([core])
 
     def processor_seconds(self) -> float:
         """Return what its processes, those that live, have taken of the processor so far."""

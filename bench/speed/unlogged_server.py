@@ -12,7 +12,7 @@ from trimtab.cli import main
 
 
 class Unlogged:
-    """The face of `serving.inference_log.InferenceLog`, which forgets everything."""
+    """The face of `serving.log.inference_log.InferenceLog`, which forgets everything."""
 
     def __init__(self, *_: Any) -> None:
         pass

@@ -8,7 +8,6 @@ import binascii
 import hmac
 import logging
 
-from serving import log_table
 from serving.http import (
     HttpError,
     Receive,
@@ -20,7 +19,8 @@ from serving.http import (
     read_body,
     respond,
 )
-from serving.log_upkeep import Upkeep
+from serving.log import delta_table, packing
+from serving.log.upkeep import Upkeep
 from serving.payloads.committer import Committer
 from serving.payloads.desk import Desk
 from serving.payloads.event import Event, parse
@@ -147,7 +147,7 @@ class PayloadApp:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         upkeep = Upkeep(self._settings.clock, self._spec.data.retention)
-        table = log_table.LogTable(self._settings.location(self._spec.data.inference_log), upkeep)
+        table = delta_table.LogTable(self._settings.location(self._spec.data.inference_log), upkeep)
         committer = Committer(pairs, table, self._metrics, self._settings.clock, self._payloads.patience)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -156,7 +156,7 @@ class PayloadApp:
 
     def _open(self) -> Pairs:
         folder = self._settings.home / "payloads" / self._spec.model
-        pairs = Pairs(folder, log_table.header(self._spec))
+        pairs = Pairs(folder, packing.header(self._spec))
         self._desk = Desk(self._spec, self._settings, pairs, self._metrics, self._payloads)
         self._metrics.follow(lambda: pairs.waiting, lambda: pairs.rows)
         self._metrics.log_disk(folder)

@@ -6,8 +6,8 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 
-from serving.log_table import LogTable
-from serving.log_trouble import Trouble
+from serving.log.delta_table import LogTable
+from serving.log.trouble import Trouble
 from serving.payloads.metrics import PayloadMetrics
 from serving.payloads.pairs import Pairs
 from spec import Clock, Refused, Unavailable

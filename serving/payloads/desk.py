@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from serving.log_trouble import Trouble
+from serving.log.trouble import Trouble
 from serving.payloads.committer import microseconds
 from serving.payloads.event import Event
 from serving.payloads.halves import Answered, Asked, joined, packed

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from serving import log_records
+from serving.log import packing
 from spec import ModelSpec, Problem, RequestError
 from spec.tables import FEATURE_PREFIX, log_columns
 
@@ -63,14 +63,12 @@ def joined(spec: ModelSpec, key: str, request: bytes, response: bytes, now: int)
         must = f"must answer the {rows} rows of the request"
         raise RequestError([Problem("response", must, f"{answered.rows} rows", _HINT)])
     columns = {FEATURE_PREFIX + name: asked.columns.get(name, [None] * rows) for name in spec.logged.features}
-    names = log_records.number_columns(log_columns(spec))
+    names = packing.number_columns(log_columns(spec))
     numbers = np.array([columns.pop(name) for name in names], dtype=np.float64).reshape(-1, rows).T
     latency_ms = max(0, answered.sent - asked.sent) / 1e3
-    of_request = log_records.Request(
-        rows, key, asked.ids, asked.event_times, shadow=False, latency_ms=latency_ms
-    )
+    of_request = packing.Request(rows, key, asked.ids, asked.event_times, shadow=False, latency_ms=latency_ms)
     scores = np.array(answered.scores, dtype=np.float32).reshape(rows, -1)
     version, slot = answered.version, answered.slot
-    return rows, log_records.pack(
-        log_records.Rows(key, 0, now, version, slot, [of_request], columns, numbers, scores)
+    return rows, packing.pack(
+        packing.Rows(key, 0, now, version, slot, [of_request], columns, numbers, scores)
     )

@@ -10,8 +10,8 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from serving.log_disk import free_ratio
 from serving.payloads.pairs import Kind, Outcome
+from serving.spool_disk import free_ratio
 
 Reason = Literal["credential", "envelope", "unknown_model", "payload", "version", "rows", "too_large"]
 OUTCOMES: tuple[Outcome | Literal["ignored"], ...] = ("paired", "waiting", "duplicate", "ignored")

@@ -16,7 +16,7 @@ from typing import Literal
 
 import orjson
 
-from serving.spool import Segment
+from serving.log.spool import Segment
 from spec import Refused, Unavailable
 
 Kind = Literal["request", "response"]

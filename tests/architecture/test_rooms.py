@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -43,3 +45,12 @@ def test_the_lock_names_no_index_and_hashes_everything() -> None:
 
     assert "--hash=sha256:" in lock
     assert "://" not in lock
+
+
+def test_a_model_server_imports_nothing_of_its_log_s_table() -> None:
+    """Arrow and Delta, their memory and their threads, are for the process that commits beside it."""
+    code = "import sys; from serving import server; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "serving.app" in found.stdout.split()
+    assert not {"pyarrow", "deltalake", "pandas", "mlflow"} & set(found.stdout.split())

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spec
-from serving import log_table
+from serving.log import delta_table, packing
+from serving.log.spool import Segment
 from serving.payloads.event import Event, parse
 from serving.payloads.halves import Answered, Asked, joined, packed
 from serving.payloads.request import Requests
 from serving.payloads.response import Responses
-from serving.spool import Segment
 
 HEAD = "data: {inference_log: log, labels: labels, id: id, time: at, target: {name: late}}"
 FEATURES = "features: {depth: numeric, spring: boolean, port: categorical}"
@@ -78,9 +78,9 @@ def test_halves_come_back_as_they_were(values: list[float | None], sent: int) ->
     answered = Answered(sent + 1500, rows, [0.5] * rows, "7", "blue")
     count, record = joined(MODELS[-1], "key", packed(asked), packed(answered), now=sent)
 
-    segment = Segment(Path("none"), "boot", 1, log_table.header(MODELS[-1]), [record], damaged=False)
+    segment = Segment(Path("none"), "boot", 1, packing.header(MODELS[-1]), [record], damaged=False)
     assert (count, segment.rows) == (rows, rows)
-    found = log_table.to_arrow(segment).to_pydict()
+    found = delta_table.to_arrow(segment).to_pydict()
     assert found["row_id"] == [f"key-{row}" for row in range(rows)]
     assert found["prediction_id"] == asked.ids
     assert (found["f_wind"], found["latency_ms"]) == (values, [1.5] * rows)

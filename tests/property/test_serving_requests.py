@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spec
-from serving import log_table
-from serving.inference_log import Answered, InferenceLog
+from serving.log import delta_table
+from serving.log.inference_log import Answered, InferenceLog
+from serving.log.spool import Spool, read_segment
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction, Protocol
-from serving.spool import Spool, read_segment
 from serving.values import feeds
 from spec.tables import log_columns
 
@@ -113,7 +113,7 @@ def test_every_accepted_request_can_be_logged(rows: list[Any]) -> None:
         scores = np.full((len(rows), 2), 0.5, dtype=np.float32)
         log.append([Answered(parsed, Prediction([1] * len(rows), scores), shadow=False, latency_ms=0.1)], "1")
         (path,) = Path(folder).glob("spool/*/*.spool")
-        table = log_table.to_arrow(read_segment(path))
+        table = delta_table.to_arrow(read_segment(path))
         log.close()
 
     assert table.schema.names == list(log_columns(TIDES))

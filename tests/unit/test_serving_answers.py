@@ -13,17 +13,17 @@ import pytest
 from onnx import TensorProto, helper
 
 import spec
-from serving import log_records
 from serving.answers import Answers
 from serving.http import Response
-from serving.inference_log import Answered, InferenceLog
 from serving.job import Job
 from serving.lane import Outcome
+from serving.log import packing
+from serving.log.inference_log import Answered, InferenceLog
+from serving.log.spool import read_segment
 from serving.metrics import ServingMetrics
 from serving.model import OnnxModel
 from serving.origin import Origin
 from serving.slot import Live
-from serving.spool import read_segment
 
 TIDES = spec.loads("""
 model: tides
@@ -115,7 +115,7 @@ def test_a_turn_is_one_record_of_the_spool(turn: Turn, tmp_path: Path) -> None:
 
     (path,) = tmp_path.glob("spool/*/*.spool")
     segment = read_segment(path)
-    assert ([3], 3) == ([log_records.rows_of(record) for record in segment.records], segment.rows)
+    assert ([3], 3) == ([packing.rows_of(record) for record in segment.records], segment.rows)
 
 
 def test_a_request_that_cannot_be_logged_fails_alone(turn: Turn, tmp_path: Path) -> None:

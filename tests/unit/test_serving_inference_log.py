@@ -13,13 +13,13 @@ import pytest
 from deltalake import DeltaTable
 
 import spec
-from serving import log_records, log_table
-from serving.inference_log import Answered, InferenceLog
-from serving.log_table import LogTable
-from serving.log_upkeep import Upkeep
+from serving.log import delta_table, packing
+from serving.log.delta_table import LogTable
+from serving.log.inference_log import Answered, InferenceLog
+from serving.log.spool import Segment, Spool, read_segment
+from serving.log.upkeep import Upkeep
 from serving.metrics import ServingMetrics
 from serving.protocol import Prediction, Protocol
-from serving.spool import Segment, Spool, read_segment
 from spec.tables import log_columns
 
 TIDES = spec.loads("""
@@ -46,13 +46,13 @@ def segment(tmp_path: Path) -> Write:
     """Spool one row an id and read the segment back."""
 
     def write(*ids: str, model: spec.ModelSpec = TIDES, **features: Any) -> Segment:
-        spool = Spool(tmp_path / "segments", log_table.header(model))
+        spool = Spool(tmp_path / "segments", packing.header(model))
         row = {"f_depth": 1.5, "f_spring": None, "f_port": "Brest"} | features
-        numbers = np.array([[row.pop(name) for name in log_records.number_columns(log_columns(model))]])
+        numbers = np.array([[row.pop(name) for name in packing.number_columns(log_columns(model))]])
         text = {name: [value] for name, value in row.items()}
         for number, one in enumerate(ids):
-            request = log_records.Request(1, one, None, [86_400_000_000], shadow=False, latency_ms=0.25)
-            found = log_records.Rows(
+            request = packing.Request(1, one, None, [86_400_000_000], shadow=False, latency_ms=0.25)
+            found = packing.Rows(
                 "r",
                 number,
                 86_400_000_001,
@@ -63,7 +63,7 @@ def segment(tmp_path: Path) -> Write:
                 numbers.astype(float),
                 np.array([[0.75]]),
             )
-            spool.append(log_records.pack(found))
+            spool.append(packing.pack(found))
         path = spool.sealed()[-1]
         spool.close()
         return read_segment(path)
@@ -90,7 +90,7 @@ def answer(log: InferenceLog, identity: str, rows: int = 1) -> None:
 
 def test_a_segment_becomes_rows_of_the_log(segment: Write) -> None:
     """Columns, types and values are those that the spec promises to readers."""
-    table = log_table.to_arrow(segment("a"))
+    table = delta_table.to_arrow(segment("a"))
 
     assert table.schema.names == list(log_columns(TIDES))
     assert table.to_pylist() == [
@@ -114,7 +114,7 @@ def test_a_segment_becomes_rows_of_the_log(segment: Write) -> None:
 
 def test_large_whole_numbers_are_logged(segment: Write) -> None:
     """A whole number that a double only approximates does not hold up the log."""
-    table = log_table.to_arrow(segment("a", f_depth=2**64 - 1))
+    table = delta_table.to_arrow(segment("a", f_depth=2**64 - 1))
 
     assert table["f_depth"].to_pylist() == [float(2**64)]
 
@@ -246,7 +246,7 @@ def test_a_segment_that_delta_never_takes_is_set_aside(
     numeric = spec.loads(spec_text(TIDES, "port: numeric"))
     LogTable(str(settings.home / "tides/log"), UPKEEP).append(segment("old", model=numeric, f_port=3.0))
     folder = settings.home / "spool/tides-blue"
-    spool = Spool(folder, log_table.header(TIDES))
+    spool = Spool(folder, packing.header(TIDES))
     for identity, port in (("poison", "Brest"), ("next", None)):
         spool.append(segment(identity, f_port=port).records[0])
         spool.sealed()
@@ -288,7 +288,7 @@ def test_an_empty_or_torn_first_record_is_cleared_away(settings: spec.Settings) 
 
 def test_arrow_types_are_the_promised_ones(segment: Write) -> None:
     """Types in Arrow are named as the spec names them."""
-    schema: pa.Schema = log_table.to_arrow(segment("a")).schema
+    schema: pa.Schema = delta_table.to_arrow(segment("a")).schema
 
     named = {field.name: str(field.type).replace("item: ", "").replace("element: ", "") for field in schema}
     assert named == log_columns(TIDES)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving import log_records
+from serving.log import packing
+from serving.log.unpacking import unpack
 
 TYPES = {
     "row_id": pa.string(),
@@ -53,13 +54,13 @@ def test_every_value_of_every_row_comes_back(turns: list[list[list[tuple]]]) -> 
             times = [row[0] for row in request] if timed else None
             identity = f"{first}.{at}"
             follow = [identity] if len(request) == 1 else [f"{identity}/{row}" for row in range(len(request))]
-            shared.append(log_records.Request(len(request), identity, names, times, shadow, at / 4))
+            shared.append(packing.Request(len(request), identity, names, times, shadow, at / 4))
             for name, row in zip(names or follow, request, strict=True):
                 time = row[0] if timed else first
                 expected.append((f"boot-{serial}", name, time, str(first), shadow, at / 4, *row[1:]))
                 serial += 1
         _, scores, depth, spring, port = (list(column) for column in zip(*chain(*turn), strict=True))
-        rows = log_records.Rows(
+        rows = packing.Rows(
             "boot",
             serial - len(port),
             first,
@@ -70,10 +71,10 @@ def test_every_value_of_every_row_comes_back(turns: list[list[list[tuple]]]) -> 
             np.array([depth, spring], dtype=np.float64).T,
             np.array(scores, dtype=np.float32),
         )
-        records.append(log_records.pack(rows))
-        assert len(port) == log_records.rows_of(records[-1])
+        records.append(packing.pack(rows))
+        assert len(port) == packing.rows_of(records[-1])
 
-    found = pa.table(log_records.unpack(records, TYPES)).to_pydict()
+    found = pa.table(unpack(records, TYPES)).to_pydict()
 
     names = ("row_id", "prediction_id", "event_time", "version", "shadow", "latency_ms", "scores")
     columns = (found[name] for name in (*names, "f_depth", "f_spring", "f_port"))
@@ -83,38 +84,38 @@ def test_every_value_of_every_row_comes_back(turns: list[list[list[tuple]]]) -> 
 
 def record(text: dict[str, list[str | None]], numbers: int, scores: int = 1) -> bytes:
     """Two rows."""
-    both = log_records.Request(2, "a", None, None, shadow=False, latency_ms=0.5)
-    rows = log_records.Rows(
+    both = packing.Request(2, "a", None, None, shadow=False, latency_ms=0.5)
+    rows = packing.Rows(
         "boot", 0, 7, "3", "blue", [both], text, np.zeros((2, numbers)), np.zeros((2, scores))
     )
-    return log_records.pack(rows)
+    return packing.pack(rows)
 
 
 def test_a_record_of_other_columns_is_refused() -> None:
     """A column that the segment does not know, or one too few, is an error and not a loss."""
     with pytest.raises(pa.ArrowInvalid, match="unexpected field"):
-        log_records.unpack([record({"f_port": ["x", "y"], "f_moon": ["x", "y"]}, 2)], TYPES)
+        unpack([record({"f_port": ["x", "y"], "f_moon": ["x", "y"]}, 2)], TYPES)
     with pytest.raises(ValueError, match="scores"):
-        log_records.unpack([record({"f_port": ["x", "y"]}, 2)[:-8]], TYPES)
+        unpack([record({"f_port": ["x", "y"]}, 2)[:-8]], TYPES)
     with pytest.raises(ValueError, match="scores"):
-        log_records.unpack([record({"f_port": ["x", "y"]}, 0, scores=0)], TYPES)
+        unpack([record({"f_port": ["x", "y"]}, 0, scores=0)], TYPES)
 
 
 def test_numbers_keep_every_bit() -> None:
     """What a client sent in double precision is not rounded to what the model takes."""
-    rows = log_records.Rows(
+    rows = packing.Rows(
         "boot",
         0,
         7,
         "3",
         "blue",
-        [log_records.Request(1, "a", None, None, shadow=False, latency_ms=0.5)],
+        [packing.Request(1, "a", None, None, shadow=False, latency_ms=0.5)],
         {"f_port": [None]},
         np.array([[0.1, np.nan]]),
         np.array([[0.1]]),
     )
 
-    found = log_records.unpack([log_records.pack(rows)], TYPES)
+    found = unpack([packing.pack(rows)], TYPES)
 
     assert (found["f_depth"].to_pylist(), found["f_spring"].to_pylist()) == ([0.1], [None])
     assert found["scores"].to_pylist() == [[0.1]]
@@ -124,7 +125,7 @@ def test_rows_of_nothing_but_strings_come_back() -> None:
     """A model may have no number among its features, or keep none of them: its rows are logged as others."""
     types = {name: kind for name, kind in TYPES.items() if name not in ("f_depth", "f_spring")}
 
-    found = log_records.unpack([record({"f_port": ["x", None]}, 0), record({"f_port": ["", "z"]}, 0)], types)
+    found = unpack([record({"f_port": ["x", None]}, 0), record({"f_port": ["", "z"]}, 0)], types)
 
     assert found["f_port"].to_pylist() == ["x", None, "", "z"]
     assert found["prediction_id"].to_pylist() == ["a/0", "a/1"] * 2

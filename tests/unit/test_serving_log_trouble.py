@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from serving.log_trouble import Trouble
+from serving.log.trouble import Trouble
 
 
 def test_trouble_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,11 +14,11 @@ from deltalake import DeltaTable
 
 import spec
 from monitors import inference_log
-from serving import log_table
-from serving.log_records import Request, Rows, pack
-from serving.log_table import LogTable
-from serving.log_upkeep import Upkeep
-from serving.spool import Segment
+from serving.log import packing
+from serving.log.delta_table import LogTable
+from serving.log.packing import Request, Rows, pack
+from serving.log.spool import Segment
+from serving.log.upkeep import Upkeep
 
 TIDES = spec.loads("""
 model: tides
@@ -46,7 +46,7 @@ def commit() -> Commit:
         request = Request(1, f"{boot}-{number}", None, [time], shadow=False, latency_ms=0.25)
         numbers, scores = np.array([[1.5]]), np.array([[0.75]])
         row = Rows(boot, number, time, "3", "blue", [request], {}, numbers, scores)
-        table.append(Segment(Path("none"), boot, number, log_table.header(TIDES), [pack(row)], damaged=False))
+        table.append(Segment(Path("none"), boot, number, packing.header(TIDES), [pack(row)], damaged=False))
 
     return write
 

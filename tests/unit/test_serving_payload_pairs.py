@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.log_records import FORMAT
+from serving.log.packing import FORMAT
 from serving.payloads.pairs import Pairs
 from spec import Problem, Refused, RequestError, Unavailable
 

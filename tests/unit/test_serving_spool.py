@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import spec
-from serving import log_records
-from serving.spool import Spool, read_segment
+from serving.log import packing
+from serving.log.spool import Spool, read_segment
 
-HEADER = {"format": log_records.FORMAT}
+HEADER = {"format": packing.FORMAT}
 
 
 @contextmanager
@@ -122,11 +122,11 @@ def answered(tmp_path: Path) -> tuple[Path, list[bytes], list[int]]:
     spool = Spool(tmp_path, HEADER)
     records = []
     for number in range(4):
-        request = log_records.Request(number + 1, "a", None, None, shadow=False, latency_ms=0.5)
+        request = packing.Request(number + 1, "a", None, None, shadow=False, latency_ms=0.5)
         text = {"f_port": ['{"boot":"'] * (number + 1)}
         one = np.ones((number + 1, 1))
-        rows = log_records.Rows(spool.boot, number, 7, "3", "blue", [request], text, one, one)
-        records.append(log_records.pack(rows))
+        rows = packing.Rows(spool.boot, number, 7, "3", "blue", [request], text, one, one)
+        records.append(packing.pack(rows))
         spool.append(records[-1])
     (path,) = spool.sealed()
     spool.close()

@@ -27,10 +27,11 @@ TOKEN = "sesame"
 SERVE = """
 import logging, sys
 from pathlib import Path
-import serving, spec
+import spec
+from serving import server
 logging.basicConfig(level=logging.INFO)
 model, slot, port = spec.load(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
-serving.run(model, slot, spec.Settings.from_env(), "127.0.0.1", port)
+server.run(model, slot, spec.Settings.from_env(), "127.0.0.1", port)
 """
 HERE = Path(__file__).parent
 

@@ -84,7 +84,8 @@ def test_a_table_that_refuses_does_not_stop_the_answers(start: Start, home: Path
 def test_a_second_process_of_a_slot_does_not_start(start: Start, home: Path) -> None:
     """One process serves a slot: the second ends with an exit code and says which folder is held."""
     server = start()
-    code = "import sys, serving, spec; from pathlib import Path; serving.run(spec.load(Path(sys.argv[1])), "
+    code = "import sys, spec; from serving import server; from pathlib import Path; "
+    code += "server.run(spec.load(Path(sys.argv[1])), "
     code += "'blue', spec.Settings.from_env({'TRIMTAB_HOME': sys.argv[2]}), '127.0.0.1', 0)"
     program = [sys.executable, "-c", code, str(home / "tides.yaml"), str(home)]
     second = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)

@@ -86,7 +86,8 @@ def test_a_dropped_value_is_used_and_forgotten(start: Start, home: Path) -> None
 def test_no_key_no_server(home: Path) -> None:
     """Without its key the server ends at once and names the file; nothing was answered or written."""
     private(home, "port", "tokenize")
-    code = "import sys, serving, spec; from pathlib import Path; serving.run(spec.load(Path(sys.argv[1])), "
+    code = "import sys, spec; from serving import server; from pathlib import Path; "
+    code += "server.run(spec.load(Path(sys.argv[1])), "
     code += "'blue', spec.Settings.from_env({'TRIMTAB_HOME': sys.argv[2]}), '127.0.0.1', 0)"
     program = [sys.executable, "-c", code, str(home / "tides.yaml"), str(home)]
     done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serving import log_records, log_table
-from serving.log_trouble import Trouble
-from serving.log_upkeep import Upkeep
+from serving.log import packing
+from serving.log.committer import Committer
+from serving.log.spool import Spool, read_segment
+from serving.log.trouble import Trouble
 from serving.metrics import ServingMetrics
 from serving.protocol import InferRequest, Prediction
-from serving.spool import Spool, read_segment
 from serving.values import exact_of, texts_of
-from spec import FeatureType, ModelSpec, Refused, Settings, Task, Unavailable
+from spec import FeatureType, ModelSpec, Settings, Task, Unavailable
 from spec.private import Tokens
 from spec.tables import FEATURE_PREFIX
 
@@ -48,7 +48,7 @@ class Answered(NamedTuple):
 
 
 class InferenceLog:
-    """The log of one slot. `append` is called before requests are answered, a thread of its own commits.
+    """The log of one slot. `append` is called before requests are answered; a process of its own commits.
 
     What a dead process left in the spool is committed first. If Delta does not take a commit, the rows
     stay in the spool, the failure is counted, and it is tried again, ever more rarely up to every 30 s.
@@ -73,9 +73,9 @@ class InferenceLog:
         self._next_row = 0
         self._tokens = Tokens.of(spec, settings)
         self._text, self._numbers = _logged(spec)
-        self._spool = Spool(folder, log_table.header(spec))
-        upkeep = Upkeep(settings.clock, spec.data.retention)
-        self._table = log_table.LogTable(settings.location(spec.data.inference_log), upkeep)
+        self._spool = Spool(folder, packing.header(spec))
+        location = settings.location(spec.data.inference_log)
+        self._committer = Committer(location, spec.data.retention, settings.clock)
         self._cannot_write = Trouble(f"{folder} takes no rows, so requests are not answered")
         self._cannot_commit = Trouble("answered rows do not reach Delta; they stay in the spool")
         self._appended = threading.Event()
@@ -111,7 +111,7 @@ class InferenceLog:
         """
         now = (self._clock.now() - _EPOCH) // _MICROSECOND
         requests = [
-            log_records.Request(one.rows, one.id, one.ids, one.event_times, shadow, latency_ms)
+            packing.Request(one.rows, one.id, one.ids, one.event_times, shadow, latency_ms)
             for one, _, shadow, latency_ms in answered
         ]
         many = [one.request.values for one in answered]
@@ -121,7 +121,7 @@ class InferenceLog:
         rows = len(flat)
         with self._counting:
             first, self._next_row = self._next_row, self._next_row + rows
-        found = log_records.Rows(
+        found = packing.Rows(
             self._spool.boot,
             first,
             now,
@@ -132,7 +132,7 @@ class InferenceLog:
             (numbers if self._numbers is None else numbers[self._numbers]).T,
             flat[:, 1:] if self._positive_only else flat,
         )
-        self._write(log_records.pack(found), len(requests))
+        self._write(packing.pack(found), len(requests))
         with self._counting:
             self._rows_in += rows
         if not self._appended.is_set():
@@ -151,6 +151,7 @@ class InferenceLog:
             _logger.error(
                 "Delta does not answer; %d rows stay in the spool for the next start", self.pending()
             )
+        self._committer.close()
         self._spool.close()
 
     def _write(self, record: bytes, requests: int) -> None:
@@ -190,26 +191,22 @@ class InferenceLog:
         return True
 
     def _commit_segment(self, path: Path) -> None:
-        segment = read_segment(path)
-        rows = segment.rows
-        try:
-            if rows:
-                self._table.append(segment)
-        except Refused as error:
+        rows, damaged, refused = self._committer.commit(path)
+        if refused is not None:
             kept = self._spool.refuse(path)
             self._rows_out += rows
             self._metrics.commit_failures.inc()
-            _logger.error(  # noqa: TRY400 - the reason is the message; a traceback would hide it
+            _logger.error(
                 "%d answered rows are refused by Delta for good and kept in %s; "
                 "once the table takes them, rename it to .spool and restart. %s",
                 rows,
                 kept,
-                error,
+                refused,
             )
             return
-        if segment.damaged:
+        if damaged:
             _logger.error("%s was damaged on disk; a copy is kept as .damaged", path)
-        self._spool.discard(path, keep_copy=segment.damaged)
+        self._spool.discard(path, keep_copy=damaged)
         self._rows_out += rows
 
 

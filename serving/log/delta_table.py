@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
-from serving import log_records
-from serving.log_upkeep import Upkeep
-from serving.spool import Segment
-from spec import ModelSpec, Refused
-from spec.tables import PARTITION, TIMESTAMP, log_columns
+from serving.log.packing import FORMAT
+from serving.log.spool import Segment
+from serving.log.unpacking import unpack
+from serving.log.upkeep import Upkeep
+from spec import Refused
+from spec.tables import PARTITION, TIMESTAMP
 
 _MOST_CONFLICTS = 4
 _CONFIGURATION = {
@@ -32,11 +32,6 @@ _ARROW = {
 }
 
 
-def header(spec: ModelSpec) -> dict[str, Any]:
-    """Return what a segment must say of itself to be read under a later version of the spec."""
-    return {"format": log_records.FORMAT, "columns": log_columns(spec)}
-
-
 def to_arrow(segment: Segment) -> pa.Table:
     """Turn a segment of at least one row into rows of the log; the partition follows from the event time.
 
@@ -45,11 +40,11 @@ def to_arrow(segment: Segment) -> pa.Table:
     ArrowInvalid, ValueError
         It holds something else, or is of another format.
     """
-    if segment.header["format"] != log_records.FORMAT:
-        message = f"its format is {segment.header['format']}, and this version reads {log_records.FORMAT}"
+    if segment.header["format"] != FORMAT:
+        message = f"its format is {segment.header['format']}, and this version reads {FORMAT}"
         raise ValueError(message)
     types = {name: _ARROW[kind] for name, kind in segment.header["columns"].items()}
-    found = log_records.unpack(segment.records, types)
+    found = unpack(segment.records, types)
     date = found["event_time"].cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.string())
     columns = [date if name == PARTITION else found[name].cast(kind) for name, kind in types.items()]
     return pa.table(columns, schema=pa.schema(list(types.items())))

@@ -1,108 +1,23 @@
-"""What the spool holds of the requests that were answered in one turn, packed before their answers.
+"""Packed records become the columns of a table.
 
-A record begins with its number of rows and the length of the JSON behind (little-endian, 4 bytes each). The
-JSON holds what the rows share, what those of each request share, and their strings; their numbers follow,
-float64 [rows, numbers], truth values as 0 and 1, NaN for null, then their scores, float64 [rows, k]: neither
-is turned into text and back. Arrow reads the JSON of all records at once and without the interpreter's lock,
-so a commit does not hold up the answers.
-
-``boot`` and ``first`` name the rows: ``<boot>-<first>`` and so on. Times are microseconds since the epoch.
+Arrow reads the JSON of all records at once; their numbers are taken as they lie there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from struct import Struct
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from numpy.typing import NDArray
 
+from serving.log.packing import HEAD, NUMBER, Request, number_columns
 from spec.tables import FEATURE_PREFIX
 
-FORMAT = 4
-"""Of records; a segment's header names its own."""
 _OF_ALL = ("logged_at", "version", "slot")
 _OF_REQUEST = ("shadow", "latency_ms")
-_HEAD = Struct("<II")
-_JSON_BEGINS = b'{"boot":"'
-_NUMBER = np.dtype("<f8")
-
-Floats = NDArray[np.floating[Any]]
-
-
-class Request(NamedTuple):
-    """What the rows of one request share.
-
-    `id` is the prediction id where `ids`, one a row, are not given; several rows get its number behind it.
-    `event_times`, one a row, is None for the time of logging.
-    """
-
-    rows: int
-    id: str
-    ids: Sequence[str] | None
-    event_times: Sequence[int] | None
-    shadow: bool | None
-    latency_ms: float
-
-
-class Rows(NamedTuple):
-    """The rows of some requests, behind each other, as they are logged.
-
-    `text` are columns of strings by name, `numbers` [rows, numbers] in the table's order, `scores` [rows, k].
-    """
-
-    boot: str
-    first: int
-    logged_at: int
-    version: str
-    slot: str
-    requests: Sequence[Request]
-    text: Mapping[str, Sequence[str | None]]
-    numbers: Floats
-    scores: Floats
-
-
-def pack(rows: Rows) -> bytes:
-    """Return the record of at least one row."""
-    shared: dict[str, Any] = {"boot": rows.boot, "first": rows.first}
-    shared |= {"logged_at": rows.logged_at, "version": rows.version, "slot": rows.slot}
-    shared.update(zip(Request._fields, zip(*rows.requests, strict=True), strict=True))
-    text = orjson.dumps({**shared, **rows.text})
-    numbers, scores = rows.numbers.astype(_NUMBER, copy=False), rows.scores.astype(_NUMBER, copy=False)
-    return b"".join((_HEAD.pack(len(scores), len(text)), text, numbers.tobytes(), scores.tobytes()))
-
-
-def rows_of(record: bytes) -> int:
-    """Return the number of rows of a record."""
-    return int(_HEAD.unpack_from(record)[0])
-
-
-def places(content: bytes, start: int) -> Iterator[int]:
-    """Yield, in order, where behind `start` a record may begin; all that begin there are among them."""
-    found = content.find(_JSON_BEGINS, start + _HEAD.size)
-    while found >= 0:
-        yield found - _HEAD.size
-        found = content.find(_JSON_BEGINS, found + 1)
-
-
-def number_columns(types: Mapping[str, Any]) -> list[str]:
-    """Return the columns of a table that a record holds as numbers, in its order.
-
-    Parameters
-    ----------
-    types
-        Of each column, by the name that `spec.tables.log_columns` or Arrow gives it.
-    """
-    return [
-        name
-        for name, kind in types.items()
-        if name.startswith(FEATURE_PREFIX) and str(kind) in ("bool", "double")
-    ]
 
 
 def unpack(records: Sequence[bytes], types: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
@@ -118,19 +33,19 @@ def unpack(records: Sequence[bytes], types: Mapping[str, pa.DataType]) -> dict[s
     ArrowInvalid, ValueError
         A record is something else.
     """
-    heads = [_HEAD.unpack_from(record) for record in records]
+    heads = [HEAD.unpack_from(record) for record in records]
     counts = np.array([rows for rows, _ in heads])
     numbers = number_columns(types)
     lines, blocks, scores = [], [], []
     for record, (rows, length) in zip(records, heads, strict=True):
-        behind = _HEAD.size + length
-        end = behind + rows * len(numbers) * _NUMBER.itemsize
-        lines.append(record[_HEAD.size : behind])
+        behind = HEAD.size + length
+        end = behind + rows * len(numbers) * NUMBER.itemsize
+        lines.append(record[HEAD.size : behind])
         blocks.append(record[behind:end])
         scores.append(record[end:])
     found = _of_text(b"\n".join(lines), counts, {n: t for n, t in types.items() if n not in numbers})
     found["scores"] = _scores(scores, counts)
-    block = np.frombuffer(b"".join(blocks), _NUMBER).reshape(counts.sum(), len(numbers))
+    block = np.frombuffer(b"".join(blocks), NUMBER).reshape(counts.sum(), len(numbers))
     for at, name in enumerate(numbers):
         column = pa.array(np.ascontiguousarray(block[:, at]), from_pandas=True)
         found[name] = column.cast(types[name])
@@ -197,10 +112,10 @@ def _objects(lines: bytes, schema: Mapping[str, pa.DataType]) -> dict[str, pa.Ar
 
 def _scores(blobs: Sequence[bytes], counts: NDArray[np.int64]) -> pa.ListArray:
     sizes = np.array([len(blob) for blob in blobs])
-    if (sizes % (counts * _NUMBER.itemsize)).any() or not sizes.all():
+    if (sizes % (counts * NUMBER.itemsize)).any() or not sizes.all():
         message = "a record does not end with as many scores for each row"
         raise ValueError(message)
-    widths = np.repeat(sizes // (counts * _NUMBER.itemsize), counts)
+    widths = np.repeat(sizes // (counts * NUMBER.itemsize), counts)
     ends = np.concatenate(([0], np.cumsum(widths)))
-    flat = np.frombuffer(b"".join(blobs), _NUMBER)
+    flat = np.frombuffer(b"".join(blobs), NUMBER)
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat))

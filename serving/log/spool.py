@@ -23,7 +23,7 @@ from zlib import crc32
 
 import orjson
 
-from serving import log_records
+from serving.log import packing
 from spec import Refused, Unavailable
 
 _logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class Segment:
     @property
     def rows(self) -> int:
         """Number of rows in all records; of another version's format only the records can be counted."""
-        is_ours = self.header.get("format") == log_records.FORMAT
-        return sum(map(log_records.rows_of, self.records)) if is_ours else len(self.records)
+        is_ours = self.header.get("format") == packing.FORMAT
+        return sum(map(packing.rows_of, self.records)) if is_ours else len(self.records)
 
 
 class Spool:
@@ -206,7 +206,7 @@ def _record(content: bytes, at: int) -> tuple[bytes | None, bool]:
 
 def _following(content: bytes, at: int) -> int:
     """Return where, behind a place, the next whole record begins; the end where none does."""
-    for place in log_records.places(content, at + 1 + _FRAME.size):
+    for place in packing.places(content, at + 1 + _FRAME.size):
         if _record(content, place - _FRAME.size)[0] is not None:
             return place - _FRAME.size
     return len(content)

@@ -1,0 +1,92 @@
+"""Commit ended segments of a spool to Delta, one after the other: the program that `Committer` runs.
+
+    python -m serving.log.commits
+
+Lines of JSON come on standard input, a table first (`location`, `retention_s`, `clock`), then the path of
+each segment. What is logged meanwhile and what became of each segment leave by standard output, as JSON, too.
+It ends where its input ends, so it outlives a model server that is killed by one commit at most.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from serving.log.delta_table import LogTable
+from serving.log.spool import read_segment
+from serving.log.upkeep import Upkeep
+from spec import Clock, Refused
+
+_NICENESS = 5  # requests go first, and where they keep a core busy a quarter of it is left
+
+Send = Callable[[Mapping[str, Any]], object]
+
+
+class _Sent(logging.Handler):
+    """Leaves it to the model server to write what is logged."""
+
+    def __init__(self, send: Send) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send what `Committer` logs again."""
+        self._send({"logger": record.name, "level": record.levelno, "text": record.getMessage()})
+
+
+def main() -> None:
+    """Commit what is named until nothing more is."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # they also reach the server, which has a last commit
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    send = _answers()
+    logging.basicConfig(level=logging.INFO, handlers=[_Sent(send)])
+    lines = iter(sys.stdin.buffer.readline, b"")
+    first = next(lines, None)
+    if first is None:
+        return
+    table = _table(json.loads(first))
+    try:
+        for line in lines:
+            send(_commit(table, Path(json.loads(line))))
+    except BrokenPipeError:  # the server is dead, and the next one reads its spool
+        return
+
+
+def _answers() -> Send:
+    """Return what writes a line for the server; whatever else is printed goes to standard error."""
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return lambda told: output.write(json.dumps(told).encode() + b"\n")
+
+
+def _table(told: Mapping[str, Any]) -> LogTable:
+    retention = None if told["retention_s"] is None else timedelta(seconds=told["retention_s"])
+    clock = Clock(None if told["clock"] is None else Path(told["clock"]))
+    return LogTable(told["location"], Upkeep(clock, retention))
+
+
+def _commit(table: LogTable, path: Path) -> dict[str, Any]:
+    try:
+        segment = read_segment(path)
+        done: dict[str, Any] = {"rows": segment.rows, "damaged": segment.damaged, "refused": None}
+        try:
+            if segment.rows:
+                table.append(segment)
+        except Refused as error:
+            done["refused"] = str(error)
+    except Exception as error:  # noqa: BLE001 - the server tells it, counts it, and tries again
+        return {"failed": str(error) or type(error).__name__, "traceback": traceback.format_exc()}
+    return done
+
+
+if __name__ == "__main__":
+    main()
