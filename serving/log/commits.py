@@ -4,7 +4,8 @@
 
 Lines of JSON come on standard input, a table first (`location`, `retention_s`, `clock`), then the path of
 each segment. What is logged meanwhile and what became of each segment leave by standard output, as JSON, too.
-It ends where its input ends, so it outlives a model server that is killed by one commit at most.
+It ends where its input ends, in the middle of a commit too: a store that hangs would keep it for minutes
+behind a model server that was killed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import json
 import logging
 import os
 import signal
-import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from serving.log.delta_table import LogTable
@@ -49,16 +52,18 @@ def main() -> None:
     os.nice(_NICENESS)
     send = _answers()
     logging.basicConfig(level=logging.INFO, handlers=[_Sent(send)])
-    lines = iter(sys.stdin.buffer.readline, b"")
-    first = next(lines, None)
-    if first is None:
-        return
-    table = _table(json.loads(first))
-    try:
-        for line in lines:
-            send(_commit(table, Path(json.loads(line))))
-    except BrokenPipeError:  # the server is dead, and the next one reads its spool
-        return
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_receive, args=(lines,), name="input", daemon=True).start()
+    table = _table(json.loads(lines.get()))
+    with suppress(BrokenPipeError):  # the server is dead
+        while True:
+            send(_commit(table, Path(json.loads(lines.get()))))
+
+
+def _receive(lines: SimpleQueue[bytes]) -> None:
+    for line in os.fdopen(0, "rb"):  # not sys.stdin, whose lock the interpreter wants back at its end
+        lines.put(line)
+    os._exit(0)  # what is under way is still in the spool, which the next server reads
 
 
 def _answers() -> Send:

@@ -193,3 +193,20 @@ def test_it_goes_with_a_server_that_is_killed(start: Callable[..., Any]) -> None
 
     assert 1 == len(found)
     assert [] == psutil.wait_procs(found, 30)[1]
+
+
+def test_a_commit_that_hangs_does_not_keep_it(tmp_path: Path) -> None:
+    """What reads or writes without an end ends with the input, as it does when the server is killed."""
+    endless = tmp_path / "endless.spool"
+    os.mkfifo(endless)
+    table = {"location": str(tmp_path), "retention_s": None, "clock": None}
+    with subprocess.Popen([sys.executable, "-P", "-m", PROGRAM], stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(b"".join(json.dumps(line).encode() + b"\n" for line in (table, str(endless))))
+        process.stdin.flush()
+        with endless.open("wb"):  # it reads by now
+            process.stdin.close()
+            try:
+                assert 0 == process.wait(10)
+            finally:
+                process.kill()
