@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitors.records import Event
+from monitors.results.records import Event
 
 KINDS = ("retrain", "rollout")
 MANUAL = "manual"

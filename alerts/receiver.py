@@ -29,7 +29,7 @@ from alerts import history
 from alerts.airflow import Airflow
 from alerts.decision import Decision, Outcome, decide
 from alerts.requests import Alert, Notification, RetrainRequest
-from monitors.results import Store
+from monitors.results.store import Store
 from spec import (
     ModelSpec,
     Refused,

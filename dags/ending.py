@@ -61,7 +61,7 @@ def taken_back(model: str, settings: Settings, rollout: Mapping[str, Any]) -> di
     Unavailable
         The results store did not answer.
     """
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     since = datetime.fromisoformat(rollout["began"]) - _SKEW
     with Store(settings.results_url) as store:

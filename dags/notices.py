@@ -20,7 +20,7 @@ def record(
     spec: ModelSpec, settings: Settings, kind: str, text: str, key: str | None = None, /, **payload: Any
 ) -> None:
     """Write one event to the results store, at the clock's time; of the same key only the first is kept."""
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     now = settings.clock.now()
     Store(settings.results_url).record_event(spec.model, kind, text, at=now, payload=payload, key=key)

@@ -11,35 +11,18 @@ one only.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monitors.compare import compare as compare
+    from monitors.comparing.compare import compare as compare
     from monitors.engines import profile as profile
 
-
-class _Function:
-    """A function of this room that has the name of a module, too."""
-
-    def __init__(self, home: str) -> None:
-        self._home = home
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, room: object, owner: type) -> Any:
-        return getattr(import_module(self._home), self._name)
-
-    def __set__(self, room: object, module: object) -> None:
-        """Keep the name for the function when the import system puts the loaded module there."""
+_HOMES = {"compare": "monitors.comparing.compare", "profile": "monitors.engines"}
 
 
-class _Room(ModuleType):
-    profile = _Function("monitors.engines")
-    compare = _Function("monitors.compare")
-
-
-sys.modules[__name__].__class__ = _Room
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)

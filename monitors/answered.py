@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors import inference_log, quality
+from monitors import quality
+from monitors.tables import inference_log
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, Settings
 from spec.tables import FEATURE_PREFIX

@@ -13,8 +13,8 @@ from monitors.concept.source import Source
 from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.performance import Truth
-from monitors.records import Measurement, WindowLosses
-from monitors.results import Store
+from monitors.results.records import Measurement, WindowLosses
+from monitors.results.store import Store
 from monitors.windows import Window
 from spec import ModelSpec
 

@@ -19,11 +19,11 @@ import numpy as np
 from scipy.special import chdtri
 
 from monitors import laws
-from monitors.counting.cross import CrossMoments
 from monitors.distances import METHODS
 from monitors.finding import NoData
-from monitors.plan import Floats, Ints, NumericPlan
-from monitors.profile import Column, NumericColumn, Profile, merged
+from monitors.profiles.counting.cross import CrossMoments
+from monitors.profiles.plan import Floats, Ints, NumericPlan
+from monitors.profiles.profile import Column, NumericColumn, Profile, merged
 
 FEWEST = 28
 """Blocks between which a dispersion is measured; of blocks of one window, whatever there are."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from monitors.estimators.bands import Expected, Pair, corrected
 from monitors.finding import Finding, NoData
 from monitors.performance import limit
-from monitors.records import Measurement, WindowResult
 from monitors.references import Band
+from monitors.results.records import Measurement, WindowResult
 from monitors.windows import Window
 from spec import ModelSpec, PerformanceMetric
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from monitors import deployment, exposition
 from monitors.operations.stack import Stack
 from monitors.pace import Pace
-from monitors.results import Newest, Store
+from monitors.results.store import Newest, Store
 from monitors.revision import code_revision, code_version
 from monitors.spec_folder import SpecFolder
 from monitors.triage import episodes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitors.records import Measurement, Status
+from monitors.results.records import Measurement, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from monitors.held import Held
 from monitors.metrics import Array
 from monitors.performance import Truth
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import EPOCH, start_of
 from spec import ModelSpec, Task
 

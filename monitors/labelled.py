@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
-from monitors import delta, inference_log, labels, performance
+from monitors import performance
 from monitors.finding import Finding, NoData
 from monitors.performance import Estimate, Truth
-from monitors.records import Measurement
 from monitors.references import Reference
+from monitors.results.records import Measurement
+from monitors.tables import delta, inference_log, labels
 from monitors.windows import Window
 from spec import ModelSpec, PerformanceMetric, Settings
 from spec.tables import FEATURE_PREFIX, label_columns

@@ -9,7 +9,7 @@ import numpy as np
 from monitors.finding import Finding, NoData
 from monitors.operations.anomalies import Figure, anomalies, of_resources
 from monitors.operations.history import LATENCIES, THROUGHPUT, History
-from monitors.records import Measurement, Status
+from monitors.results.records import Measurement, Status
 from spec import ModelSpec
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitors.records import LABELLED, MONITORS, MonitorName
+from monitors.results.records import LABELLED, MONITORS, MonitorName
 from monitors.windows import EPOCH, Window, window_at
 from spec import ModelSpec
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from monitors import quality
 from monitors.ledger import HORIZON
 from monitors.operations import history
-from monitors.records import MonitorName, WindowResult
-from monitors.results import Store
+from monitors.results.records import MonitorName, WindowResult
+from monitors.results.store import Store
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec
 

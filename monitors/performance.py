@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from monitors.finding import Finding, NoData
 from monitors.metrics import DEFINITIONS, Array, Blocks, Rows
-from monitors.records import Measurement
 from monitors.references import Band
+from monitors.results.records import Measurement
 from spec import ModelSpec, PerformanceMetric, Task
 
 RESAMPLES = 200

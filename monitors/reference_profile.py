@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from monitors.dependence import Dependence, measured
-from monitors.plan import Ints, Kind, Plan
-from monitors.planning import SAMPLE, make_plan
-from monitors.profile import Profile
-from monitors.tally import count
+from monitors.profiles.plan import Ints, Kind, Plan
+from monitors.profiles.planning import SAMPLE, make_plan
+from monitors.profiles.profile import Profile
+from monitors.profiles.tally import count
 from spec.drift import SEASONS
 from spec.model import ModelSpec
 from spec.performance import Task

@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from monitors import (
-    concept_verdict,
-    drift,
-    drift_verdict,
-    estimate_verdict,
-    label_shift,
-    latency,
-    lookback,
-    quality,
-)
+from monitors import concept_verdict, estimate_verdict, label_shift, latency, quality
 from monitors.answered import Answered
 from monitors.concept.source import Source
 from monitors.concept_verdict import Circumstances
+from monitors.drift import drift, drift_verdict, lookback
 from monitors.finding import Finding, NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
@@ -25,8 +17,8 @@ from monitors.memory import Memory
 from monitors.operations import history
 from monitors.operations.meter import Meter
 from monitors.performance import Truth
-from monitors.records import Measurement, MonitorName
-from monitors.results import Store
+from monitors.results.records import Measurement, MonitorName
+from monitors.results.store import Store
 from monitors.triage.evidence import Evidence, faulty_windows
 from monitors.window_profiles import Past, WindowProfiles
 from monitors.windows import Window

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from monitors import profile_format
 from monitors.ledger import HORIZON
-from monitors.plan import Plan
-from monitors.profile import Profile, merged
-from monitors.records import WindowProfile
-from monitors.results import Store
-from monitors.tally import count
+from monitors.profiles import profile_format
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import Profile, merged
+from monitors.profiles.tally import count
+from monitors.results.records import WindowProfile
+from monitors.results.store import Store
 from monitors.windows import Window
 from spec import ModelSpec
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from monitors.results import Store
+from monitors.results.store import Store
 from monitors.triage import episodes
 from monitors.triage.records import Action
 from retraining.dataset import duplicates, leakage, resolution, rows, sources

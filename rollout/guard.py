@@ -15,14 +15,14 @@ from rollout.split import Split
 from spec import ModelSpec, Settings, TrimtabError
 
 if TYPE_CHECKING:
-    from monitors.results import Store
+    from monitors.results.store import Store
 
 INTERVAL_S = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Events(Protocol):
-    """Where the guard writes down what it did; `monitors.results.Store` is one."""
+    """Where the guard writes down what it did; `monitors.results.store.Store` is one."""
 
     def record_event(
         self, model: str, kind: str, text: str, at: datetime, payload: Mapping[str, Any] = ...
@@ -121,6 +121,6 @@ def _record(model: str, taken: Split, settings: Settings, events: Events) -> Non
 
 
 def _store(settings: Settings) -> Store:
-    from monitors.results import Store  # noqa: PLC0415 - a guard with other events needs no database
+    from monitors.results.store import Store  # noqa: PLC0415 - a guard with other events needs no database
 
     return Store(settings.results_url)

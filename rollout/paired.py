@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors import inference_log, labels
 from monitors.metrics import shortfall, statistic
+from monitors.tables import inference_log, labels
 from rollout.observations import DayShortfall, Share
 from spec import DataError, ModelSpec, Problem, Settings, Task
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from monitors import delta
+from monitors.tables import delta
 from spec import Clock, ModelSpec, Settings, loads, set_clock
 from spec.tables import FEATURE_PREFIX, PARTITION, log_columns
 

@@ -78,7 +78,7 @@ def _freed(spec: ModelSpec, settings: Settings, router: Router, wanted: str) -> 
 
 def note(settings: Settings, done: Switched, approval: Approval) -> None:
     """Keep what was done among the model's events."""
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     payload = done.payload() | {"outcome": "forced", "approved": str(approval)}
     text = f"{done.text}: {approval}"

@@ -13,8 +13,8 @@ from functools import partial
 
 import httpx
 
-from monitors.records import Event
-from monitors.results import Store
+from monitors.results.records import Event
+from monitors.results.store import Store
 from rollout.routers import Router, connect
 from rollout.split import BOTH, Slot, Split
 from spec import ModelSpec, NotFound, Settings, TrimtabError

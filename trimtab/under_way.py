@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dags.ending import SUPERSEDED, TAKEN_BACK
-from monitors.records import Event
+from monitors.results.records import Event
 from spec.experiment import Experiment
 
 if TYPE_CHECKING:

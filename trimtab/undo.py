@@ -11,7 +11,7 @@ from trimtab.switch import Switched
 from trimtab.under_way import unfinished
 
 if TYPE_CHECKING:
-    from monitors.records import Event
+    from monitors.results.records import Event
     from retraining.registry import Approval
     from rollout.routers import Router
     from rollout.split import Split
@@ -107,7 +107,7 @@ def _answering(spec: ModelSpec, settings: Settings, split: Split) -> str:
 
 
 def _unfinished(spec: ModelSpec, settings: Settings) -> Event | None:
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     with Store(settings.results_url) as store:
         return unfinished(store.events(spec.model, kinds=["rollout"]), "rollout")
@@ -115,7 +115,7 @@ def _unfinished(spec: ModelSpec, settings: Settings) -> Event | None:
 
 def _take_back(spec: ModelSpec, settings: Settings, approval: Approval) -> None:
     """Tell the run of the rollout that began and has not ended that it is over; harmless without one."""
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     began = _unfinished(spec, settings)
     if began is None:
@@ -128,7 +128,7 @@ def _take_back(spec: ModelSpec, settings: Settings, approval: Approval) -> None:
 
 def note(settings: Settings, undone: Switched, approval: Approval) -> None:
     """Keep what was done among the model's events."""
-    from monitors.results import Store
+    from monitors.results.store import Store
 
     payload = undone.payload() | {"approved": str(approval)}
     with Store(settings.results_url) as store:

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from protocol import Request, frame, serve, timed
 from pyarrow import feather
 
-from monitors.compare import compare
+from monitors.comparing.compare import compare
 from monitors.engines import profile
-from monitors.profile import Profile
+from monitors.profiles.profile import Profile
 
 
 def speed(request: Request) -> dict[str, object]:

@@ -13,11 +13,12 @@ import pyarrow as pa
 from hourly_model import model
 from protocol import Request, pieces, serve
 
-from monitors import drift, lookback, reference_profile
-from monitors.compare import compare
+from monitors import reference_profile
+from monitors.comparing.compare import compare
+from monitors.drift import drift, lookback
 from monitors.engines import profile
 from monitors.finding import NoData
-from monitors.profile import Profile
+from monitors.profiles.profile import Profile
 from monitors.window_profiles import Past
 from monitors.windows import Window, window_at
 from spec import ModelSpec

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from bench.quality.episode_worlds import DAY, ROWS, SETS, START, World
 from bench.quality.episodes import Cause
-from monitors import delta, frames, labels
-from monitors.model_job import ModelJob
-from monitors.report import Reporter
-from monitors.results import Store
+from monitors import frames
+from monitors.daemon.model_job import ModelJob
+from monitors.reports.report import Reporter
+from monitors.results.store import Store
+from monitors.tables import delta, labels
 from monitors.triage import Action
 from spec import Settings
 from spec.clock import Clock

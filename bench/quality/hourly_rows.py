@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from bench.quality.streams import CATEGORICAL, CYCLIC, NUMERIC, SIZES, frequencies, marginal
-from monitors.counting.categories import BUCKETS
-from monitors.plan import ColumnPlan, NumericPlan
-from monitors.profile import CategoricalColumn, Column, NumericColumn
+from monitors.profiles.counting.categories import BUCKETS
+from monitors.profiles.plan import ColumnPlan, NumericPlan
+from monitors.profiles.profile import CategoricalColumn, Column, NumericColumn
 
 LAW = 65_536
 """Equally likely values of a law: rows of the reference and of the windows are draws of the same ones."""

@@ -37,9 +37,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # `bench` is not installed
 from bench.peers.hourly_model import model
 from bench.quality.hourly_rows import LAW, Counted, Floats, Ints, column_of, law, states, windows
 from bench.quality.streams import CATEGORICAL, NUMERIC
-from monitors import drift, lookback, reference_profile
-from monitors.plan import ColumnPlan, NumericPlan
-from monitors.profile import Column, Profile
+from monitors import reference_profile
+from monitors.drift import drift, lookback
+from monitors.profiles.plan import ColumnPlan, NumericPlan
+from monitors.profiles.profile import Column, Profile
 from monitors.reference_profile import ReferenceProfile
 from monitors.window_profiles import Past
 from monitors.windows import Window

@@ -2,9 +2,9 @@
 
     python bench/quality/triage.py [--seeds 0 1] [--only KIND ...] [--quick] [--json FILE]
 
-An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.model_job`) goes through a
-replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause (`episodes`), or as
-many as an oracle needs to prove it (`oracle`).
+An episode is a model of real rows (`episode_worlds`) whose daemon (`monitors.daemon.model_job`) goes
+through a replay: 28 quiet days, up to three more by the seed, and 16 days from the onset of a cause
+(`episodes`), or as many as an oracle needs to prove it (`oracle`).
 Nothing is retrained or repaired meanwhile. All of the loop is the real one: the log and the labels are
 Delta tables, the results are in SQLite, a window is a day. The 28 days are run once a model, and its
 episodes go on from a copy, by a new daemon.

@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from monitors import delta, frames, labels, references, report
+from monitors import frames, references
+from monitors.daemon.model_job import ModelJob
 from monitors.held import Held
-from monitors.model_job import ModelJob
-from monitors.results import Store
+from monitors.reports import report
+from monitors.results.store import Store
+from monitors.tables import delta, labels
 from spec import FeatureType, ModelSpec, Settings, load, set_clock
 from spec.tables import FEATURE_PREFIX, log_columns
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitors.performance import Estimate
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 
 _NAMED = 3
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from monitors.concept.losses import losses
 from monitors.performance import Truth
-from monitors.plan import Floats
+from monitors.profiles.plan import Floats
 from monitors.windows import EPOCH, start_of
 from spec import ModelSpec
 from spec.errors import DataError, Problem

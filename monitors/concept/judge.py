@@ -14,7 +14,7 @@ from monitors.concept.onset import Onset, onset
 from monitors.concept.risk import Verdict
 from monitors.concept.source import Source
 from monitors.finding import Finding, NoData
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from spec import ModelSpec
 
 _CONFIDENCE = 0.95

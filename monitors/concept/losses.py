@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitors.performance import Truth
-from monitors.plan import Floats
+from monitors.profiles.plan import Floats
 from spec import Task
 
 _ORDINARY = 0.995

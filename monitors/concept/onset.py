@@ -11,7 +11,7 @@ import numpy as np
 
 from monitors.concept.blocks import BlockLoss
 from monitors.finding import NoData
-from monitors.plan import Floats, Ints
+from monitors.profiles.plan import Floats, Ints
 
 CONFIDENCE = 0.95
 MOST = 400

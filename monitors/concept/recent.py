@@ -14,7 +14,7 @@ import numpy as np
 
 from monitors.concept.blocks import BlockLoss, mean_error
 from monitors.concept.source import Source
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from spec import ModelSpec
 
 SINCE_DRIFT = "since_drift"

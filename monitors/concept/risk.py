@@ -31,7 +31,7 @@ import numpy as np
 from monitors.concept.blocks import ODDS, BlockLoss
 from monitors.concept.source import Source
 from monitors.finding import NoData
-from monitors.plan import Floats, Ints
+from monitors.profiles.plan import Floats, Ints
 from spec.concept import ConceptDrift, Dependence
 
 _HALVINGS = 30

@@ -9,7 +9,7 @@ import numpy as np
 from monitors.concept.losses import errors, losses
 from monitors.detectors.streams import Feed, StreamDetector
 from monitors.performance import Truth
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec
 

@@ -1,6 +1,6 @@
 """The levels of the default detector, which holds the last 1, 2, 4, 8, … windows against the reference.
 
-`monitors.lookback` says what each look is at, `monitors.drift` what it finds.
+`monitors.drift.lookback` says what each look is at, `monitors.drift.drift` what it finds.
 
 The expected number of false alarms is the sum of the levels of all looks, whatever depends on whatever:
 columns on one another, windows on one another, and all of them on the one finite reference. So the budget

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitors.engines import local
-from monitors.plan import Kind, Plan
-from monitors.profile import Profile
+from monitors.profiles.plan import Kind, Plan
+from monitors.profiles.profile import Profile
 
 
 def profile(

@@ -13,7 +13,7 @@ import pyarrow.csv as pc
 from monitors.engines.drawing import at_random, picked, spread
 from monitors.engines.memory import open_table
 from monitors.engines.source import Names, Source, chosen, plain_batch, reading
-from monitors.planning import SAMPLE
+from monitors.profiles.planning import SAMPLE
 from spec import DataError, Problem
 
 _FORM = "CSV"

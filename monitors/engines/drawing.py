@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from monitors.counting.arrow_arrays import arrow_numbers
+from monitors.profiles.counting.arrow_arrays import arrow_numbers
 
 BATCH = 2**17
 """Rows that are counted at once."""

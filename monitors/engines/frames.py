@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from monitors.counting.arrow_arrays import arrow_numbers
 from monitors.engines.memory import open_table
 from monitors.engines.source import Source
+from monitors.profiles.counting.arrow_arrays import arrow_numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from spec import DataError, Problem
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from monitors.delta import Files
+    from monitors.tables.delta import Files
 
 _FILES = 64  # files into which the sample looks
 _DECODED = 2**19  # rows that may be decoded for the sample
@@ -37,7 +37,7 @@ def open_delta(location: str) -> Source:
     Unavailable
         The storage did not answer.
     """
-    from monitors import delta  # noqa: PLC0415 - brings pandas in, half a second that files do not need
+    from monitors.tables import delta  # noqa: PLC0415 - brings pandas in, half a second that files do not need
 
     table = live_table(location)
     schema = plain(pa.schema(table.schema().to_arrow()))
@@ -47,7 +47,7 @@ def open_delta(location: str) -> Source:
 
 def live_table(location: str) -> DeltaTable:
     """Open a table whose rows are those of its Parquet files; raises as `open_delta` does."""
-    from monitors import delta  # noqa: PLC0415 - as above
+    from monitors.tables import delta  # noqa: PLC0415 - as above
 
     table = delta.open_table(location, anew=True)
     if table is None:
@@ -102,7 +102,7 @@ def _remote(location: str, table: DeltaTable, schema: pa.Schema, files: Files) -
 def _read(
     location: str, table: DeltaTable, schema: pa.Schema, files: Files, names: Names
 ) -> Iterator[pa.RecordBatch]:
-    from monitors import delta  # noqa: PLC0415 - as above
+    from monitors.tables import delta  # noqa: PLC0415 - as above
 
     columns = [name for name in schema.names if names is None or name in names]
     for _, batch in delta.scan_each(table, location, schema, columns=columns, files=files):

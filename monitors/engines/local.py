@@ -16,10 +16,10 @@ import pyarrow as pa
 from monitors.engines.drawing import at_random, rebatched
 from monitors.engines.source import Source, selected
 from monitors.engines.sources import open_source
-from monitors.plan import Kind, Plan
-from monitors.planning import SAMPLE, make_plan, not_profiled
-from monitors.profile import Profile, merged
-from monitors.tally import Tally, check_types
+from monitors.profiles.plan import Kind, Plan
+from monitors.profiles.planning import SAMPLE, make_plan, not_profiled
+from monitors.profiles.profile import Profile, merged
+from monitors.profiles.tally import Tally, check_types
 from spec import DataError, Problem, did_you_mean
 
 Progress = Callable[[int], None]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from monitors.engines.drawing import rebatched
-from monitors.plan import Kind, Plan
-from monitors.planning import SAMPLE, make_plan
-from monitors.profile import Profile, empty, merged
-from monitors.profile_format import from_bytes, to_bytes
-from monitors.tally import Tally, check_types
+from monitors.profiles.plan import Kind, Plan
+from monitors.profiles.planning import SAMPLE, make_plan
+from monitors.profiles.profile import Profile, empty, merged
+from monitors.profiles.profile_format import from_bytes, to_bytes
+from monitors.profiles.tally import Tally, check_types
 from spec import DataError, Problem
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from monitors.deployment import Deployment
-from monitors.results import Measurement, Newest, WindowResult
+from monitors.results.store import Measurement, Newest, WindowResult
 from spec import ModelSpec
 
 Family: TypeAlias = Metric

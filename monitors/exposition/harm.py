@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from monitors.exposition.families import VERSION, Family, Live, add_bounds, gauge
-from monitors.results import Measurement
+from monitors.results.store import Measurement
 from spec import ModelSpec
 
 _At = tuple[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 
 from monitors.exposition.families import VERSION, Family, Live, add_bounds, gauge
-from monitors.results import Measurement
+from monitors.results.store import Measurement
 from spec import PerformanceMetric
 
 _QUANTILES = {"p50": "0.5", "p95": "0.95"}

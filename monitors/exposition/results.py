@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import Metric
 
 from monitors.exposition.families import VERSION, Family, Live, gauge
-from monitors.results import Measurement, WindowResult
+from monitors.results.store import Measurement, WindowResult
 
 _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 _PLAIN = {

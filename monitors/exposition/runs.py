@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from monitors.exposition.families import Family, counter, gauge
-from monitors.results import OUTCOMES, RUNNING, Runs
+from monitors.results.store import OUTCOMES, RUNNING, Runs
 from monitors.triage.records import Action
 from spec import ModelSpec
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import UnknownMetricFamily
 
-from monitors.column_pair import CONSTANT
+from monitors.comparing.column_pair import CONSTANT
 from monitors.exposition.families import Family, gauge
 from spec import ModelSpec
 from spec.drift import DriftMethod

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from monitors.counting.cross import CrossMoments
 from monitors.finding import NoData
 from monitors.laws.false_discovery import Adjusted, benjamini_hochberg
 from monitors.multivariate.auc import LEVEL
 from monitors.multivariate.ranks import graded, moments
 from monitors.multivariate.rows import Rows, arrow, pairs
 from monitors.multivariate.verdict import SMALLEST_P, Verdict
+from monitors.profiles.counting.cross import CrossMoments
 from spec.errors import InputError, Problem
 
 Floats = npt.NDArray[np.float64]

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.special import ndtri, stdtr
 
-from monitors.counting import columns
 from monitors.finding import NoData
 from monitors.multivariate.auc import LEVEL
 from monitors.multivariate.rows import Column, Rows, arrow, canonical, column, pairs
 from monitors.multivariate.standardized import Array, Rule, matrix, rule
 from monitors.multivariate.verdict import SMALLEST_P, Verdict
-from monitors.plan import Family
+from monitors.profiles.counting import columns
+from monitors.profiles.plan import Family
 from spec.errors import DataError, Problem
 
 Index = npt.NDArray[np.int64]

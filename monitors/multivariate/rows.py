@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from monitors.counting import columns
-from monitors.plan import Family
+from monitors.profiles.counting import columns
+from monitors.profiles.plan import Family
 from spec.errors import DataError, Problem
 
 if TYPE_CHECKING:

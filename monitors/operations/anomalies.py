@@ -24,7 +24,7 @@ from monitors.operations.history import (
     Timeline,
 )
 from monitors.operations.jump import jump
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from spec.latency import Latency
 
 _FEWEST_FIGURES = len(LATENCIES) + 1

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitors.operations.load import Load
-from monitors.records import WindowResult
+from monitors.results.records import WindowResult
 from monitors.windows import EPOCH, Window
 
 THROUGHPUT = "throughput"

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
-from monitors import deployment, inference_log
+from monitors import deployment
 from monitors.operations.history import CPU, MEMORY
 from monitors.operations.processes import Sampler, Usage
-from monitors.records import Measurement
+from monitors.results.records import Measurement
+from monitors.tables import inference_log
 from monitors.windows import Window, window_at
 from spec import ModelSpec, Settings
 

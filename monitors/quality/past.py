@@ -17,7 +17,7 @@ import pandas as pd
 from monitors.quality.quartiles import FEWEST_ROWS, Earlier, Quartiles, quartiles
 from monitors.quality.traffic import WEEKS
 from monitors.quality.violation import WINDOWS, Check
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.windows import Window
 from spec.features import FeatureType
 from spec.model import ModelSpec

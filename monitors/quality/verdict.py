@@ -13,8 +13,8 @@ from monitors.quality.past import Past
 from monitors.quality.traffic import Traffic, freshness, volume
 from monitors.quality.uniqueness import repeated
 from monitors.quality.violation import FAULTS, WINDOWS, Check, Violation
-from monitors.records import Measurement
 from monitors.references import Reference
+from monitors.results.records import Measurement
 from spec.features import Feature, FeatureType
 from spec.model import ModelSpec
 

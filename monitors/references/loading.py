@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from monitors import frames, profile_format, reference_profile
+from monitors import frames, reference_profile
 from monitors.dependence import Dependence
 from monitors.held import Held
+from monitors.profiles import profile_format
 from monitors.reference_profile import ReferenceProfile
 from monitors.references import layout
 from monitors.references.layout import FACTS, HELD, PROFILE, ROWS, SEASONS, UNPROFILED

@@ -18,9 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from monitors import frames, profile_format, reference_profile
+from monitors import frames, reference_profile
 from monitors.held import Held
-from monitors.plan import Ints
+from monitors.profiles import profile_format
+from monitors.profiles.plan import Ints
 from monitors.reference_profile import PREDICTION, ReferenceProfile
 from monitors.references import layout
 from monitors.references.layout import FACTS, HELD, PROFILE, ROWS, SCHEMA_VERSION, SEASONS

@@ -12,7 +12,7 @@ from monitors import frames
 from monitors.finding import Finding, NoData
 from monitors.metrics import Rows
 from monitors.performance import Truth, blocks
-from monitors.records import Measurement, Status
+from monitors.results.records import Measurement, Status
 from monitors.slices.cuts import cuts
 from monitors.slices.disparity import Disparity, Rate, difference, disparity
 from monitors.slices.treatment import Groups, farthest, rates

@@ -9,8 +9,8 @@ from monitors import frames
 from monitors.finding import Finding, NoData
 from monitors.held import Held
 from monitors.performance import Estimate, Truth, blocks
-from monitors.records import Measurement
 from monitors.references import Reference
+from monitors.results.records import Measurement
 from monitors.slices import declared, fairness
 from monitors.slices.confirmation import WeakSlice
 from monitors.slices.cuts import Codes, coded, cuts

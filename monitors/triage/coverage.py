@@ -12,7 +12,7 @@ from statistics import median
 
 from monitors.labelled import NEWEST_LABELS
 from monitors.quality.shares import surely_over
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.triage.evidence import Evidence, labels_are_missing, number
 from spec import ModelSpec
 

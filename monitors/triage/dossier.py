@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.compute as pc
 
-from monitors import inference_log
 from monitors.answered import Answered, Scored
 from monitors.finding import NoData
 from monitors.known_version import KnownVersion
 from monitors.labelled import Labelled
 from monitors.performance import usable
+from monitors.tables import inference_log
 from monitors.triage.records import Action, Cause, Triage
 from monitors.windows import Window, window_at
 from spec import ModelSpec, Settings, Task

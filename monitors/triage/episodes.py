@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from monitors.records import Measurement, WindowResult
-from monitors.results import Store
+from monitors.results.records import Measurement, WindowResult
+from monitors.results.store import Store
 from monitors.revision import code_revision
 from monitors.triage.records import KIND, Action, Triage
 

@@ -11,7 +11,7 @@ from typing import Self
 from monitors.label_shift import OF_WINDOW, shifted
 from monitors.performance import FEWEST_DAYS
 from monitors.quality.violation import FAULTS, WINDOWS, Check
-from monitors.records import Measurement, MonitorName, WindowResult
+from monitors.results.records import Measurement, MonitorName, WindowResult
 from monitors.triage.due import Due
 from monitors.triage.records import Triage
 from monitors.windows import Window, start_of

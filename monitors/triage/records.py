@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import Window
 
 SCHEMA_VERSION = 1

@@ -10,7 +10,7 @@ from monitors import deployment, labelled
 from monitors.known_version import KnownVersion
 from monitors.memory import Memory
 from monitors.references import Reference
-from monitors.results import Store
+from monitors.results.store import Store
 from monitors.triage import episodes
 from monitors.triage.decision import decide
 from monitors.triage.dossier import Dossier

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from monitors.concept.recent import SINCE_DRIFT
 from monitors.operations.history import THROUGHPUT
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.triage.evidence import Evidence, highest_risk, number
 from spec import ModelSpec
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from monitors import frames
-from monitors.compare import compare
-from monitors.comparison import Comparison
+from monitors.comparing.compare import compare
+from monitors.comparing.comparison import Comparison
 from monitors.performance import Estimate
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.slices import judge
 from retraining.card.explanation import mean_abs_shap
 from retraining.gates.exam import Answer, Exam

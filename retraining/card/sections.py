@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from monitors.column_pair import Effect
-from monitors.comparison import ColumnComparison
+from monitors.comparing.column_pair import Effect
+from monitors.comparing.comparison import ColumnComparison
 from monitors.performance import Estimate
 from retraining.card import making, origin
 from retraining.card.document import Bars, Block, Document, Items, Section, Table, Text

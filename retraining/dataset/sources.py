@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
-from monitors import delta, frames, inference_log, labels
-from monitors.results import Store
+from monitors import frames
+from monitors.results.store import Store
+from monitors.tables import delta, inference_log, labels
 from monitors.triage.evidence import faulty_windows
 from retraining.dataset import private, rows
 from retraining.records import FaultyWindow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from monitors.records import Event
+from monitors.results.records import Event
 from retraining.lineage import links
 from retraining.lineage.links import Link
 from retraining.lineage.stage_records import StageRecords

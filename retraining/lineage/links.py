@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from monitors.records import Event
+from monitors.results.records import Event
 from retraining.lineage.rolled_out import is_about, story
 from retraining.records import Choice, Rollout, Snapshot, Tuning, Validation
 from retraining.registry import Rejection, Version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from monitors.records import Event
+from monitors.results.records import Event
 from retraining.records import Rollout, StepVerdict
 from retraining.registry import Version
 

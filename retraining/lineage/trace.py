@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.lineage.chain import chain, run_of
 from retraining.lineage.links import Link
 from retraining.lineage.stage_records import StageRecords

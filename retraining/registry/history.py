@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from monitors.records import Event
+from monitors.results.records import Event
 from retraining.registry.records import Alias, Reign
 
 KIND = "registry"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.registry import history
 from retraining.registry.approval import Approval
 from retraining.registry.versions import Versions

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.lock import held
 from retraining.records import Rollout
 from retraining.registry import history, rollouts, tracking

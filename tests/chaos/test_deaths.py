@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout import slots
 from rollout.guard import INTERVAL_S
 from rollout.routers.envoy_config import TIMEOUT_S

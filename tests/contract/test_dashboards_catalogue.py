@@ -14,7 +14,7 @@ from monitors import exposition
 from monitors.deployment import Deployment
 from monitors.operations.gpus import GpuUsage
 from monitors.operations.stack import Operations
-from monitors.results import Measurement, WindowResult
+from monitors.results.store import Measurement, WindowResult
 from serving.metrics import ServingMetrics
 from serving.payloads.metrics import PayloadMetrics
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from monitors.compare import Effect, all_statistics
+from monitors.comparing.compare import Effect, all_statistics
 from monitors.distances import METHODS
-from monitors.plan import Plan
-from monitors.planning import make_plan
-from monitors.profile import Profile
-from monitors.tally import count
+from monitors.profiles.plan import Plan
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import Profile
+from monitors.profiles.tally import count
 
 Values = npt.NDArray[np.float64]
 SIDES = pytest.mark.parametrize("extreme", [1e6, -1e6, 1e300, -1e300], ids=str)

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from monitors.column_pair import ColumnPair, Effect
+from monitors.comparing.column_pair import ColumnPair, Effect
 from monitors.finding import NoData
-from monitors.planning import make_plan
-from monitors.tally import count
+from monitors.profiles.planning import make_plan
+from monitors.profiles.tally import count
 from spec.drift import DriftMethod
 
 METHODS = list(DriftMethod)

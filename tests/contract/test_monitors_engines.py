@@ -23,7 +23,7 @@ from deltalake import write_deltalake
 from monitors import profile
 from monitors.engines import local
 from monitors.engines.spark_delta import read_delta
-from monitors.profile import Profile
+from monitors.profiles.profile import Profile
 from spec import DataError
 
 ROWS = 70_000  # more than one batch

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from monitors.database import UtcDateTime
-from monitors.results import Event, Measurement, Store, WindowLosses, WindowProfile, WindowResult
-from monitors.results_tables import METADATA
+from monitors.results.database import UtcDateTime
+from monitors.results.store import Event, Measurement, Store, WindowLosses, WindowProfile, WindowResult
+from monitors.results.tables import METADATA
 from spec import SettingsError, Unavailable
 
 DAY = timedelta(days=1)
@@ -43,7 +43,7 @@ RESULT = WindowResult(
 WRITER = """
 import sys
 from datetime import UTC, datetime, timedelta
-from monitors.results import Measurement, Store, WindowResult
+from monitors.results.store import Measurement, Store, WindowResult
 t0 = datetime(2024, 3, 10, tzinfo=UTC)
 with Store(sys.argv[1]) as store:
     for n in range(5):

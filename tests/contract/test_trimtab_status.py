@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout.routers.gateway_api import GatewayApiRouter
 from rollout.split import Split
 from spec import Settings, load_folder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerts import history
-from monitors.results import Store
+from monitors.results.store import Store
 from spec import DataError, Problem, Settings
 
 # skops asks every loaded module for scipy's functions when it is imported, Airflow's retired ones too.

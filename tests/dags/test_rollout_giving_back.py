@@ -10,7 +10,7 @@ import pytest
 
 import rollout.slots
 from dags import ending, steps
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split
 from spec import ModelSpec, Refused, Settings, Unavailable, load

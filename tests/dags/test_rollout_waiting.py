@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, Task
 from dags import ending, notices, operators, steps
 from dags.approval import StepApproval
 from dags.triggers import VerdictTrigger
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout.verdict import Verdict
 from spec import ModelSpec, Settings, Unavailable, load, loads
 

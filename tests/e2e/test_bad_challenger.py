@@ -20,7 +20,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.dataset import rows as training_rows
 from retraining.graphs.export import to_onnx
 from retraining.graphs.scorer import Scorer

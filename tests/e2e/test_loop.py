@@ -18,7 +18,7 @@ from rich.console import Console
 
 from dashboards import queries
 from dashboards.model import dashboard
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.registry import Registry
 from spec import PerformanceMetric, read_secret
 from trimtab.cli import cli

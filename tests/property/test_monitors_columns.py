@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors.counting import columns
+from monitors.profiles.counting import columns
 
 DECIMALS = [
     pa.decimal32(9, 2),

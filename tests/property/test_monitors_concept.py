@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from monitors.concept.blocks import BlockLoss
 from monitors.concept.onset import Onset, onset
 from monitors.concept.risk import log_evidence
-from monitors.plan import Floats
+from monitors.profiles.plan import Floats
 from spec.concept import Dependence
 
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)

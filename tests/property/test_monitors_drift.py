@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors.column_pair import ColumnPair, Effect
+from monitors.comparing.column_pair import ColumnPair, Effect
 from monitors.finding import NoData
-from monitors.plan import Kind
-from monitors.planning import make_plan
-from monitors.tally import count
+from monitors.profiles.plan import Kind
+from monitors.profiles.planning import make_plan
+from monitors.profiles.tally import count
 from spec.drift import DriftMethod
 
 numbers = st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 1.0]), max_size=40)

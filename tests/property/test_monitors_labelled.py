@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors import delta
 from monitors.labelled import Labelled
+from monitors.tables import delta
 from monitors.windows import Window
 from spec.tables import label_columns
 

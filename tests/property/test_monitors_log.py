@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors import inference_log, labels
+from monitors.tables import inference_log, labels
 from monitors.windows import start_of, starts_of
 
 START = datetime(2024, 3, 10, tzinfo=UTC)

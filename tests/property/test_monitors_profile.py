@@ -9,12 +9,12 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors import profile_format
-from monitors.counting import grid
-from monitors.plan import Kind, NumericPlan, Plan
-from monitors.planning import make_plan
-from monitors.profile import CategoricalColumn, NumericColumn, Profile, empty, merged
-from monitors.tally import count
+from monitors.profiles import profile_format
+from monitors.profiles.counting import grid
+from monitors.profiles.plan import Kind, NumericPlan, Plan
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import CategoricalColumn, NumericColumn, Profile, empty, merged
+from monitors.profiles.tally import count
 
 floats = st.floats() | st.sampled_from([0.0, -0.0, 1.0, 1e308, -1e308, 5e-324, math.inf, -math.inf, math.nan])
 words = st.sampled_from(["a", "b", "c", "", "ü", "\x00"]) | st.text(max_size=3)

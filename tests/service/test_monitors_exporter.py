@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitors.exporter import ResultsCollector, serving
-from monitors.results import RUNNING, Measurement, MonitorName, Store, WindowResult
+from monitors.results.store import RUNNING, Measurement, MonitorName, Store, WindowResult
 from monitors.triage import Action, Cause, Triage
 from spec import SettingsError
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import evidently_workspace, report
-from monitors.records import Measurement, MonitorName, WindowResult
-from monitors.report import Reporter
-from monitors.results import Store
+from monitors.reports import evidently_workspace, report
+from monitors.reports.report import Reporter
+from monitors.results.records import Measurement, MonitorName, WindowResult
+from monitors.results.store import Store
 from spec import Settings, loads
 
 pytestmark = [

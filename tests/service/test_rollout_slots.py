@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout import guard, slots
 from rollout.routers.memory import MemoryRouter
 from rollout.split import Split

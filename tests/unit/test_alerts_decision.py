@@ -8,7 +8,7 @@ from alerts import history
 from alerts.airflow import Run
 from alerts.decision import Outcome, decide
 from alerts.requests import RetrainRequest, run_id
-from monitors.records import Event
+from monitors.results.records import Event
 from spec import ModelSpec, loads
 
 NOW = datetime(2013, 6, 1, 12, tzinfo=UTC)

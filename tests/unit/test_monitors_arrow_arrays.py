@@ -4,7 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors.counting.arrow_arrays import arrow_flags, arrow_numbers, arrow_strings, numpy_numbers, present
+from monitors.profiles.counting.arrow_arrays import (
+    arrow_flags,
+    arrow_numbers,
+    arrow_strings,
+    numpy_numbers,
+    present,
+)
 
 NUMBERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
 

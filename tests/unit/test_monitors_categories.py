@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors.counting.categories import BUCKETS, RARE, CategoryTally, distinct, merge
-from monitors.counting.hashing import hashes
-from monitors.plan import CategoricalPlan, Family, Kind
+from monitors.profiles.counting.categories import BUCKETS, RARE, CategoryTally, distinct, merge
+from monitors.profiles.counting.hashing import hashes
+from monitors.profiles.plan import CategoricalPlan, Family, Kind
 
 PLAN = CategoricalPlan("c", Kind.CATEGORICAL, Family.STRING, ("a", "b"))
 

@@ -11,13 +11,21 @@ import pyarrow as pa
 import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from monitors.compare import Comparison, Effect, Methods, MissingShift, Rule, all_statistics, compare
+from monitors.comparing.compare import (
+    Comparison,
+    Effect,
+    Methods,
+    MissingShift,
+    Rule,
+    all_statistics,
+    compare,
+)
 from monitors.distances import METHODS
 from monitors.finding import NoData
-from monitors.plan import Plan
-from monitors.planning import make_plan
-from monitors.profile import Profile
-from monitors.tally import count
+from monitors.profiles.plan import Plan
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import Profile
+from monitors.profiles.tally import count
 from spec import DataError, InputError
 
 ROWS = 4000

@@ -15,7 +15,7 @@ from monitors.concept.streams import stream_drifts
 from monitors.detectors.streams import drifts
 from monitors.finding import Finding, NoData
 from monitors.performance import Truth
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import EPOCH, Window
 from spec import DataError, ModelSpec, Task, loads
 

@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 from monitors.concept.blocks import ODDS, BlockLoss, mean_error
 from monitors.concept.recent import SINCE_DRIFT, recent
 from monitors.concept.source import Source
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import EPOCH
 from spec import ModelSpec, loads
 

@@ -15,7 +15,7 @@ from monitors.concept.risk import Verdict, log_bets, log_evidence, risk_low, ver
 from monitors.concept.source import Source
 from monitors.finding import NoData
 from monitors.performance import Truth
-from monitors.plan import Floats
+from monitors.profiles.plan import Floats
 from spec import loads
 from spec.concept import ConceptDrift, Dependence
 

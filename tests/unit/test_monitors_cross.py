@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
-from monitors.counting.cross import CrossMoments
-from monitors.planning import make_plan
-from monitors.tally import count
+from monitors.profiles.counting.cross import CrossMoments
+from monitors.profiles.planning import make_plan
+from monitors.profiles.tally import count
 
 
 def moments(data: pa.Table, reference: pa.Table | None = None, size: int | None = None) -> CrossMoments:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from monitors import delta
+from monitors.tables import delta
 
 ROWS = pa.table({"größe": ["a/b c", "x%y", None, "n"], "level": [1, 2, None, 1], "v": [1, 2, 3, 4]})
 

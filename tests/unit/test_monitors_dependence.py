@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from monitors.dependence import FEWEST, Dependence, Dispersion, measured
-from monitors.planning import make_plan
-from monitors.profile import Profile, merged
-from monitors.tally import count
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import Profile, merged
+from monitors.profiles.tally import count
 
 ROWS = 50
 

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from monitors import frames, lookback, reference_profile
-from monitors.drift import PAIRS, ColumnDrift, compare
+from monitors import frames, reference_profile
+from monitors.drift import lookback
+from monitors.drift.drift import PAIRS, ColumnDrift, compare
+from monitors.drift.lookback import Look, Side
 from monitors.finding import NoData
-from monitors.lookback import Look, Side
+from monitors.profiles.tally import count
 from monitors.reference_profile import ReferenceProfile
-from monitors.tally import count
 from monitors.windows import Window
 from spec import ModelSpec, loads
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitors.drift import PAIRS, ColumnDrift, Drift
-from monitors.drift_verdict import costs, drifted, judge
+from monitors.drift.drift import PAIRS, ColumnDrift, Drift
+from monitors.drift.drift_verdict import costs, drifted, judge
 from monitors.finding import Finding, NoData
-from monitors.records import Measurement
 from monitors.reference_profile import PREDICTION
+from monitors.results.records import Measurement
 from spec import ModelSpec, loads
 
 SPEC = """

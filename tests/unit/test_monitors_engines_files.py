@@ -16,7 +16,7 @@ import pytest
 from deltalake import write_deltalake
 
 from monitors.engines import local
-from monitors.profile import CategoricalColumn, NumericColumn, Profile
+from monitors.profiles.profile import CategoricalColumn, NumericColumn, Profile
 from spec import DataError
 
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitors import tally
 from monitors.engines import local
 from monitors.engines.sources import open_source
+from monitors.profiles import tally
 
 ROWS = 20_000
 TABLE = pa.table({"a": np.arange(ROWS)})

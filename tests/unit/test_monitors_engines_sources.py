@@ -21,7 +21,7 @@ from deltalake import write_deltalake
 from monitors.engines import delimited, local
 from monitors.engines.frames import to_arrow
 from monitors.engines.sources import FORMATS, open_source
-from monitors.plan import CategoricalPlan, Kind
+from monitors.profiles.plan import CategoricalPlan, Kind
 from spec import DataError
 
 
@@ -384,15 +384,14 @@ def test_importing_the_room_is_cheap() -> None:
     assert "[]" == done.stdout.strip()
 
 
-def test_functions_keep_their_names_before_and_after_the_modules() -> None:
-    """`profile` and `compare` are the functions, though modules of these names are imported too."""
+def test_the_room_offers_two_functions_when_they_are_asked_for() -> None:
+    """`from monitors import compare, profile` gives the functions; nothing of them is imported before."""
     program = """
-import monitors.profile, monitors.compare
+import sys, monitors
+assert not [name for name in sys.modules if name.startswith("monitors.")]
 from monitors import compare, profile
-from monitors.profile import Profile
-assert callable(profile) and callable(compare) and monitors.profile is profile
-import monitors.planning
-from monitors.compare import compare as same
-assert monitors.compare is compare is same
+from monitors.comparing.compare import compare as same
+assert compare is same and callable(profile)
+assert not hasattr(monitors, "compares")
 """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -7,8 +7,8 @@ import pytest
 from monitors import estimate_verdict
 from monitors.estimators.bands import Expected, Pair
 from monitors.finding import NoData
-from monitors.records import Measurement, MonitorName, WindowResult
 from monitors.references import Band
+from monitors.results.records import Measurement, MonitorName, WindowResult
 from monitors.windows import Window
 from spec import ModelSpec, PerformanceMetric, loads
 

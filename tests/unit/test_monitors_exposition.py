@@ -16,7 +16,7 @@ from monitors.exposition import Live
 from monitors.operations.gpus import GpuUsage
 from monitors.operations.processes import Usage
 from monitors.operations.stack import Operations
-from monitors.results import Measurement, Newest, Runs, WindowResult
+from monitors.results.store import Measurement, Newest, Runs, WindowResult
 
 DAY = timedelta(days=1)
 T0 = datetime(2024, 3, 10, tzinfo=UTC)

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from monitors import exposition
 from monitors.deployment import Deployment
 from monitors.exposition import Live
-from monitors.results import Measurement, WindowResult
+from monitors.results.store import Measurement, WindowResult
 from monitors.triage import Action, Cause, Triage
 from spec import loads
 

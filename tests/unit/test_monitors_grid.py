@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors.counting import grid
-from monitors.counting.lookup import CHUNK, MIDDLE, Lookup, Workspace, lookup, to_codes
-from monitors.counting.moments import EXACT_CELL, cell_sums, code_sums
-from monitors.plan import NumericPlan
-from monitors.planning import make_plan
+from monitors.profiles.counting import grid
+from monitors.profiles.counting.lookup import CHUNK, MIDDLE, Lookup, Workspace, lookup, to_codes
+from monitors.profiles.counting.moments import EXACT_CELL, cell_sums, code_sums
+from monitors.profiles.plan import NumericPlan
+from monitors.profiles.planning import make_plan
 
 
 def planned(values: np.ndarray) -> NumericPlan:

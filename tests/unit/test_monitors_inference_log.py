@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from monitors import inference_log
+from monitors.tables import inference_log
 from spec import DataError, RequestError, Unavailable
 from spec.tables import log_columns
 

@@ -12,7 +12,7 @@ from monitors import label_shift
 from monitors.held import Held
 from monitors.label_shift import EFFECT, OF_WINDOW, P_VALUE, RATE
 from monitors.performance import Truth
-from monitors.records import Measurement
+from monitors.results.records import Measurement
 from monitors.windows import EPOCH
 from spec import ModelSpec, loads
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from monitors import labels
 from monitors.finding import Finding
 from monitors.labelled import Labelled
-from monitors.records import Measurement
+from monitors.results.records import Measurement
+from monitors.tables import labels
 from monitors.windows import Window
 
 DAY = timedelta(days=1)

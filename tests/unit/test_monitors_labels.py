@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitors import inference_log, labels
+from monitors.tables import inference_log, labels
 from spec import DataError
 
 DAY = timedelta(days=1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from monitors.ledger import FAILED, FIRST, HORIZON, LATE_LABELS, LATE_ROWS, Ledger, Task, judges
-from monitors.records import LABELLED, MONITORS
+from monitors.results.records import LABELLED, MONITORS
 from monitors.windows import Window
 from spec import ModelSpec, loads
 

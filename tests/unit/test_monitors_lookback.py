@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import drift, frames, lookback, reference_profile
+from monitors import frames, reference_profile
+from monitors.drift import drift, lookback
+from monitors.profiles.tally import count
 from monitors.reference_profile import ReferenceProfile
-from monitors.tally import count
 from monitors.window_profiles import Past
 from monitors.windows import EPOCH, Window
 from spec import ModelSpec, loads

@@ -8,8 +8,8 @@ import pytest
 
 from monitors.ledger import HORIZON
 from monitors.memory import Memory
-from monitors.records import Measurement, MonitorName, WindowResult
-from monitors.results import Store
+from monitors.results.records import Measurement, MonitorName, WindowResult
+from monitors.results.store import Store
 from spec import ModelSpec, loads
 
 HOUR = timedelta(hours=1)

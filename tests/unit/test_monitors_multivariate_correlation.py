@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import norm, spearmanr
 from statsmodels.stats.multitest import multipletests
 
-from monitors.counting.cross import CrossMoments
 from monitors.finding import NoData
 from monitors.multivariate.correlation import (
     CorrelationVerdict,
@@ -17,6 +16,7 @@ from monitors.multivariate.correlation import (
 )
 from monitors.multivariate.ranks import RankMoments, graded, moments
 from monitors.multivariate.rows import pairs
+from monitors.profiles.counting.cross import CrossMoments
 from spec.errors import DataError, InputError
 
 SEEDS = 400

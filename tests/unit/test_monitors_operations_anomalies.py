@@ -9,7 +9,7 @@ import pytest
 from monitors.operations.anomalies import Figure, anomalies
 from monitors.operations.history import Timeline, lookback, of_results
 from monitors.operations.jump import jump, medians_of_others
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.windows import Window
 from spec.latency import Latency
 

@@ -12,7 +12,7 @@ import pytest
 from monitors import latency
 from monitors.operations.history import CPU, MEMORY, of_results
 from monitors.operations.load import Load
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.triage import Action, Cause, Evidence, decide
 from monitors.windows import Window
 from spec import loads

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors.counting import grid
-from monitors.counting.bins import numeric_plan
-from monitors.plan import GRID, CategoricalPlan, Family, Kind, NumericPlan, Plan
-from monitors.planning import SAMPLE, make_plan
-from monitors.profile import NumericColumn
-from monitors.tally import count
+from monitors.profiles.counting import grid
+from monitors.profiles.counting.bins import numeric_plan
+from monitors.profiles.plan import GRID, CategoricalPlan, Family, Kind, NumericPlan, Plan
+from monitors.profiles.planning import SAMPLE, make_plan
+from monitors.profiles.profile import NumericColumn
+from monitors.profiles.tally import count
 from spec import DataError
 
 Law = Callable[[np.random.Generator, int], np.ndarray]

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from monitors.plan import Kind
-from monitors.planning import make_plan
-from monitors.profile import CategoricalColumn, Column, NumericColumn, empty, merged
-from monitors.tally import count
+from monitors.profiles.plan import Kind
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import CategoricalColumn, Column, NumericColumn, empty, merged
+from monitors.profiles.tally import count
 from spec import DataError
 
 UTF8_SIZES = pa.py_buffer(np.array([0, 1, 2], dtype=np.int32))

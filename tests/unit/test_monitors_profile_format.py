@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors import profile_format
-from monitors.packing import Packer, Unpacker
-from monitors.planning import make_plan
-from monitors.profile import Profile, merged
-from monitors.tally import count
+from monitors.profiles import profile_format
+from monitors.profiles.packing import Packer, Unpacker
+from monitors.profiles.planning import make_plan
+from monitors.profiles.profile import Profile, merged
+from monitors.profiles.tally import count
 from spec import DataError
 
 

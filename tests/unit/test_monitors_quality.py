@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors.plan import Plan
-from monitors.profile import empty
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import empty
 from monitors.quality import Check, check, judge
 from monitors.reference_profile import ReferenceProfile
 from monitors.references import Reference

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import binomtest
 
 from monitors.finding import Finding
-from monitors.plan import Plan
-from monitors.profile import empty
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import empty
 from monitors.quality import FAULTS, Check, Violation, check, faults, judge
 from monitors.quality.shares import ERROR, surely_over
 from monitors.reference_profile import ReferenceProfile

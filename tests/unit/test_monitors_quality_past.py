@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from monitors.finding import Finding
-from monitors.plan import Plan
-from monitors.profile import empty
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import empty
 from monitors.quality import Past, Traffic, check, judge, lookback, observed
-from monitors.records import WindowResult
 from monitors.reference_profile import ReferenceProfile
 from monitors.references import Reference
+from monitors.results.records import WindowResult
 from monitors.windows import Window
 from spec import ModelSpec, loads
 

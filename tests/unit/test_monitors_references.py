@@ -12,7 +12,7 @@ import pytest
 
 from monitors import frames, references
 from monitors.held import Held
-from monitors.profile import merged
+from monitors.profiles.profile import merged
 from spec import DataError, NotFound, Refused, loads
 
 SHOP = """

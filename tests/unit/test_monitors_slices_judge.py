@@ -13,8 +13,8 @@ from monitors import frames
 from monitors.finding import Finding
 from monitors.held import Held
 from monitors.performance import Truth
-from monitors.records import Measurement
 from monitors.references import Reference
+from monitors.results.records import Measurement
 from monitors.slices.judge import judge
 from spec import DataError, ModelSpec, Task, loads
 

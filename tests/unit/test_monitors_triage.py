@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from monitors.records import Measurement, MonitorName, Status, WindowResult
-from monitors.results import Store
+from monitors.results.records import Measurement, MonitorName, Status, WindowResult
+from monitors.results.store import Store
 from monitors.triage import Action, Cause, Evidence, Triage, decide, episodes
 from monitors.triage.due import Due, due
 from monitors.windows import Window

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitors.performance import FEWEST_DAYS, Estimate, Truth, estimate
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.triage import Action, Cause, Evidence, decide
 from spec import ModelSpec, PerformanceMetric, loads
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitors.labelled import NEWEST_LABELS
-from monitors.records import Measurement, WindowResult
+from monitors.results.records import Measurement, WindowResult
 from monitors.triage.coverage import missing_labels
 from monitors.triage.evidence import Evidence
 from spec import loads

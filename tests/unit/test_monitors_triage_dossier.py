@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from monitors import labels, references
+from monitors import references
 from monitors.held import Held
 from monitors.known_version import KnownVersion
 from monitors.memory import Memory
-from monitors.records import Measurement, Status, WindowResult
-from monitors.results import Store
+from monitors.results.records import Measurement, Status, WindowResult
+from monitors.results.store import Store
+from monitors.tables import labels
 from monitors.triage import Action, Cause, Triage
 from monitors.triage.dossier import Dossier
 from monitors.triage.watch import Watch

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from monitors import labels, references
+from monitors import references
+from monitors.daemon.model_job import ModelJob
 from monitors.held import Held
-from monitors.model_job import ModelJob
-from monitors.report import Reporter
-from monitors.results import Store
+from monitors.reports.report import Reporter
+from monitors.results.store import Store
+from monitors.tables import labels
 from monitors.triage import Action, Cause, Triage, episodes
 from monitors.windows import EPOCH
 from spec import ModelSpec, Settings, loads, set_clock

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitors.records import Measurement, MonitorName, Status, WindowResult
+from monitors.results.records import Measurement, MonitorName, Status, WindowResult
 from monitors.triage import Action, Cause, Evidence, Triage, decide
 from spec import loads
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from monitors import reference_profile
-from monitors.plan import Plan
-from monitors.profile import merged
-from monitors.results import Store
-from monitors.tally import count
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import merged
+from monitors.profiles.tally import count
+from monitors.results.store import Store
 from monitors.window_profiles import WindowProfiles, needed
 from monitors.windows import Window
 from spec import ModelSpec, loads

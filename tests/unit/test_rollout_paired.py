@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import log_loss
 
-from monitors import delta
+from monitors.tables import delta
 from rollout import paired
 from rollout.observations import Share
 from spec import DataError, ModelSpec, Settings, loads, set_clock

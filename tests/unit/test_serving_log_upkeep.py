@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 import spec
-from monitors import inference_log
+from monitors.tables import inference_log
 from serving.log import packing
 from serving.log.delta_table import LogTable
 from serving.log.packing import Request, Rows, pack

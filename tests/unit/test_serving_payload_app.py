@@ -18,7 +18,7 @@ import pytest
 from deltalake import write_deltalake
 
 import spec
-from monitors import inference_log
+from monitors.tables import inference_log
 from serving.payloads import create_app
 from spec.payloads import Payloads
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from monitors import tally
-from monitors.counting import columns as stored
-from monitors.counting.arrow_arrays import arrow_numbers, present
 from monitors.engines import local
 from monitors.engines.sources import open_source
 from monitors.finding import NoData
 from monitors.laws.dispersion import design_effect, effective_size
-from monitors.plan import Ints, Plan
-from monitors.profile import Column, NumericColumn, Profile
+from monitors.profiles import tally
+from monitors.profiles.counting import columns as stored
+from monitors.profiles.counting.arrow_arrays import arrow_numbers, present
+from monitors.profiles.plan import Ints, Plan
+from monitors.profiles.profile import Column, NumericColumn, Profile
 
 _SAMPLE = 2**16
 _FEWEST = 8  # blocks from which their dispersion says something

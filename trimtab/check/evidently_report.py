@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitors.engines import local
 from monitors.engines.sources import open_source
-from monitors.plan import Kind
+from monitors.profiles.plan import Kind
 from trimtab.check.outcome import Outcome
 from trimtab.check.request import Request
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from monitors.plan import Kind
+from monitors.profiles.plan import Kind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGE, _SMALL = 1e7, 1e-4

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitors.plan import Floats
-from monitors.profile import NumericColumn
+from monitors.profiles.plan import Floats
+from monitors.profiles.profile import NumericColumn
 
 _TAIL = 0.005
 _WIDE, _SKEWED = 30, 8  # ends so many times apart, an upper half so many times wider: a logarithmic axis

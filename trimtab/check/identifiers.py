@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.counting import columns
-from monitors.plan import Family
+from monitors.profiles.counting import columns
+from monitors.profiles.plan import Family
 
 _LEAST, _UNIQUE, _WORDS = 100, 0.95, 3
 _NAMED = re.compile(

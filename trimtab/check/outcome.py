@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from monitors.comparison import ColumnComparison, MissingShift
+from monitors.comparing.comparison import ColumnComparison, MissingShift
 from monitors.finding import NoData
-from monitors.profile import CategoricalColumn, Profile
+from monitors.profiles.profile import CategoricalColumn, Profile
 from trimtab.check import figures
 from trimtab.check.shares import Unseen, unseen
 

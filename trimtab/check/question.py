@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitors.compare import Methods
+from monitors.comparing.compare import Methods
 from monitors.distances import METHODS
-from monitors.plan import Kind
+from monitors.profiles.plan import Kind
 from spec.errors import InputError, Problem, did_you_mean
 from trimtab.check.request import Request
 from trimtab.check.weights import Weights, of_file, of_model

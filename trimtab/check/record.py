@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from monitors.comparison import ColumnComparison
+from monitors.comparing.comparison import ColumnComparison
 from monitors.finding import NoData
-from monitors.plan import Kind
-from monitors.profile import CategoricalColumn, Column
+from monitors.profiles.plan import Kind
+from monitors.profiles.profile import CategoricalColumn, Column
 from trimtab.check.figures import to_datetime
 from trimtab.check.histogram import quantiles
 from trimtab.check.outcome import Outcome, Segment, Side, Vectors

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from monitors.compare import Methods
-from monitors.counting import columns as stored
+from monitors.comparing.compare import Methods
 from monitors.engines.source import Source
 from monitors.engines.sources import open_source
-from monitors.plan import Family, Kind
+from monitors.profiles.counting import columns as stored
+from monitors.profiles.plan import Family, Kind
 from spec import DataError, Problem, did_you_mean
 from trimtab.check.vectors import holds_vectors
 

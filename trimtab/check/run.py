@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.compare import compare
+from monitors.comparing.compare import compare
 from monitors.engines import local
 from monitors.engines.sources import open_source
 from monitors.finding import NoData
-from monitors.plan import Kind, Plan
-from monitors.planning import SAMPLE, make_plan
-from monitors.profile import Profile
+from monitors.profiles.plan import Kind, Plan
+from monitors.profiles.planning import SAMPLE, make_plan
+from monitors.profiles.profile import Profile
 from spec import DataError, Problem
 from trimtab.check import figures, samples
 from trimtab.check.blocks import Dependence, dependence

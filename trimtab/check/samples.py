@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.column_pair import Missing
-from monitors.compare import Methods
-from monitors.comparison import MissingShift
-from monitors.counting import columns as stored
+from monitors.comparing.column_pair import Missing
+from monitors.comparing.compare import Methods
+from monitors.comparing.comparison import MissingShift
 from monitors.engines import local
 from monitors.finding import NoData
-from monitors.plan import Kind, Plan
+from monitors.profiles.counting import columns as stored
+from monitors.profiles.plan import Kind, Plan
 from spec import DataError, Problem
 from trimtab.check.outcome import Vectors
 from trimtab.check.request import Data

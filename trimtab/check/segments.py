@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.compare import Methods, compare
+from monitors.comparing.compare import Methods, compare
 from monitors.engines.sources import open_source
-from monitors.plan import Plan
-from monitors.profile import Profile
-from monitors.tally import Tally
+from monitors.profiles.plan import Plan
+from monitors.profiles.profile import Profile
+from monitors.profiles.tally import Tally
 from spec import DataError, Problem
 from trimtab.check.outcome import Segment, Segments
 from trimtab.check.request import Data

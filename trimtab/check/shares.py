@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitors.profile import CategoricalColumn
+from monitors.profiles.profile import CategoricalColumn
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from monitors.plan import Floats
-from monitors.profile import CategoricalColumn, Column, NumericColumn
+from monitors.profiles.plan import Floats
+from monitors.profiles.profile import CategoricalColumn, Column, NumericColumn
 from trimtab.check.histogram import ceiling, histogram
 from trimtab.check.shares import shares
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitors.comparison import ColumnComparison
+from monitors.comparing.comparison import ColumnComparison
 from monitors.finding import NoData
 from trimtab.check import figures
 from trimtab.check.outcome import Outcome, Segments, Side, Vectors

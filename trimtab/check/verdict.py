@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from monitors.comparison import ColumnComparison
+from monitors.comparing.comparison import ColumnComparison
 from monitors.finding import NoData
 
 

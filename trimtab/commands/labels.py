@@ -41,7 +41,7 @@ def append(
       trimtab labels append flights landed.parquet
       trimtab labels append flights landed.csv --allow-unknown --json
     """
-    from monitors import labels as room
+    from monitors.tables import labels as room
 
     specs, settings = surroundings(home, models)
     report = room.append(pick(specs, model), settings, file, check_ids=not allow_unknown)

@@ -21,7 +21,7 @@ def monitor(home: Path, models: Path | None, *, follow: bool) -> None:
     Example:
       trimtab monitor --once
     """
-    from monitors import job
+    from monitors.daemon import job
 
     write_log()
     specs, settings = surroundings(home, models)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitors.records import LABELLED, Measurement, MonitorName, Status, WindowResult
+from monitors.results.records import LABELLED, Measurement, MonitorName, Status, WindowResult
 from monitors.triage.evidence import Evidence, number
 from monitors.windows import Window
 from spec import ModelSpec, format_duration

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from monitors import deployment
-from monitors.records import Event, WindowResult
-from monitors.results import Store
+from monitors.results.records import Event, WindowResult
+from monitors.results.store import Store
 from monitors.triage import Action, Triage
 from monitors.triage.evidence import Evidence, number
 from monitors.triage.records import KIND

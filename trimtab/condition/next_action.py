@@ -9,7 +9,7 @@ from alerts import history
 from alerts.airflow import Run
 from alerts.decision import Outcome, decide
 from alerts.requests import RetrainRequest
-from monitors.records import Event
+from monitors.results.records import Event
 from monitors.triage import Action, Triage
 from spec import ModelSpec
 from spec.retrain import Scheduled

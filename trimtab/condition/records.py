@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from monitors.records import Measurement, Status
+from monitors.results.records import Measurement, Status
 from monitors.triage import Triage
 from trimtab.overview import SlotView
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from monitors.records import Status
+from monitors.results.records import Status
 from monitors.triage import Action
 from spec import ModelSpec
 from trimtab.condition.findings import moment

@@ -10,8 +10,8 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from monitors import inference_log, labels
 from monitors.metrics import Array, statistic
+from monitors.tables import inference_log, labels
 from retraining.dataset.labelled import days_of
 from retraining.dataset.rows import inputs, target
 from retraining.graphs.scorer import Scorer

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from monitors.results import Store
+from monitors.results.store import Store
 from spec import ModelSpec, Settings
 from trimtab.demo.timeline import Clocks, Event, slack_messages
 from trimtab.demo.traffic import Progress as Sent

@@ -18,7 +18,7 @@ import pandas as pd
 from rich.console import Console
 from rich.live import Live
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining import adopt
 from retraining.registry import Registry
 from spec import ModelSpec, Problem, SettingsError, Unavailable, pick, set_clock

@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 import pandas as pd
 
-from monitors import labels
+from monitors.tables import labels
 from spec import FeatureType, ModelSpec, Settings, set_clock
 
 CONNECTIONS = 16

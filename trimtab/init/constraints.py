@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from monitors.counting import columns as stored
+from monitors.profiles.counting import columns as stored
 from monitors.quality.inferred import Constraints, constraints, of_booleans, of_categories, of_numbers
 from monitors.references import Reference
 from spec import Feature, FeatureType, ModelSpec

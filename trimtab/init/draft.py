@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from monitors.engines.sources import open_source
-from monitors.planning import SAMPLE
+from monitors.profiles.planning import SAMPLE
 from spec import DataError, InputError, Problem, loads
 from spec.model import NAME
 from trimtab.init.document import render

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitors.counting import columns as stored
-from monitors.plan import Family, Kind, Plan
-from monitors.planning import SAMPLE, make_plan
+from monitors.profiles.counting import columns as stored
+from monitors.profiles.plan import Family, Kind, Plan
+from monitors.profiles.planning import SAMPLE, make_plan
 from monitors.quality import Constraints
 from spec import FeatureType, Problem, Task, did_you_mean
 from trimtab.init.constraints import inferred

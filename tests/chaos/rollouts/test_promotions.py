@@ -21,7 +21,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from monitors.results import Store
+from monitors.results.store import Store
 from rollout import steps
 from rollout.verdict import Decision, Outcome, Verdict
 

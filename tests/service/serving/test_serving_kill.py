@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import spec
-from monitors import inference_log
+from monitors.tables import inference_log
 
 KILLS = int(os.environ.get("TRIMTAB_KILLS", "3"))
 SEED = os.environ.get("TRIMTAB_KILLS_SEED") or secrets.token_hex(4)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import spec
-from monitors import inference_log
+from monitors.tables import inference_log
 
 pytestmark = pytest.mark.service
 

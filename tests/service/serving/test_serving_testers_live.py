@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monitors import inference_log
+from monitors.tables import inference_log
 from spec import ModelSpec, Settings, load
 
 pytestmark = pytest.mark.service

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import spec
-from monitors import inference_log
+from monitors.tables import inference_log
 from trimtab.stack import Stack, prepare
 
 TIDES = """

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import labels, references
-from monitors.model_job import ModelJob
-from monitors.records import MonitorName, WindowResult
-from monitors.report import Reporter
-from monitors.results import Store
+from monitors import references
+from monitors.daemon.model_job import ModelJob
+from monitors.reports.report import Reporter
+from monitors.results.records import MonitorName, WindowResult
+from monitors.results.store import Store
+from monitors.tables import labels
 from spec import ModelSpec, Settings, loads, set_clock
 
 SPEC = """

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from monitors import job, labels
-from monitors.records import WindowResult
+from monitors.daemon import job
+from monitors.results.records import WindowResult
+from monitors.tables import labels
 
 DAY = timedelta(days=1)
 START = datetime(2024, 5, 1, tzinfo=UTC)

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import delete
 
-from monitors import inference_log, recall
+from monitors.daemon import recall
+from monitors.daemon.model_job import ModelJob
 from monitors.ledger import HORIZON
-from monitors.model_job import ModelJob
 from monitors.operations.meter import Meter
-from monitors.records import Measurement, MonitorName, WindowResult
-from monitors.results_tables import profiles
+from monitors.results.records import Measurement, MonitorName, WindowResult
+from monitors.results.tables import profiles
+from monitors.tables import inference_log
 from spec import ModelSpec, Settings
 
 DAY = timedelta(days=1)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from monitors.records import Event
-from monitors.results import Store
+from monitors.results.records import Event
+from monitors.results.store import Store
 from monitors.triage.records import Action, Cause, Triage
 from retraining.lineage import Lineage, lineage
 from retraining.records import Snapshot

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from monitors import labels
-from monitors.results import Measurement, Store, WindowResult
+from monitors.results.store import Measurement, Store, WindowResult
+from monitors.tables import labels
 from monitors.triage import episodes
 from monitors.triage.records import Action, Cause, TrainingWindow, Triage
 from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows

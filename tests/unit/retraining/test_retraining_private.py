@@ -15,7 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from monitors import labels, references
+from monitors import references
+from monitors.tables import labels
 from retraining.adoption import adopt
 from retraining.dataset import private, rows
 from retraining.dataset.stored import HOLDOUT, TRAIN, load_rows

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from monitors import references
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.registry import Approval, Registry
 from retraining.registry.versions import Versions
 from spec import DataError, NotFound, Refused, SettingsError, Unavailable

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alerts import history
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining import retrain
 from retraining.account import CARD
 from retraining.lineage import Lineage, lineage

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.records import Rollout, StepVerdict
 from retraining.registry import Approval, Registry
 from retraining.release import Release

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.registry import Approval, Registry
 from rollout import slots
 from rollout.split import Split

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from monitors.results import Store
+from monitors.results.store import Store
 from retraining.registry import Approval, Registry
 from rollout import slots
 from rollout.routers.memory import MemoryRouter

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitors import planning, tally
-from monitors.plan import Kind
-from monitors.profile import Column
+from monitors.profiles import planning, tally
+from monitors.profiles.plan import Kind
+from monitors.profiles.profile import Column
 from trimtab.check import figures
 from trimtab.check.histogram import cumulative, histogram, quantiles
 from trimtab.check.page.charts import small

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from monitors.records import Event, Measurement, MonitorName, Status, WindowResult
-from monitors.results import Store
+from monitors.results.records import Event, Measurement, MonitorName, Status, WindowResult
+from monitors.results.store import Store
 from monitors.triage import Action, Cause, TrainingWindow, Triage, episodes
 from monitors.windows import Window
 from spec import ModelSpec, NotFound, Settings, loads

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from monitors.comparison import ColumnComparison
+from monitors.comparing.comparison import ColumnComparison
 from monitors.distances import METHODS
 from monitors.finding import NoData
-from monitors.plan import Kind
-from monitors.profile import CategoricalColumn, Column, NumericColumn
+from monitors.profiles.plan import Kind
+from monitors.profiles.profile import CategoricalColumn, Column, NumericColumn
 from trimtab.check import figures
 from trimtab.check.histogram import histogram, quantiles
 from trimtab.check.outcome import Outcome

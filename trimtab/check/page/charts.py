@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from monitors.plan import Floats, Kind
-from monitors.profile import CategoricalColumn, Column, NumericColumn
+from monitors.profiles.plan import Floats, Kind
+from monitors.profiles.profile import CategoricalColumn, Column, NumericColumn
 from trimtab.check import figures
 from trimtab.check.histogram import Histogram, histogram
 from trimtab.check.page.ticks import ticks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from monitors.comparison import ColumnComparison
+from monitors.comparing.comparison import ColumnComparison
 from monitors.finding import NoData
 from trimtab.check import figures
 from trimtab.check.outcome import Outcome

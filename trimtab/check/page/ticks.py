@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from monitors.plan import Kind
+from monitors.profiles.plan import Kind
 from trimtab.check import figures
 
 _STEPS = (1, 2, 2.5, 5, 10)

@@ -1,0 +1,1 @@
+"""Two profiles beside each other: how far each column moved, and whether that is chance."""
