@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -47,8 +46,6 @@ class _Sent(logging.Handler):
 
 def main() -> None:
     """Commit what is named until nothing more is."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # they also reach the server, which has a last commit
-        signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     send = _answers()
     logging.basicConfig(level=logging.INFO, handlers=[_Sent(send)])

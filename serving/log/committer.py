@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -93,7 +95,8 @@ class Committer:
         _let_go(self._process)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(_PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
+        with _deaf():
+            process = subprocess.Popen(_PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
         _tell(process, self._table)
         return process
 
@@ -106,6 +109,16 @@ class Committer:
                 return told
             logging.getLogger(told["logger"]).log(told["level"], "%s", told["text"])
         return None
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Have what is started not hear SIGINT and SIGTERM, which also reach the server: it has a last commit."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tell(process: subprocess.Popen[bytes], what: object) -> None:

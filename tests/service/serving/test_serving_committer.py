@@ -146,18 +146,26 @@ def test_old_days_are_deleted_by_the_clock_of_a_replay(tmp_path: Path, ended: Ca
     assert {str(number) for number in range(1, 70)} == set(ids(tmp_path))
 
 
-def test_it_ends_with_its_input_alone(tmp_path: Path) -> None:
-    """Signals that reach it with the server leave it to the last commit; the end of its input ends it."""
+def test_it_is_deaf_to_signals_from_the_first(tmp_path: Path, ended: Callable[..., Path]) -> None:
+    """Signals that reach it with the server, as it starts too, leave it to the last commit."""
+    with committer(tmp_path) as commits:
+        (process,) = processes(os.getpid())
+        for segment in (ended("a"), ended("b")):
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            assert 1 == commits.commit(segment).rows
+
+        assert [process] == processes(os.getpid())
+
+
+def test_it_ends_with_its_input(tmp_path: Path) -> None:
+    """The end of its input is a good end."""
     table = {"location": str(tmp_path), "retention_s": None, "clock": None}
     command = [sys.executable, "-P", "-m", PROGRAM]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         print(json.dumps(table), file=process.stdin)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            print(json.dumps(str(tmp_path / "none.spool")), file=process.stdin, flush=True)
-            assert "No such file" in process.stdout.readline()
-            process.send_signal(number)
         print(json.dumps(str(tmp_path / "none.spool")), file=process.stdin, flush=True)
         assert "No such file" in process.stdout.readline()
         process.stdin.close()
