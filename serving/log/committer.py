@@ -11,6 +11,7 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -60,7 +61,9 @@ class Committer:
             "retention_s": None if retention is None else retention.total_seconds(),
             "clock": None if clock.file is None else str(clock.file.absolute()),
         }
-        self._is_closed = False
+        self._starting = threading.Lock()
+        self.is_closed = False
+        """Whether commits fail because it was closed, and for no other reason."""
         self._process = self._start()
 
     def commit(self, path: Path) -> Committed:
@@ -72,12 +75,13 @@ class Committer:
             When it, or the table, cannot be read or written, or the process died; the same call may succeed
             later.
         """
-        if self._is_closed:
-            msg = "The inference log is closed"
-            raise Unavailable(msg)
-        if self._process.poll() is not None:
-            _let_go(self._process)
-            self._process = self._start()
+        with self._starting:
+            if self.is_closed:
+                msg = "The inference log is closed"
+                raise Unavailable(msg)
+            if self._process.poll() is not None:
+                _let_go(self._process)
+                self._process = self._start()
         told = self._told(path)
         if told is None:
             code = self._process.wait()
@@ -88,8 +92,9 @@ class Committer:
         return Committed(**told)
 
     def close(self) -> None:
-        """End the process; a commit that is under way is given up."""
-        self._is_closed = True
+        """End the process; a commit that is under way in another thread is given up."""
+        with self._starting:
+            self.is_closed = True
         self._process.kill()  # it has nothing that is not on disk
         self._process.wait()
         _let_go(self._process)

@@ -91,6 +91,32 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path, ended: Callable[..
     assert [] == processes(os.getpid())
 
 
+def test_none_is_started_behind_the_end(
+    tmp_path: Path, ended: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed while a commit starts another process, it ends that one too."""
+    commits, begun = Committer(str(tmp_path / "log"), None, spec.Clock()), threading.Event()
+    (process,) = processes(os.getpid())
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        threading.Event().wait(0.01)
+    started = subprocess.Popen
+
+    def start_late(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        threading.Event().wait(0.3)
+        return started(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start_late)
+    with ThreadPoolExecutor(1) as thread:
+        committing = thread.submit(commits.commit, ended("a"))
+        assert begun.wait(30)
+        commits.close()
+        assert committing.exception(30)
+
+    assert [] == processes(os.getpid())
+
+
 def test_two_processes_with_one_segment_commit_it_once(tmp_path: Path, ended: Callable[..., Path]) -> None:
     """As when a server was killed and the next one finds segments that a commit is still under way of."""
     segments = [ended(f"{number}-a", f"{number}-b") for number in range(12)]
