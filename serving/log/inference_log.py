@@ -182,8 +182,9 @@ class InferenceLog:
             for path in self._spool.sealed():
                 self._commit_segment(path)
         except Exception as error:  # noqa: BLE001 - told once, counted, and tried again
-            self._cannot_commit.begins(error)
-            self._metrics.commit_failures.inc()
+            if not self._committer.is_closed:  # `close` has told it
+                self._cannot_commit.begins(error)
+                self._metrics.commit_failures.inc()
             return False
         self._cannot_commit.ends()
         ended = monotonic()

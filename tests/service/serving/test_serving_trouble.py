@@ -203,12 +203,14 @@ def test_a_failing_object_store_is_told_within_a_minute(start: Start, bucket: Bu
 
 
 def test_a_hanging_object_store_does_not_keep_a_server_from_ending(start: Start, bucket: Bucket) -> None:
-    """SIGTERM ends it with 0 while the store answers nothing; the next start commits what was left."""
+    """SIGTERM ends it with 0 while the store answers nothing, told once; the next start commits the rest."""
     server = start(environment=bucket.environment)
     bucket.becomes("hang")
     assert 200 == server.infer("a")[0]
     server.process.terminate()
     assert 0 == server.process.wait(60)
+    assert "Delta does not answer; 1 rows stay in the spool for the next start" in server.log.read_text()
+    assert 1 == server.log.read_text().count(" stay in the spool")
 
     bucket.becomes("well")
     again = start(environment=bucket.environment)
