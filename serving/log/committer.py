@@ -108,7 +108,7 @@ class Committer:
     def _told(self, path: Path) -> dict[str, Any] | None:
         """Wait until a segment is done with, and log what the process logs; None where it died."""
         _tell(self._process, str(path))
-        while line := _pipe(self._process.stdout).readline():
+        while (line := _pipe(self._process.stdout).readline()).endswith(b"\n"):  # not torn by its death
             told: dict[str, Any] = json.loads(line)
             if "logger" not in told:
                 return told

@@ -91,6 +91,16 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path, ended: Callable[..
     assert [] == processes(os.getpid())
 
 
+def test_a_process_that_dies_in_its_answer_is_told_by_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a line is no answer."""
+    program = [sys.executable, "-c", "print('{\"rows\": 1, \"dam', end='', flush=True); raise SystemExit(7)"]
+    monkeypatch.setattr("serving.log.committer._PROGRAM", program)
+    with committer(tmp_path) as commits, pytest.raises(spec.Unavailable, match="ended with code 7"):
+        commits.commit(tmp_path / "any.spool")
+
+
 def test_none_is_started_behind_the_end(
     tmp_path: Path, ended: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
