@@ -6,6 +6,8 @@ import logging
 from threading import Lock
 from time import monotonic
 
+from spec import TrimtabError
+
 _logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,8 @@ class Trouble:
             if self._since is not None:
                 return
             self._since = monotonic()
-        _logger.error("%s: %s", self._what, error, exc_info=error.__cause__ or error)
+        known = error.__cause__ or (None if isinstance(error, TrimtabError) else error)  # our words say all
+        _logger.error("%s: %s", self._what, error, exc_info=known)
 
     def ends(self) -> None:
         """Log that it works again, if it did not."""

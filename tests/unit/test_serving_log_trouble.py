@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+import spec
 from serving.log.trouble import Trouble
 
 
@@ -29,6 +30,16 @@ def test_what_is_well_says_nothing_and_trouble_that_returns_does(caplog: pytest.
         trouble.begins(OSError("again"))
         trouble.ends()
     assert 4 == len(told(caplog))
+
+
+def test_what_we_say_ourselves_has_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of ours is its words; one of others comes with where it came from, also behind one of ours."""
+    ours, behind, others = spec.Unavailable("it died"), spec.Unavailable("no room"), OSError("full")
+    behind.__cause__ = others
+    for error in (ours, behind, others):
+        Trouble("no").begins(error)
+
+    assert [None, others, others] == [each.exc_info and each.exc_info[1] for each in caplog.records]
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int]]:
