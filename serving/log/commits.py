@@ -1,9 +1,10 @@
 """Commit ended segments of a spool to Delta, one after the other: the program that `Committer` runs.
 
-    python -m serving.log.commits
+    python -m serving.log.commits DESCRIPTOR
 
 Lines of JSON come on standard input, a table first (`location`, `retention_s`, `clock`), then the path of
-each segment. What is logged meanwhile and what became of each segment leave by standard output, as JSON, too.
+each segment. What is logged meanwhile and what became of each segment leave by an open file descriptor, as
+JSON, too.
 It ends where its input ends, in the middle of a commit too: a store that hangs would keep it for minutes
 behind a model server that was killed.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -64,9 +66,8 @@ def _receive(lines: SimpleQueue[bytes]) -> None:
 
 
 def _answers() -> Send:
-    """Return what writes a line for the server; whatever else is printed goes to standard error."""
-    output = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    """Return what writes a line for the server."""
+    output = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
     return lambda told: output.write(json.dumps(told).encode() + b"\n")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ class Committer:
                 msg = "The inference log is closed"
                 raise Unavailable(msg)
             if self._process.poll() is not None:
-                _let_go(self._process)
+                self._let_go()
                 self._process = self._start()
         told = self._told(path)
         if told is None:
@@ -97,18 +98,31 @@ class Committer:
             self.is_closed = True
         self._process.kill()  # it has nothing that is not on disk
         self._process.wait()
-        _let_go(self._process)
+        self._let_go()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with _deaf():
-            process = subprocess.Popen(_PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
+        """Start it with a pipe of its own for answers: any library may print to standard output."""
+        ours, theirs = os.pipe()
+        self._answers = os.fdopen(ours, "rb")
+        try:
+            with _deaf():
+                process = subprocess.Popen(  # noqa: S603 - ours
+                    [*_PROGRAM, str(theirs)], stdin=subprocess.PIPE, pass_fds=(theirs,)
+                )
+        finally:
+            os.close(theirs)
         _tell(process, self._table)
         return process
+
+    def _let_go(self) -> None:
+        self._answers.close()
+        with suppress(BrokenPipeError):  # by what was never sent
+            _input(self._process).close()
 
     def _told(self, path: Path) -> dict[str, Any] | None:
         """Wait until a segment is done with, and log what the process logs; None where it died."""
         _tell(self._process, str(path))
-        while (line := _pipe(self._process.stdout).readline()).endswith(b"\n"):  # not torn by its death
+        while (line := self._answers.readline()).endswith(b"\n"):  # not torn by its death
             told: dict[str, Any] = json.loads(line)
             if "logger" not in told:
                 return told
@@ -129,15 +143,9 @@ def _deaf() -> Iterator[None]:
 def _tell(process: subprocess.Popen[bytes], what: object) -> None:
     """Send a line; a process that is dead is told by its answers."""
     with suppress(BrokenPipeError):
-        _pipe(process.stdin).write(json.dumps(what).encode() + b"\n")
-        _pipe(process.stdin).flush()
+        _input(process).write(json.dumps(what).encode() + b"\n")
+        _input(process).flush()
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        with suppress(BrokenPipeError):  # by what was never sent
-            _pipe(pipe).close()
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    return cast("IO[bytes]", pipe)
+def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", process.stdin)

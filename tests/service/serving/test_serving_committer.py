@@ -95,10 +95,21 @@ def test_a_process_that_dies_in_its_answer_is_told_by_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a line is no answer."""
-    program = [sys.executable, "-c", "print('{\"rows\": 1, \"dam', end='', flush=True); raise SystemExit(7)"]
+    half = 'import os, sys; os.write(int(sys.argv[1]), b\'{"rows": 1, "dam\'); raise SystemExit(7)'
+    program = [sys.executable, "-c", half]
     monkeypatch.setattr("serving.log.committer._PROGRAM", program)
     with committer(tmp_path) as commits, pytest.raises(spec.Unavailable, match="ended with code 7"):
         commits.commit(tmp_path / "any.spool")
+
+
+def test_what_is_printed_there_is_no_answer(
+    tmp_path: Path, ended: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library may print as it is imported; no answer is taken for another segment's."""
+    (tmp_path / "sitecustomize.py").write_text("print('{}', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with committer(tmp_path) as commits:
+        assert [1, 2, 3] == [commits.commit(ended(*"abc"[:rows])).rows for rows in (1, 2, 3)]
 
 
 def test_none_is_started_behind_the_end(
@@ -197,7 +208,7 @@ def test_it_is_deaf_to_signals_from_the_first(tmp_path: Path, ended: Callable[..
 def test_it_ends_with_its_input(tmp_path: Path) -> None:
     """The end of its input is a good end."""
     table = {"location": str(tmp_path), "retention_s": None, "clock": None}
-    command = [sys.executable, "-P", "-m", PROGRAM]
+    command = [sys.executable, "-P", "-m", PROGRAM, "1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -244,7 +255,7 @@ def test_a_commit_that_hangs_does_not_keep_it(tmp_path: Path) -> None:
     endless = tmp_path / "endless.spool"
     os.mkfifo(endless)
     table = {"location": str(tmp_path), "retention_s": None, "clock": None}
-    with subprocess.Popen([sys.executable, "-P", "-m", PROGRAM], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-P", "-m", PROGRAM, "1"], stdin=subprocess.PIPE) as process:
         assert process.stdin
         process.stdin.write(b"".join(json.dumps(line).encode() + b"\n" for line in (table, str(endless))))
         process.stdin.flush()
