@@ -35,7 +35,7 @@ from bench.speed.load import Closed
 from bench.speed.served_figures import BATCH, BINARY, JSON, Measured
 from bench.speed.served_model import Served
 from bench.speed.served_wire import BinaryInference, Wire
-from bench.speed.servers import OURS, UNLOGGED, Server
+from bench.speed.servers import OURS, SPREAD, UNLOGGED, Server
 
 CONNECTIONS = (1, 16, 64)
 BATCH_CONNECTIONS = 4
@@ -181,7 +181,8 @@ def run(arguments: argparse.Namespace, work: Path, cores: tuple[int, int]) -> li
 def main() -> None:
     """Measure, print a table, write all figures."""
     asked = two_cores.parser(__doc__, seconds=6, rounds=2)
-    asked.add_argument("--only", nargs="+", choices=servers.KINDS, default=list(servers.KINDS))
+    usual = [name for name in servers.KINDS if name != SPREAD]
+    asked.add_argument("--only", nargs="+", choices=servers.KINDS, default=usual)
     two_cores.main(asked, run)
 
 
