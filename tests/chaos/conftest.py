@@ -172,10 +172,13 @@ class House:
         return time.time()
 
     def kill_for_good(self, name: str) -> float:
-        """Kill -9 a process and keep it down; return when."""
-        killed = self.kill(name)
+        """Kill -9 a process and keep it down; return since when it is.
+
+        The supervisor may start it again before it is told not to: a scheduler has time for a heartbeat then.
+        """
+        self.kill(name)
         until(lambda: self._stopped(name), 30, f"the end of {name}")
-        return killed
+        return time.time()
 
     def _stopped(self, name: str) -> bool:
         """Ask the supervisor to leave a process down; it refuses while it has none to stop."""
