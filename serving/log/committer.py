@@ -34,7 +34,7 @@ class Committed(NamedTuple):
     """Why the table never takes it; None where its rows are in the table."""
 
 
-class _There(Exception):
+class _RemoteTraceback(Exception):
     """The traceback of the other process."""
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Committer:
             msg = f"The process that commits ended with code {code}; the next try starts another"
             raise Unavailable(msg)
         if "failed" in told:
-            raise Unavailable(told["failed"]) from _There(told["traceback"])
+            raise Unavailable(told["failed"]) from _RemoteTraceback(told["traceback"])
         return Committed(**told)
 
     def close(self) -> None:
