@@ -37,7 +37,7 @@ test-clients: $(STAMP) ## ask a model server by KServe's own client, in an envir
 	@$(BIN)/python bench/peers/environments.py kserve
 	@$(BIN)/python -m pytest tests/service/serving/test_serving_kserve.py
 
-chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (27 minutes)
+chaos: $(STAMP) ## kill every part of a running rollout, and promote ten versions in a row (20 minutes)
 	@$(BIN)/python -m pytest --capture=no tests/chaos
 	@$(BIN)/python -m pytest -m "chaos and not e2e" tests/service
 	@$(BIN)/python -m pytest -m "e2e and chaos"
