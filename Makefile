@@ -42,7 +42,7 @@ chaos: $(STAMP) ## kill every part of a running rollout, and promote ten version
 	@$(BIN)/python -m pytest -m "chaos and not e2e" tests/service
 	@$(BIN)/python -m pytest -m "e2e and chaos"
 
-soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (15 minutes)
+soak-log: $(STAMP) ## kill the model server 100 times under load and look for lost answers (3 minutes)
 	@TRIMTAB_KILLS=100 $(BIN)/python -m pytest --capture=no tests/service/serving/test_serving_kill.py
 
 lint: $(STAMP) ## ruff, mypy --strict, the import contract
