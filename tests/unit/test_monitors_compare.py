@@ -11,15 +11,10 @@ import pyarrow as pa
 import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from monitors.comparing.compare import (
-    Comparison,
-    Effect,
-    Methods,
-    MissingShift,
-    Rule,
-    all_statistics,
-    compare,
-)
+from monitors.comparing.column_pair import Effect, all_statistics
+from monitors.comparing.compare import compare
+from monitors.comparing.comparison import Comparison, MissingShift
+from monitors.comparing.methods import Methods, Rule
 from monitors.distances import METHODS
 from monitors.finding import NoData
 from monitors.profiles.plan import Plan

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,10 @@ def wait_for() -> Callable[..., None]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert process is None or process.poll() is None, f"{url}: the server ended"
-            try:
+            with suppress(httpx.TransportError):
                 if httpx.get(url, timeout=5).is_success:
                     return
-            except httpx.TransportError:
-                time.sleep(0.1)
+            time.sleep(0.1)  # a starting server has nothing to wait for
         pytest.fail(f"{url} did not answer within {seconds} s")
 
     return wait

@@ -239,6 +239,17 @@ def test_nothing_is_lost_or_doubled_when_it_is_killed_under_traffic(
     assert [] == list((home / "spool").rglob("*.spool"))
 
 
+def test_requests_go_first(start: Callable[..., Any]) -> None:
+    """On a busy processor the process gets a smaller part than the server that it commits for."""
+    server = start()
+    (process,) = processes(server.process.pid)
+    while process.nice() == 0:
+        assert process.is_running()
+        threading.Event().wait(0.01)
+
+    assert psutil.Process(server.process.pid).nice() + 5 == process.nice()
+
+
 def test_it_goes_with_a_server_that_is_killed(start: Callable[..., Any]) -> None:
     """After ``kill -9`` of the server nothing of it is left running."""
     server = start()
